@@ -1,0 +1,22 @@
+"""The one exception that a person at the keyboard is meant to read."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in a command, a configuration or an input; the command line shows it as one line and exits with 2."""
+
+
+def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
+    """An error for a name that is not one of the known ones, with the nearest match.
+
+    Args:
+        what: What the name stands for, such as ``"label"``.
+        value: The name that was given.
+        known: The names that exist.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(value, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UserError(f"{what} {value!r} is not known{hint} There is: {', '.join(names) or 'none'}.")

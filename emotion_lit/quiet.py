@@ -1,0 +1,24 @@
+"""Keeps what libraries say to their developers off the screen of ours."""
+
+import logging
+import warnings
+
+# Each is nothing that a user can act on; the reason stands beside it.
+WARNINGS = (
+    r".*does not have many workers.*",  # padding costs less than a process to do it in
+    r".*LeafSpec.*is deprecated.*",  # Lightning's, inside PyTorch
+    r"LightningCLI's args parameter is intended to run from within Python.*",  # main(args) is for notebooks
+    r"The number of training batches .* is smaller than the logging interval.*",  # epochs are logged too
+    r"Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
+    r"Experiment logs directory .* exists.*",
+    r".*You're resuming from a checkpoint that ended before the epoch ended.*",  # ours end with an epoch
+)
+LOGGERS = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "transformers", "httpx", "huggingface_hub")
+
+
+def hush() -> None:
+    """Hides remarks of libraries about themselves; their warnings about data and results stay."""
+    for message in WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
