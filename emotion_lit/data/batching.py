@@ -1,0 +1,173 @@
+"""Token-budget batches of like length, and their padding."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from emotion_lit.data.tokenization import Tokens
+
+Batch = dict[str, Any]
+
+
+def pack(lengths: npt.NDArray[np.int64], tokens_per_batch: int) -> list[npt.NDArray[np.int64]]:
+    """Packs rows of ascending length into batches that stay within a token budget, padding included.
+
+    Args:
+        lengths: Tokens per row, ascending.
+        tokens_per_batch: The budget; a row longer than that is a batch of its own.
+
+    Returns:
+        The places of each batch's rows.
+    """
+    batches, start = [], 0
+    for end in range(1, len(lengths) + 1):
+        if end == len(lengths) or lengths[end] * (end + 1 - start) > tokens_per_batch:
+            batches.append(np.arange(start, end))
+            start = end
+    return batches
+
+
+class BatchSampler(Sampler[list[int]]):
+    """Batches of row numbers: every row once an epoch, and the same number of batches in every epoch and on every rank.
+
+    Rows are ordered by length, rows of the same length at random, and packed; then the batches are shuffled. The
+    bounds of the batches depend on the lengths alone, which is why their number is known before the first epoch.
+
+    Args:
+        lengths: Tokens per row.
+        tokens_per_batch: The token budget of a batch, padding included.
+        batch_size: A fixed number of rows a batch instead, drawn regardless of their length.
+        shuffle: False keeps the batches in order of length, for evaluation.
+        seed: Decides the order, together with the epoch.
+        rank: This process.
+        world_size: How many processes there are.
+    """
+
+    def __init__(
+        self,
+        lengths: npt.NDArray[np.int64],
+        tokens_per_batch: int,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.lengths = lengths
+        self.tokens_per_batch = tokens_per_batch
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch.
+
+        Args:
+            epoch: The epoch, from zero.
+        """
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._bounds()) // self.world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        tie_break = random.permutation(len(self.lengths)) if self.shuffle else np.arange(len(self.lengths))
+        mixed = self.shuffle and self.batch_size
+        order = tie_break if mixed else np.lexsort((tie_break, self.lengths))
+        batches = self._bounds()
+        if self.shuffle:
+            batches = [batches[index] for index in random.permutation(len(batches))]
+        for places in batches[self.rank :: self.world_size]:
+            yield order[places].tolist()
+
+    def _bounds(self) -> list[npt.NDArray[np.int64]]:
+        rows = len(self.lengths)
+        if self.batch_size:
+            batches = [
+                np.arange(start, min(start + self.batch_size, rows)) for start in range(0, rows, self.batch_size)
+            ]
+        else:
+            batches = pack(np.sort(self.lengths), self.tokens_per_batch)
+        if rows < self.world_size:
+            raise ValueError(f"{rows} rows cannot be shared among {self.world_size} processes")
+        while len(batches) % self.world_size:  # every rank needs as many: halve the largest until they share out
+            largest = max(range(len(batches)), key=lambda index: len(batches[index]))
+            middle = len(batches[largest]) // 2
+            batches[largest : largest + 1] = [batches[largest][:middle], batches[largest][middle:]]
+        return batches
+
+
+def pad(tokens: Tokens, rows: Sequence[int], pad_id: int) -> Batch:
+    """Pads rows to the longest of them.
+
+    Args:
+        tokens: The tokens.
+        rows: Which rows.
+        pad_id: The id of the padding token.
+
+    Returns:
+        ``input_ids`` and ``attention_mask``, both ``[rows, longest]``, and ``tokens``, their number without padding.
+        There is no mask where nothing is padded, because attention is faster without one.
+    """
+    lengths = tokens.lengths[rows]
+    longest = int(lengths.max())
+    ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
+    for place, row in enumerate(rows):
+        ids[place, : lengths[place]] = tokens.ids[tokens.offsets[row] : tokens.offsets[row + 1]]
+    batch: Batch = {"input_ids": torch.from_numpy(ids), "tokens": int(lengths.sum())}
+    if int(lengths.min()) < longest:
+        batch["attention_mask"] = torch.from_numpy((np.arange(longest) < lengths[:, None]).astype(np.int64))
+    return batch
+
+
+class LabelledTokens(Dataset[Batch]):
+    """Tokenized rows with their targets; it is indexed by a whole batch at a time.
+
+    Args:
+        tokens: The tokens of the rows.
+        targets: What the loss is computed against, ``[rows, classes]``.
+        first: Each row's first class, ``[rows]``; -1 where it has none.
+        pad_id: The id of the padding token.
+    """
+
+    def __init__(
+        self, tokens: Tokens, targets: npt.NDArray[np.float32], first: npt.NDArray[np.int64], pad_id: int
+    ) -> None:
+        self.tokens = tokens
+        self.targets = torch.from_numpy(targets)
+        self.first = torch.from_numpy(first)
+        self.pad_id = pad_id
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, rows: list[int]) -> Batch:
+        batch = pad(self.tokens, rows, self.pad_id)
+        index = torch.tensor(rows)
+        return {**batch, "targets": self.targets[index], "label": self.first[index], "row": index}
+
+
+def batch_loader(dataset: LabelledTokens, sampler: BatchSampler, num_workers: int = 0) -> DataLoader[Batch]:
+    """A loader whose sampler yields whole batches, which is what lets Lightning set its epoch.
+
+    Args:
+        dataset: The rows.
+        sampler: The batches.
+        num_workers: Processes that pad ahead.
+    """
+    return DataLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,
+        num_workers=num_workers,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=num_workers > 0,
+    )

@@ -1,0 +1,302 @@
+"""EmotionDataModule: from a data set's name to padded batches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerBase
+
+from emotion_lit.console import say
+from emotion_lit.data import sampling
+from emotion_lit.data.batching import Batch, BatchSampler, LabelledTokens, batch_loader
+from emotion_lit.data.labels import LabelSet
+from emotion_lit.data.records import record_files
+from emotion_lit.data.sampling import Size
+from emotion_lit.data.sources import SPLITS, Rows, read_dataset
+from emotion_lit.data.streaming import TextStream
+from emotion_lit.data.tokenization import cached_tokens, default_cache_dir
+from emotion_lit.errors import UserError
+from emotion_lit.model.backbone import load_tokenizer
+
+# Splits that each stage of Lightning reads. `fit` scores both before and after.
+STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "predict": ()}
+
+
+class EmotionDataModule(pl.LightningDataModule):
+    """Labelled texts, sampled and tokenized, in batches of like length; and unlabelled texts for prediction.
+
+    Args:
+        dataset: A Hub id, a folder in Hub layout, a `.parquet`, `.jsonl` or `.csv` file (which is split 80/10/10), or
+            `sample`, the small data set that comes with this package.
+        backbone: Whose tokenizer to use; on the command line it is that of the model.
+        text_column: The column of texts.
+        label_column: The column of labels: ints, names, or lists of these.
+        labels: The names of the classes in the order of their ids. By default they come from the data.
+        classes: The classes of a trained model, to which the data's are matched by name. By default those of the data.
+        multi_label: Whether a text may have several classes. If not, a text with several trains on all of them evenly
+            and is scored by the first.
+        train_size: Training rows: a number, a share such as 0.02 or "2%", or all. Samples keep the classes' shares.
+        val_size: Validation rows, likewise.
+        test_size: Test rows, likewise.
+        exclude_labels: Classes to leave out; [Neutral] gives the six-emotion task.
+        sources: Keep only rows whose column `source` has one of these values.
+        deduplicate: Remove from the training rows repeats, and texts that also stand in validation or test.
+        max_length: Where texts are cut, in tokens.
+        tokens_per_batch: The size of a batch in tokens, padding included.
+        batch_size: A fixed number of rows a batch instead.
+        seed: Decides which rows are sampled, and their order.
+        num_workers: Processes that prepare batches; 0 is fastest on small machines.
+        cache_dir: Where tokens are kept. By default $EMOTION_LIT_CACHE, or a folder in the user's cache.
+        predict_path: What `predict` reads: a .csv, .jsonl, .parquet or .txt file, a folder of these, or - for stdin.
+    """
+
+    def __init__(
+        self,
+        dataset: str = "cirimus/super-emotion",
+        backbone: str = "bert-base-uncased",
+        text_column: str = "text",
+        label_column: str = "labels",
+        labels: list[str] | None = None,
+        classes: list[str] | None = None,
+        multi_label: bool = False,
+        train_size: Size = None,
+        val_size: Size = None,
+        test_size: Size = None,
+        exclude_labels: list[str] | None = None,
+        sources: list[str] | None = None,
+        deduplicate: bool = True,
+        max_length: int = 128,
+        tokens_per_batch: int = 1024,
+        batch_size: int | None = None,
+        seed: int = 42,
+        num_workers: int = 0,
+        cache_dir: str | None = None,
+        predict_path: str | None = None,
+    ) -> None:
+        super().__init__()
+        for key, value in (
+            ("max_length", max_length),
+            ("tokens_per_batch", tokens_per_batch),
+            ("batch_size", batch_size),
+        ):
+            if value is not None and value < 1:
+                raise UserError(f"data.{key} is {value}; it should be at least 1")
+        self.dataset = dataset
+        self.backbone = backbone
+        self.text_column = text_column
+        self.label_column = label_column
+        self.labels = labels
+        self.classes = classes
+        self.multi_label = multi_label
+        self.sizes: dict[str, Size] = {"train": train_size, "validation": val_size, "test": test_size}
+        self.exclude_labels = exclude_labels or []
+        self.sources = sources or []
+        self.deduplicate = deduplicate
+        self.max_length = max_length
+        self.tokens_per_batch = tokens_per_batch
+        self.batch_size = batch_size
+        self.seed = seed
+        self.num_workers = num_workers
+        self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
+        self.predict_path = predict_path
+        self.duplicates_removed: dict[str, int] = {}
+        self._rows: dict[str, Rows] = {}
+        self._label_set: LabelSet | None = None
+        self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._datasets: dict[str, LabelledTokens] = {}
+        self._stream: TextStream | None = None
+        self.predict_rows: int | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that describe the data, as plain values, with which the same rows can be read again."""
+        return {
+            "dataset": self.dataset,
+            "text_column": self.text_column,
+            "label_column": self.label_column,
+            "labels": self.labels,
+            "multi_label": self.multi_label,
+            "train_size": self.sizes["train"],
+            "val_size": self.sizes["validation"],
+            "test_size": self.sizes["test"],
+            "exclude_labels": self.exclude_labels,
+            "sources": self.sources,
+            "deduplicate": self.deduplicate,
+            "max_length": self.max_length,
+            "tokens_per_batch": self.tokens_per_batch,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+        }
+
+    # Rows
+
+    @property
+    def label_names(self) -> list[str]:
+        """The names of the classes, to which the model is linked; unless given, the data are read on first use."""
+        if self.classes:
+            return self.classes
+        if self._label_set is None:
+            self._read()
+        assert self._label_set is not None
+        return list(self._label_set.names)
+
+    def rows(self, split: str) -> Rows:
+        """The rows of a split after filtering, de-duplication and sampling.
+
+        Args:
+            split: ``train``, ``validation`` or ``test``.
+
+        Raises:
+            UserError: The data set has no such split, or nothing is left of it.
+        """
+        if self._label_set is None:
+            self._read()
+        if split not in self._rows:
+            raise UserError(f"{self.dataset} has no split {split}; it has {', '.join(self._rows)}")
+        if not len(self._rows[split]):
+            raise UserError(f"the split {split} of {self.dataset} is empty; look at the filters under `data`")
+        return self._rows[split]
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training rows per class, in the order of the labels."""
+        return self.count_classes("train")
+
+    def count_classes(self, split: str) -> list[int]:
+        """Rows per class, in the order of the labels, by each row's first class (multi-label: by each class).
+
+        Args:
+            split: The split.
+        """
+        counts = [0] * len(self.label_names)
+        for ids in self.rows(split).labels:
+            for index in ids if self.multi_label else ids[:1]:
+                counts[index] += 1
+        return counts
+
+    def _read(self) -> None:
+        names, splits = read_dataset(self.dataset, self.text_column, self.label_column, self.labels, self.multi_label)
+        if self.sources:
+            splits = sampling.keep_sources(splits, self.sources)
+        if self.exclude_labels:
+            names, splits = sampling.drop_labels(splits, names, self.exclude_labels)
+        if self.classes:
+            splits = sampling.match_classes(splits, names, self.classes)
+            names = LabelSet(tuple(self.classes))
+        splits, made = sampling.complete_splits(splits, self.seed)
+        if made:
+            say(f"{self.dataset} has no {' and no '.join(made)} split: {sampling.HELD_OUT_SHARE:.0%} of train for each")
+        if self.deduplicate and "train" in splits:
+            splits, self.duplicates_removed = sampling.deduplicate(splits)
+        for split, rows in splits.items():
+            if len(rows):
+                key = {"train": "train_size", "validation": "val_size", "test": "test_size"}[split]
+                size = sampling.row_count(self.sizes[split], len(rows), f"data.{key}")
+                rows = rows.take(sampling.stratified_sample(rows, size, (self.seed, SPLITS.index(split))))
+            self._rows[split] = rows
+        self._label_set = names
+
+    # Batches
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """That of the model being trained, else that of the backbone."""
+        if self._tokenizer is None:
+            model = self.trainer.lightning_module if self.trainer else None
+            self._tokenizer = getattr(model, "tokenizer", None) or load_tokenizer(self.backbone)
+        return self._tokenizer
+
+    def setup(self, stage: str) -> None:
+        """Reads, samples and tokenizes what a stage needs.
+
+        Args:
+            stage: ``fit``, ``validate``, ``test`` or ``predict``.
+
+        Raises:
+            UserError: Something of it cannot be read.
+        """
+        if stage == "predict":
+            if self.predict_path is None:
+                raise UserError("predict needs to know what to read; give --data.predict_path FILE, or - for stdin")
+            self._stream = self._text_stream(self.predict_path)
+            self.predict_rows = self._stream.survey()
+            return
+        if self.max_length > self.tokenizer.model_max_length:
+            raise UserError(
+                f"data.max_length is {self.max_length}, but the backbone reads at most "
+                f"{self.tokenizer.model_max_length} tokens"
+            )
+        for split in STAGE_SPLITS[stage]:
+            if split not in self._datasets:
+                self._datasets[split] = self._tokenized(split)
+
+    def _tokenized(self, split: str) -> LabelledTokens:
+        rows = self.rows(split)
+        tokens = cached_tokens(rows.texts, self.tokenizer, self.max_length, self.cache_dir, f"tokenize {split}")
+        source = "read from the cache" if tokens.from_cache else "tokenized"
+        say(f"{split}: {len(rows):,} texts, {len(tokens.ids):,} tokens {source}")
+        targets = LabelSet(tuple(self.label_names)).targets(rows.labels, self.multi_label)
+        first = np.array([ids[0] if ids else -1 for ids in rows.labels], dtype=np.int64)
+        return LabelledTokens(tokens, targets, first, self._pad_id)
+
+    @property
+    def _pad_id(self) -> int:
+        return int(self.tokenizer.pad_token_id or 0)
+
+    def token_lengths(self, split: str) -> npt.NDArray[np.int64]:
+        """Tokens per row, ``[rows]``.
+
+        Args:
+            split: A split that `setup` has prepared.
+        """
+        return self._datasets[split].tokens.lengths
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled batches of the training rows."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the validation rows, in order of length."""
+        return self._loader("validation", shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the test rows, in order of length."""
+        return self._loader("test", shuffle=False)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the texts to label, read as a stream."""
+        assert self._stream is not None
+        return DataLoader(self._stream, batch_size=None)
+
+    def _text_stream(self, path: str) -> TextStream:
+        files = record_files(path)
+        return TextStream(files, self.text_column, self.tokenizer, self.max_length, self.tokens_per_batch, self._pad_id)
+
+    def _loader(self, split: str, shuffle: bool) -> DataLoader[Batch]:
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = BatchSampler(
+            self.token_lengths(split),
+            self.tokens_per_batch,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        return batch_loader(self._datasets[split], sampler, self.num_workers)
+
+    def describe(self) -> dict[str, Any]:
+        """Rows per split and class, and how many duplicates were removed, for the header and the report."""
+        prepared: Sequence[str] = list(self._datasets) or list(self._rows)
+        return {
+            "dataset": self.dataset,
+            "rows": {split: len(self.rows(split)) for split in prepared},
+            "rows_per_class": {
+                split: dict(zip(self.label_names, self.count_classes(split), strict=True)) for split in prepared
+            },
+            "duplicates_removed": self.duplicates_removed,
+        }

@@ -1,0 +1,211 @@
+"""Which rows are used: filters, missing splits, duplicates across splits, stratified seeded samples."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from emotion_lit.data.labels import LabelSet
+from emotion_lit.data.sources import SPLITS, Rows
+from emotion_lit.errors import UserError, unknown
+
+Size = int | float | str | None
+# The share of a lone file, or of a lone train split, that becomes each of the other splits.
+HELD_OUT_SHARE = 0.1
+
+
+def keep_sources(splits: dict[str, Rows], sources: Sequence[str]) -> dict[str, Rows]:
+    """Keeps only the rows that come from these corpora.
+
+    Args:
+        splits: The rows by split.
+        sources: Values of the ``source`` column.
+
+    Raises:
+        UserError: There is no such source.
+    """
+    known = sorted({source for rows in splits.values() for source in rows.sources} - {""})
+    for source in sources:
+        if source not in known:
+            raise unknown("source", source, known)
+    wanted = set(sources)
+    return {
+        split: rows.take([index for index, source in enumerate(rows.sources) if source in wanted])
+        for split, rows in splits.items()
+    }
+
+
+def drop_labels(splits: dict[str, Rows], label_set: LabelSet, names: Sequence[str]) -> tuple[LabelSet, dict[str, Rows]]:
+    """Drops classes, and the rows that have no other class.
+
+    Args:
+        splits: The rows by split.
+        label_set: The classes.
+        names: The classes to drop.
+
+    Returns:
+        The classes that remain, and their rows with the ids renumbered.
+
+    Raises:
+        UserError: There is no such class, or fewer than two remain.
+    """
+    dropped = {label_set.id(name) for name in names}
+    kept = [index for index in range(len(label_set.names)) if index not in dropped]
+    if len(kept) < 2:
+        raise UserError(f"data.exclude_labels leaves {len(kept)} of {len(label_set.names)} classes; keep at least two")
+    renumbered = {old: new for new, old in enumerate(kept)}
+    result = {}
+    for split, rows in splits.items():
+        labels = [tuple(renumbered[index] for index in ids if index in renumbered) for ids in rows.labels]
+        indices = [row for row, ids in enumerate(labels) if ids or not rows.labels[row]]
+        result[split] = Rows(rows.texts, labels, rows.sources).take(indices)
+    return LabelSet(tuple(label_set.names[index] for index in kept)), result
+
+
+def match_classes(splits: dict[str, Rows], label_set: LabelSet, classes: Sequence[str]) -> dict[str, Rows]:
+    """Renumbers labels to those of a trained model, by name.
+
+    Args:
+        splits: The rows by split.
+        label_set: The classes of the data.
+        classes: The classes of the model.
+
+    Raises:
+        UserError: A class that occurs is not among the model's.
+    """
+    known = {name.casefold(): index for index, name in enumerate(classes)}
+    numbers = [known.get(name.casefold()) for name in label_set.names]
+    result = {}
+    for split, rows in splits.items():
+        foreign = sorted({label_set.names[index] for ids in rows.labels for index in ids if numbers[index] is None})
+        if foreign:
+            raise UserError(
+                f"the data has labels that the model does not know: {', '.join(foreign)}; the model knows "
+                f"{', '.join(classes)}. Leave them out with data.exclude_labels, or name the ids with data.labels"
+            )
+        labels = [tuple(number for index in ids if (number := numbers[index]) is not None) for ids in rows.labels]
+        result[split] = Rows(rows.texts, labels, rows.sources)
+    return result
+
+
+def complete_splits(splits: dict[str, Rows], seed: int) -> tuple[dict[str, Rows], list[str]]:
+    """Makes the splits that a data set lacks out of its train split, stratified and seeded.
+
+    Args:
+        splits: The rows by split.
+        seed: Decides which rows.
+
+    Returns:
+        All splits, and the names of those that were made. Without a train split nothing is made.
+    """
+    missing = [split for split in SPLITS if split not in splits]
+    if not missing or "train" in missing:
+        return splits, []
+    result = dict(splits)
+    for split in missing:
+        train = result["train"]
+        # The same number of rows for each, so the share grows as train shrinks.
+        size = max(1, round(len(splits["train"]) * HELD_OUT_SHARE))
+        held_out = stratified_sample(train, size, (seed, SPLITS.index(split)))
+        taken = set(held_out)
+        result[split] = train.take(held_out)
+        result["train"] = train.take([index for index in range(len(train)) if index not in taken])
+    return {split: result[split] for split in SPLITS}, missing
+
+
+def fold(text: str) -> str:
+    """A text without differences of case and white space.
+
+    Args:
+        text: The text.
+    """
+    return " ".join(text.casefold().split())
+
+
+def deduplicate(splits: dict[str, Rows]) -> tuple[dict[str, Rows], dict[str, int]]:
+    """Removes from train what also stands in validation or test, and all but the first of each repeat.
+
+    Args:
+        splits: The rows by split; validation and test stay as they are.
+
+    Returns:
+        The splits, and how many rows left train: ``held_out`` for texts of validation or test, ``repeated`` for
+        repeats.
+    """
+    held_out = {fold(text) for split in ("validation", "test") if split in splits for text in splits[split].texts}
+    removed = {"held_out": 0, "repeated": 0}
+    seen: set[str] = set()
+    kept = []
+    for index, text in enumerate(splits["train"].texts):
+        folded = fold(text)
+        if folded in held_out:
+            removed["held_out"] += 1
+        elif folded in seen:
+            removed["repeated"] += 1
+        else:
+            seen.add(folded)
+            kept.append(index)
+    return {**splits, "train": splits["train"].take(kept)}, removed
+
+
+def row_count(size: Size, available: int, key: str) -> int:
+    """How many rows a size stands for.
+
+    Args:
+        size: None for all, a whole number of rows, a share in (0, 1], or a percentage such as ``"2%"``.
+        available: How many there are; a larger number of rows means all of them.
+        key: The configuration key, for messages.
+
+    Raises:
+        UserError: The size is none of these, or stands for no rows.
+    """
+    if size is None:
+        return available
+    text = str(size).strip()
+    try:
+        if text.endswith("%") or not text.lstrip("-").isdigit():
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+            count = round(available * share)
+        else:
+            share, count = 1.0, int(text)
+    except ValueError:
+        raise UserError(f'{key}: {size!r} is neither a number of rows, nor a share such as 0.02 or "2%"') from None
+    if not 0 < share <= 1:
+        raise UserError(f"{key}: {size!r} is not a share between 0 and 100%")
+    if count <= 0:
+        raise UserError(f"{key}: {size!r} of {available:,} rows is a sample of zero rows; ask for more")
+    return min(count, available)
+
+
+def stratified_sample(rows: Rows, size: int, seed: Sequence[int]) -> list[int]:
+    """Places of a sample that has the class shares of the whole.
+
+    The shares are those of each row's first class, rounded by largest remainder so that the sizes add up. The first
+    rows of one seed's larger sample are those of its smaller one, class by class.
+
+    Args:
+        rows: The rows to choose from.
+        size: How many.
+        seed: Decides which.
+
+    Returns:
+        The places, ascending.
+    """
+    if size >= len(rows):
+        return list(range(len(rows)))
+    first = np.array([ids[0] if ids else -1 for ids in rows.labels])
+    classes, counts = np.unique(first, return_counts=True)
+    chosen = []
+    for name, quota in zip(classes, _largest_remainder(counts, size), strict=True):
+        places = np.flatnonzero(first == name)
+        order = np.random.default_rng([*seed, int(name) + 1]).permutation(len(places))
+        chosen.extend(places[order[:quota]].tolist())
+    return sorted(chosen)
+
+
+def _largest_remainder(counts: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    exact = counts * (size / counts.sum())
+    quotas: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    remainder_first = np.argsort(quotas - exact, kind="stable")
+    quotas[remainder_first[: size - quotas.sum()]] += 1
+    return quotas

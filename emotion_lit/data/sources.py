@@ -1,0 +1,167 @@
+"""Where labelled rows come from: a Hub id, a folder in Hub layout, a file, or the bundled sample."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emotion_lit import hub
+from emotion_lit.data.labels import LabelColumn, Labels, LabelSet, encode
+from emotion_lit.data.records import SUFFIXES, read_records, record_files
+from emotion_lit.errors import UserError, unknown
+
+SAMPLE = "sample"
+SPLITS = ("train", "validation", "test")
+SOURCE_COLUMN = "source"
+
+
+@dataclass
+class Rows:
+    """Labelled texts.
+
+    Args:
+        texts: The texts.
+        labels: The class ids of each text, the first one leading.
+        sources: The corpus that each text comes from; empty strings where the data does not say.
+    """
+
+    texts: list[str]
+    labels: list[Labels]
+    sources: list[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: Sequence[int]) -> "Rows":
+        """The rows at these places.
+
+        Args:
+            indices: The places.
+        """
+        return Rows(
+            [self.texts[index] for index in indices],
+            [self.labels[index] for index in indices],
+            [self.sources[index] for index in indices],
+        )
+
+
+Columns = dict[str, list[Any]]
+
+
+def read_dataset(
+    dataset: str, text_column: str, label_column: str, label_names: Sequence[str] | None, multi_label: bool
+) -> tuple[LabelSet, dict[str, Rows]]:
+    """Reads a labelled data set.
+
+    Args:
+        dataset: A Hub id, a folder in Hub layout, a ``.parquet``, ``.jsonl`` or ``.csv`` file, or ``sample``.
+        text_column: The column of texts.
+        label_column: The column of labels; names in a column ``<label_column>_str`` are checked against it.
+        label_names: The classes in the order of their ids, where the data does not say.
+        multi_label: Whether a row may have no class.
+
+    Returns:
+        The classes, and the rows by split. A file comes as one split, ``train``.
+
+    Raises:
+        UserError: The data set, a column or a row cannot be read.
+    """
+    path = Path(__file__).parent / SAMPLE if dataset == SAMPLE else Path(dataset)
+    names: Sequence[str] | None = None
+    if path.is_dir():
+        splits, names = _load(str(path), f"the folder {dataset}", label_column)
+    elif path.suffix in SUFFIXES or path.is_file():
+        splits = {"train": _read_file(path)}
+    elif dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")):
+        hub.reachable()
+        splits, names = _load(dataset, f"the data set {dataset}", label_column)
+    else:
+        raise UserError(f"there is no data set {dataset}: neither a folder, nor a file, nor a Hub id (owner/name)")
+    for split, columns in splits.items():
+        _check_columns(columns, text_column, label_column, f"{dataset}, {split}")
+    label_columns = [
+        LabelColumn(columns[label_column], columns.get(f"{label_column}_str"), f"{dataset}, {split}")
+        for split, columns in splits.items()
+    ]
+    label_set, encoded = encode(label_columns, label_names or names, allow_none=multi_label)
+    rows = {}
+    for (split, columns), labels in zip(splits.items(), encoded, strict=True):
+        sources = [str(source) for source in columns.get(SOURCE_COLUMN, [""] * len(labels))]
+        rows[split] = Rows(columns[text_column], labels, sources)
+    return label_set, rows
+
+
+def _check_columns(columns: Columns, text_column: str, label_column: str, where: str) -> None:
+    for key, column in (("text", text_column), ("label", label_column)):
+        if column not in columns:
+            raise UserError(f"{where}: {unknown('column', column, columns)} Name it with data.{key}_column.")
+    bad = [row for row, text in enumerate(columns[text_column], 1) if not isinstance(text, str) or not text.strip()]
+    if bad:
+        raise UserError(
+            f"{where}: {len(bad):,} texts in the column {text_column!r} are null, empty or not a string, the first in "
+            f"row {bad[0]}; remove these rows"
+        )
+
+
+def _read_file(path: Path) -> Columns:
+    if path.suffix == ".txt":
+        raise UserError(f"{path} has no labels; a labelled data set is a .parquet, .jsonl or .csv file")
+    records = [record for _, record in read_records(str(path))]
+    if not records:
+        raise UserError(f"{path} has no rows")
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    return {key: [record.get(key) for record in records] for key in keys}
+
+
+def _load(name: str, what: str, label_column: str) -> tuple[dict[str, Columns], Sequence[str] | None]:
+    from datasets import load_dataset
+
+    with _clear_errors(name, what), _quiet_progress():
+        loaded = load_dataset(name)
+    splits = {split: loaded[split][:] for split in SPLITS if split in loaded}
+    if not splits:
+        raise UserError(f"{what} has none of the splits {', '.join(SPLITS)}; it has {', '.join(map(str, loaded))}")
+    feature = next(iter(loaded.values())).features.get(label_column)
+    return splits, getattr(getattr(feature, "feature", feature), "names", None)  # a ClassLabel, or a list of them
+
+
+@contextmanager
+def _quiet_progress() -> Iterator[None]:
+    import datasets
+
+    shown = datasets.utils.logging.is_progress_bar_enabled()
+    datasets.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.utils.logging.enable_progress_bar()
+
+
+@contextmanager
+def _clear_errors(name: str, what: str) -> Iterator[None]:
+    """Turns what the libraries raise into what a person can act on."""
+    from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+    try:
+        yield
+    except UserError:
+        raise
+    except (DatasetGenerationError, ValueError, OSError) as error:
+        folder = Path(name)
+        if folder.is_dir():
+            for file in record_files(name):  # finds the row, and says which line
+                for _ in read_records(file):
+                    pass
+            raise UserError(f"{what} cannot be read: {_first_line(error)}") from error
+        if isinstance(error, DatasetNotFoundError):
+            raise UserError(f"{what} was not found on the Hugging Face Hub, or is private; check the name") from error
+        raise UserError(
+            f"{what} cannot be fetched, the Hugging Face Hub is out of reach ({_first_line(error)}). Offline, "
+            "data.dataset takes a folder, a file, or `sample`"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:200]

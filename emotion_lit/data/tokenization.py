@@ -1,0 +1,125 @@
+"""Text to token ids, kept on disk under a hash of everything that determines them."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from emotion_lit.model.backbone import tokenizer_sha256
+
+# Raise when the same inputs would give other files.
+FORMAT = 1
+CHUNK = 2048
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of many texts, end to end.
+
+    Args:
+        ids: All token ids, ``[tokens]``.
+        offsets: Where each text begins and, last, where the last one ends, ``[texts + 1]``.
+        from_cache: Whether they were read rather than computed.
+    """
+
+    ids: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    from_cache: bool = False
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens per text, ``[texts]``."""
+        return np.diff(self.offsets)
+
+
+def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, title: str = "") -> Tokens:
+    """Tokenizes texts, special tokens included.
+
+    Args:
+        texts: The texts.
+        tokenizer: The backbone's tokenizer.
+        max_length: Where a text is cut, in tokens.
+        title: What the progress bar is called; none is shown without a title.
+    """
+    ids: list[npt.NDArray[np.int32]] = []
+    lengths: list[int] = []
+    with tqdm(total=len(texts), desc=title, unit=" texts", leave=False, disable=not title, unit_scale=True) as bar:
+        for start in range(0, len(texts), CHUNK):
+            chunk = list(texts[start : start + CHUNK])
+            encoded = tokenizer(
+                chunk, truncation=True, max_length=max_length, return_attention_mask=False, return_token_type_ids=False
+            )["input_ids"]
+            lengths.extend(len(row) for row in encoded)
+            ids.append(np.fromiter((token for row in encoded for token in row), dtype=np.int32))
+            bar.update(len(chunk))
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return Tokens(np.concatenate(ids) if ids else np.empty(0, np.int32), offsets.astype(np.int64))
+
+
+def cached_tokens(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, cache_dir: Path, title: str
+) -> Tokens:
+    """The tokens of these texts, read from the cache where they are there, else computed and kept.
+
+    Args:
+        texts: The texts.
+        tokenizer: The backbone's tokenizer.
+        max_length: Where a text is cut, in tokens.
+        cache_dir: The folder of caches.
+        title: What the progress bar is called.
+
+    Returns:
+        Memory-mapped tokens.
+    """
+    folder = cache_dir / "tokens" / _key(texts, tokenizer, max_length)
+    if not folder.is_dir():
+        _keep(tokenize(texts, tokenizer, max_length, title), folder)
+        return _mapped(folder, from_cache=False)
+    return _mapped(folder, from_cache=True)
+
+
+def default_cache_dir() -> Path:
+    """``$EMOTION_LIT_CACHE``, or ``emotion_lit`` in the user's cache folder."""
+    own = os.environ.get("EMOTION_LIT_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emotion_lit"
+
+
+def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+    content = hashlib.sha256()
+    for text in texts:
+        raw = text.encode("utf-8", "surrogatepass")
+        content.update(len(raw).to_bytes(8, "little"))
+        content.update(raw)
+    what = {
+        "format": FORMAT,
+        "texts": content.hexdigest(),
+        "tokenizer": tokenizer_sha256(tokenizer),
+        "max_length": max_length,
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _keep(tokens: Tokens, folder: Path) -> None:
+    """Writes beside the target and renames, so that a killed or a second process leaves no half-written cache."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".part-"))
+    np.save(part / "ids.npy", tokens.ids)
+    np.save(part / "offsets.npy", tokens.offsets)
+    try:
+        part.rename(folder)
+    except OSError:  # another process was first
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _mapped(folder: Path, from_cache: bool) -> Tokens:
+    ids = np.load(folder / "ids.npy", mmap_mode="r")
+    return Tokens(ids, np.load(folder / "offsets.npy"), from_cache)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from emotion_lit.data.batching import BatchSampler, pad
+from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.data.tokenization import Tokens
+
+LENGTHS = np.random.default_rng(0).integers(3, 60, size=1003)
+
+
+@pytest.mark.parametrize("batch_size", [None, 16])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_every_row_once_and_as_many_batches_on_every_rank(
+    batch_size: int | None, shuffle: bool, world_size: int
+) -> None:
+    for epoch in range(3):
+        seen: list[int] = []
+        counts = set()
+        for rank in range(world_size):
+            sampler = BatchSampler(LENGTHS, 512, batch_size, shuffle, seed=1, rank=rank, world_size=world_size)
+            sampler.set_epoch(epoch)
+            batches = list(sampler)
+            assert len(batches) == len(sampler)
+            counts.add(len(batches))
+            seen += [row for batch in batches for row in batch]
+        assert len(counts) == 1
+        assert sorted(seen) == list(range(len(LENGTHS)))
+
+
+def test_batches_stay_within_the_budget() -> None:
+    for batch in BatchSampler(LENGTHS, 512, shuffle=True):
+        assert len(batch) * LENGTHS[batch].max() <= 512
+
+
+def test_epochs_differ_and_seeds_repeat() -> None:
+    sampler = BatchSampler(LENGTHS, 512, shuffle=True, seed=7)
+    first = list(sampler)
+    assert first == list(sampler)
+    sampler.set_epoch(1)
+    assert first != list(sampler)
+
+
+def test_a_text_longer_than_the_budget_is_a_batch_of_its_own() -> None:
+    assert [5] in list(BatchSampler(np.array([3, 3, 3, 3, 3, 99]), 10))
+
+
+def test_padding_and_its_mask() -> None:
+    tokens = Tokens(np.array([5, 6, 7, 8, 9], np.int32), np.array([0, 2, 5]))
+    batch = pad(tokens, [0, 1], pad_id=0)
+    assert batch["input_ids"].tolist() == [[5, 6, 0], [7, 8, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert batch["tokens"] == 5
+    assert "attention_mask" not in pad(tokens, [1], pad_id=0)
+
+
+def test_padding_on_real_texts_is_under_four_percent() -> None:
+    data = EmotionDataModule(dataset="sample", backbone="embedded")
+    data.setup("fit")
+    real = padded = 0
+    for batch in data.train_dataloader():
+        real += batch["tokens"]
+        padded += batch["input_ids"].numel()
+    assert 1 - real / padded < 0.04

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emotion_lit.data.records import read_records, record_files
+from emotion_lit.errors import UserError
+
+
+def texts(path: Path) -> list[str]:
+    return [record["text"] for _, record in read_records(str(path))]
+
+
+def test_every_format_gives_the_same_texts(tmp_path: Path) -> None:
+    wanted = ['plain "quoted", with comma', "second"]
+    (tmp_path / "a.txt").write_text("\n".join(wanted) + "\n")
+    (tmp_path / "a.csv").write_text('text\n"plain ""quoted"", with comma"\nsecond\n')
+    (tmp_path / "a.jsonl").write_text('{"text": "plain \\"quoted\\", with comma"}\n\n{"text": "second"}\n')
+    pq.write_table(pa.table({"text": wanted}), tmp_path / "a.parquet")
+    for suffix in ("txt", "csv", "jsonl", "parquet"):
+        assert texts(tmp_path / f"a.{suffix}") == wanted, suffix
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "fine"}\n{"text": \n', "a.jsonl, line 2 is not JSON"),
+        ("a.jsonl", b"[1]\n", "a.jsonl, line 1 is not a JSON object"),
+        ("a.csv", b"text,label\nfine,1\none,two,three\n", "a.csv, line 3 has 3 fields where the heading has 2"),
+        ("a.csv", b'text\n"never closed\n', "a.csv, line 2 cannot be read"),
+        ("a.csv", b"", "a.csv is empty"),
+        ("a.txt", b"fine\nna\xefve\n", "a.txt is not UTF-8: byte 0xef"),
+        ("a.parquet", b"not parquet", "a.parquet is not a readable parquet file"),
+        ("a.doc", b"", "is not one of .csv, .jsonl, .parquet, .txt"),
+    ],
+)
+def test_an_unreadable_row_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as error:
+        list(read_records(str(tmp_path / name)))
+    assert message in str(error.value)
+
+
+def test_a_folder_is_read_in_order_of_names(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt", "README.md"):
+        (tmp_path / name).write_text(name)
+    assert [Path(file).name for file in record_files(str(tmp_path))] == ["a.txt", "b.txt"]
+
+
+def test_a_folder_without_texts_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no file"):
+        record_files(str(tmp_path))

@@ -1,0 +1,105 @@
+from collections import Counter
+
+import pytest
+
+from emotion_lit.data import sampling
+from emotion_lit.data.labels import Labels, LabelSet
+from emotion_lit.data.sources import Rows
+from emotion_lit.errors import UserError
+
+
+def rows_of(counts: list[int]) -> Rows:
+    labels: list[Labels] = [(label,) for label, count in enumerate(counts) for _ in range(count)]
+    return Rows([f"text {place}" for place in range(len(labels))], labels, ["corpus"] * len(labels))
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [(None, 1000), (20, 20), ("20", 20), (0.02, 20), ("2%", 20), (1.0, 1000), (1, 1), (5000, 1000), ("12.5%", 125)],
+)
+def test_sizes(size: sampling.Size, count: int) -> None:
+    assert sampling.row_count(size, 1000, "data.train_size") == count
+
+
+@pytest.mark.parametrize("size", [0, "0%", -3, 1.5, "150%", "many", 0.0001])
+def test_bad_sizes_name_the_key(size: sampling.Size) -> None:
+    with pytest.raises(UserError, match=r"data\.train_size"):
+        sampling.row_count(size, 1000, "data.train_size")
+
+
+def test_a_sample_has_the_class_shares_of_the_whole() -> None:
+    counts = [5000, 3000, 1500, 500]
+    rows = rows_of(counts)
+    sample = sampling.stratified_sample(rows, 100, (42, 0))
+    assert Counter(rows.labels[place][0] for place in sample) == {0: 50, 1: 30, 2: 15, 3: 5}
+
+
+def test_a_one_percent_sample_of_the_real_data_has_its_shares(super_emotion: str) -> None:
+    from emotion_lit.data.sources import read_dataset
+
+    _, splits = read_dataset(super_emotion, "text", "labels", None, multi_label=False)
+    whole = splits["train"]
+    sample = whole.take(sampling.stratified_sample(whole, len(whole) // 100, (42, 0)))
+    shares, sampled = (Counter(ids[0] for ids in rows.labels) for rows in (whole, sample))
+    for label, count in shares.items():
+        assert abs(sampled[label] - count / 100) <= 1
+
+
+def test_the_same_seed_gives_the_same_rows_and_another_others() -> None:
+    rows = rows_of([500, 300])
+    first, again, other = (sampling.stratified_sample(rows, 50, (seed, 0)) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_smaller_sample_lies_within_a_larger_one() -> None:
+    rows = rows_of([500, 500])
+    small, large = (set(sampling.stratified_sample(rows, size, (1, 0))) for size in (100, 200))
+    assert small < large
+
+
+def test_texts_of_validation_and_test_leave_train_and_repeats_collapse() -> None:
+    splits = {
+        "train": Rows(["Seen  TODAY", "twice", "Twice ", "own"], [(0,), (1,), (0,), (1,)], [""] * 4),
+        "validation": Rows(["seen today"], [(0,)], [""]),
+        "test": Rows(["other"], [(0,)], [""]),
+    }
+    kept, removed = sampling.deduplicate(splits)
+    assert kept["train"].texts == ["twice", "own"]
+    assert removed == {"held_out": 1, "repeated": 1}
+    assert kept["validation"] is splits["validation"]
+
+
+def test_dropped_labels_renumber_the_rest() -> None:
+    labels = LabelSet(("Neutral", "Joy", "Fear"))
+    rows = Rows(["a", "b", "c"], [(0,), (0, 2), (1,)], [""] * 3)
+    kept, splits = sampling.drop_labels({"train": rows}, labels, ["neutral"])
+    assert kept.names == ("Joy", "Fear")
+    assert (splits["train"].texts, splits["train"].labels) == (["b", "c"], [(1,), (0,)])
+
+
+def test_unknown_labels_and_sources_are_named() -> None:
+    with pytest.raises(UserError, match="did you mean 'Joy'"):
+        sampling.drop_labels({"train": rows_of([1])}, LabelSet(("Joy", "Fear", "Love")), ["Jojy"])
+    with pytest.raises(UserError, match="corpus"):
+        sampling.keep_sources({"train": rows_of([1])}, ["corpis"])
+
+
+def test_sources_filter_rows() -> None:
+    rows = Rows(["a", "b"], [(0,), (0,)], ["x", "y"])
+    assert sampling.keep_sources({"train": rows}, ["y"])["train"].texts == ["b"]
+
+
+def test_missing_splits_are_made_of_train_stratified() -> None:
+    splits, made = sampling.complete_splits({"train": rows_of([600, 400])}, seed=1)
+    assert made == ["validation", "test"]
+    assert {split: len(rows) for split, rows in splits.items()} == {"train": 800, "validation": 100, "test": 100}
+    assert Counter(ids[0] for ids in splits["test"].labels) == {0: 60, 1: 40}
+    assert len({text for rows in splits.values() for text in rows.texts}) == 1000
+
+
+def test_classes_of_a_model_are_matched_by_name() -> None:
+    rows = Rows(["a"], [(0, 1)], [""])
+    matched = sampling.match_classes({"test": rows}, LabelSet(("joy", "fear")), ["Fear", "Anger", "Joy"])
+    assert matched["test"].labels == [(2, 0)]
+    with pytest.raises(UserError, match="disgust"):
+        sampling.match_classes({"test": rows}, LabelSet(("disgust", "fear")), ["Fear"])

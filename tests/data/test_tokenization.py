@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_lit.data.tokenization import cached_tokens, tokenize
+from emotion_lit.model.backbone import load_tokenizer
+
+TEXTS = ["what a day!", "I am not amused", "so long " * 80]
+
+
+def test_tokens_are_those_of_the_tokenizer() -> None:
+    tokenizer = load_tokenizer("embedded")
+    tokens = tokenize(TEXTS, tokenizer, max_length=32)
+    for place, text in enumerate(TEXTS):
+        ids = tokens.ids[tokens.offsets[place] : tokens.offsets[place + 1]].tolist()
+        assert ids == tokenizer(text, truncation=True, max_length=32)["input_ids"]
+    assert tokens.lengths.tolist()[2] == 32
+
+
+def test_the_second_time_they_come_from_the_cache(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer("embedded")
+    first = cached_tokens(TEXTS, tokenizer, 32, tmp_path, "")
+    again = cached_tokens(TEXTS, tokenizer, 32, tmp_path, "")
+    assert (first.from_cache, again.from_cache) == (False, True)
+    np.testing.assert_array_equal(first.ids, again.ids)
+    np.testing.assert_array_equal(first.offsets, again.offsets)
+
+
+@pytest.mark.parametrize(("texts", "max_length"), [([*TEXTS, "more"], 32), (TEXTS, 31), (TEXTS[::-1], 32)])
+def test_what_determines_them_makes_another_cache(tmp_path: Path, texts: list[str], max_length: int) -> None:
+    tokenizer = load_tokenizer("embedded")
+    cached_tokens(TEXTS, tokenizer, 32, tmp_path, "")
+    assert not cached_tokens(texts, tokenizer, max_length, tmp_path, "").from_cache
