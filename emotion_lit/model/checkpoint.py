@@ -1,0 +1,128 @@
+"""What a checkpoint carries so that it loads anywhere, and the checks that it is whole."""
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emotion_lit.errors import UserError
+from emotion_lit.model.backbone import tensor_bytes
+
+# The key under which our own part stands, beside Lightning's.
+KEY = "emotion_lit"
+FORMAT = 1
+MODEL_KEY = "hyper_parameters"
+DATA_KEY = "datamodule_hyper_parameters"
+TRAINER_KEY = "trainer_parameters"
+
+Checkpoint = dict[str, Any]
+
+# PyTorch writes zip archives.
+ZIP_MAGIC = b"PK\x03\x04"
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint file that a person means.
+
+    Args:
+        path: A checkpoint, or a run folder, which stands for its best checkpoint.
+
+    Raises:
+        UserError: There is none.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "checkpoints" / "best.ckpt"
+    if not file.is_file():
+        found = sorted(Path("logs").glob("*/version_*/checkpoints/best.ckpt"), key=os.path.getmtime)
+        hint = f"; the newest here is {found[-1]}" if found else "; train one with: python -m emotion_lit fit"
+        raise UserError(f"there is no checkpoint {path}{hint}")
+    return file
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads a checkpoint, executing nothing in it.
+
+    Args:
+        path: A checkpoint, or a run folder.
+
+    Raises:
+        UserError: It is missing, damaged, or was not written by this package.
+    """
+    file = find_checkpoint(path)
+    with file.open("rb") as raw:
+        if raw.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
+            raise UserError(f"{file} is not a checkpoint; give one that `python -m emotion_lit fit` wrote")
+    try:
+        checkpoint: Checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{file} holds more than weights and settings; it is not one of ours") from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(f"{file} is truncated or damaged; copy it again from where it was made") from error
+    if not isinstance(checkpoint, dict) or KEY not in checkpoint:
+        raise UserError(f"{file} is a checkpoint of another program; give one that `python -m emotion_lit fit` wrote")
+    if checkpoint[KEY]["format"] > FORMAT:
+        raise UserError(f"{file} was written by emotion_lit {checkpoint[KEY]['version']}; upgrade to read it")
+    if checkpoint[KEY]["weights_sha256"] != weights_sha256(checkpoint["state_dict"]):
+        raise UserError(f"{file} is damaged: its weights are not those that were saved; copy it again")
+    return checkpoint
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """A hash of named tensors.
+
+    Args:
+        weights: The tensors.
+    """
+    content = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        content.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        content.update(tensor_bytes(tensor))
+    return content.hexdigest()
+
+
+def portable(value: Any) -> Any:
+    """A setting without absolute paths: they become relative to the working folder.
+
+    Args:
+        value: A plain value: a dict, a list, a string, a number, a truth value or None.
+    """
+    if isinstance(value, dict):
+        return {key: portable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(item) for item in value]
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str) and Path(value).is_absolute():
+        return os.path.relpath(value)
+    return value
+
+
+def remembered_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, Any]:
+    """What a checkpoint remembers, as defaults for the command line, by dotted key.
+
+    Args:
+        checkpoint: The checkpoint.
+        subcommand: ``fit`` also remembers what concerns the Trainer, so that a resumed run is the same run.
+    """
+    model, data = dict(checkpoint[MODEL_KEY]), dict(checkpoint[DATA_KEY])
+    data["classes"] = model.pop("labels")
+    del model["multi_label"]  # comes from the data
+    settings: dict[str, Any] = {"model": model, "data": data}
+    if subcommand == "fit":
+        settings |= checkpoint.get(TRAINER_KEY, {})
+    return _flat(settings)
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = value
+    return flat

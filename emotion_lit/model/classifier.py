@@ -1,0 +1,399 @@
+"""EmotionClassifier: the LightningModule around an encoder, its head, and optional LoRA."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import MetricCollection
+from transformers import PreTrainedTokenizerBase
+
+from emotion_lit import __version__
+from emotion_lit.errors import UserError
+from emotion_lit.model import backbone as backbones
+from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.metrics import metric_collection
+from emotion_lit.model.pooling import Network, Pooling
+from emotion_lit.model.tuning import (
+    LoraSettings,
+    ParameterGroup,
+    Tuning,
+    apply_tuning,
+    default_learning_rate,
+    parameter_groups,
+)
+
+Batch = dict[str, Any]
+Stage = Literal["train", "val", "test"]
+Schedule = Literal["linear", "cosine", "constant"]
+# What a checkpoint's weights were made for; other settings may be changed when it is loaded.
+FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora")
+
+
+class EmotionClassifier(pl.LightningModule):
+    """BERT, or any encoder that transformers can classify with, fine-tuned to recognise emotions.
+
+    Args:
+        labels: The classes in the order of their ids; on the command line they come from the data.
+        multi_label: Whether a text may have several classes; on the command line it comes from the data.
+        backbone: The pre-trained encoder: a Hub id, a folder with a transformers model, or `embedded`.
+        tuning: What trains: `head` (the encoder is frozen), `lora` (adapters and head), or `full`.
+        pooling: `cls` is the encoder's own head, which transformers can load; `mean` is the mean of the last layer
+            and a two-layer head. By default `mean` for `head`, `cls` for `lora` and `full`.
+        lora: The adapters.
+        learning_rate: Learning rate of the encoder or its adapters. By default one that suits the encoder's width: for
+            BERT-base 5e-4 with `lora` and 5e-5 with `full`.
+        head_learning_rate: Learning rate of pooler and classifier.
+        weight_decay: Weight decay of AdamW; biases and norms have none.
+        warmup: Share of the steps over which the learning rates rise from zero.
+        schedule: How they fall afterwards: `linear` or `cosine` to zero, or `constant`.
+        dropout: Dropout of the encoder and the head; by default the encoder's own.
+        label_smoothing: Share of the target that is spread evenly over all classes; one class a text only.
+        class_weights: Weights of the classes in the loss: `none`, `balanced` (inverse to their frequency in the
+            training rows), or a list in the order of the labels.
+        threshold: From which probability on a class is predicted; several classes a text only.
+
+    Raises:
+        UserError: A setting is out of its range.
+    """
+
+    def __init__(
+        self,
+        labels: list[str],
+        multi_label: bool = False,
+        backbone: str = "bert-base-uncased",
+        tuning: Tuning = "lora",
+        pooling: Pooling | None = None,
+        lora: LoraSettings = LoraSettings(),  # noqa: B008, a dataclass that nobody changes
+        learning_rate: float | None = None,
+        head_learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup: float = 0.06,
+        schedule: Schedule = "linear",
+        dropout: float | None = None,
+        label_smoothing: float = 0.0,
+        class_weights: Literal["none", "balanced"] | list[float] = "none",
+        threshold: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if len(labels) < 2:
+            raise UserError(f"a classifier needs at least two labels; there is {', '.join(labels) or 'none'}")
+        _check_share("model.warmup", warmup)
+        _check_share("model.label_smoothing", label_smoothing)
+        _check_share("model.threshold", threshold)
+        _check_share("model.dropout", dropout or 0.0)
+        if isinstance(class_weights, list) and len(class_weights) != len(labels):
+            raise UserError(f"model.class_weights has {len(class_weights)} entries for {len(labels)} labels")
+        self.labels = list(labels)
+        self.multi_label = multi_label
+        self.backbone = backbone
+        self.tuning: Tuning = tuning
+        self.pooling: Pooling = pooling or ("mean" if tuning == "head" else "cls")
+        # A checkpoint keeps plain values.
+        self.lora = LoraSettings(**lora) if isinstance(lora, dict) else lora
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.schedule: Schedule = schedule
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.class_weights = class_weights
+        self.threshold = threshold
+        self.network: Network | None = None
+        self.loss_weights: Tensor | None = None
+        self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._identity: dict[str, Any] = {}
+        self._files: backbones.Files = {}
+        self._seed = 0
+        self.train_metrics = self._metrics("train")
+        self.val_metrics = self._metrics("val")
+        self.test_metrics = self._metrics("test")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as plain values, with which the same model can be made again."""
+        return {
+            "labels": self.labels,
+            "multi_label": self.multi_label,
+            "backbone": self.backbone,
+            "tuning": self.tuning,
+            "pooling": self.pooling,
+            "lora": asdict(self.lora),
+            "learning_rate": self.learning_rate,
+            "head_learning_rate": self.head_learning_rate,
+            "weight_decay": self.weight_decay,
+            "warmup": self.warmup,
+            "schedule": self.schedule,
+            "dropout": self.dropout,
+            "label_smoothing": self.label_smoothing,
+            "class_weights": self.class_weights,
+            "threshold": self.threshold,
+        }
+
+    # Building
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The backbone's tokenizer; of a `full` checkpoint, the one that it carries."""
+        if self._tokenizer is None:
+            self._tokenizer = backbones.load_tokenizer(self.backbone)
+        return self._tokenizer
+
+    def configure_model(self) -> None:
+        """Builds the network on Lightning's call, unless it was built for a checkpoint before."""
+        if self.network is None and self._trainer is not None:
+            self.build()
+
+    def build(self, checkpoint: checkpoints.Checkpoint | None = None) -> None:
+        """Builds the network.
+
+        Args:
+            checkpoint: What it is built for; a `full` one needs no base model. Its weights are not loaded here.
+
+        Raises:
+            UserError: The backbone cannot be loaded, or is not the one that the checkpoint was trained on.
+        """
+        carried = checkpoint[checkpoints.KEY] if checkpoint else {}
+        if checkpoint:
+            self._check_settings(checkpoint[checkpoints.MODEL_KEY])
+        if carried.get("files"):
+            self._files, self._identity = carried["files"], carried["backbone"]
+            pretrained, self._tokenizer = backbones.load_carried(self._files)
+        else:
+            pretrained = backbones.load_network(self.backbone, self.labels, self.multi_label, self.dropout)
+            self._identity = {
+                "name": checkpoints.portable(self.backbone),
+                "network_sha256": backbones.network_sha256(pretrained),
+                "tokenizer_sha256": backbones.tokenizer_sha256(self.tokenizer),
+            }
+            self._check_identity(carried.get("backbone", self._identity))
+            if self.tuning == "full":
+                self._files = backbones.carried_files(pretrained, self.tokenizer)
+        self.network = Network(pretrained, self.pooling, self.dropout)
+        apply_tuning(self.network, self.tuning, self.lora)
+        self.network.train()  # transformers hands it over without dropout, and Lightning leaves that as it is
+
+    def _check_settings(self, saved: dict[str, Any]) -> None:
+        for key in FIXED_SETTINGS:
+            if self.settings[key] != saved[key]:
+                raise UserError(
+                    f"the checkpoint was trained with model.{key} {saved[key]}, which cannot be changed to "
+                    f"{self.settings[key]}; leave it out, or train anew"
+                )
+
+    def _check_identity(self, saved: dict[str, str]) -> None:
+        for key, what in (("network_sha256", "weights"), ("tokenizer_sha256", "tokenizer")):
+            if saved[key] != self._identity[key]:
+                raise UserError(
+                    f"the checkpoint was trained on the backbone {saved['name']} ({what} {saved[key][:12]}), but the "
+                    f"{what} of {self.backbone} are {self._identity[key][:12]}; give the original with model.backbone"
+                )
+
+    def _metrics(self, stage: Stage) -> MetricCollection:
+        return metric_collection(len(self.labels), self.multi_label, self.threshold, stage)
+
+    # Checkpoints
+
+    def on_save_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """Makes a checkpoint that loads anywhere: only what was trained (`full`: everything), and no absolute path."""
+        if self.tuning != "full":
+            trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+            checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+        checkpoint[checkpoints.MODEL_KEY] = checkpoints.portable(self.settings)
+        datamodule = getattr(self.trainer, "datamodule", None)
+        checkpoint[checkpoints.DATA_KEY] = checkpoints.portable(getattr(datamodule, "settings", {}))
+        checkpoint[checkpoints.KEY] = {
+            "format": checkpoints.FORMAT,
+            "version": __version__,
+            "backbone": self._identity,
+            "files": self._files,
+            "weights_sha256": checkpoints.weights_sha256(checkpoint["state_dict"]),
+        }
+
+    def on_load_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """Checks that a checkpoint fits, and adds the frozen weights that it leaves out."""
+        if self.network is None:
+            self.build(checkpoint)
+        ours = self.state_dict()
+        expected = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        found = set(checkpoint["state_dict"])
+        if not expected <= found <= set(ours):
+            odd = sorted(expected - found) or sorted(found - set(ours))
+            raise UserError(f"the checkpoint does not fit the model: {len(odd)} weights differ, such as {odd[0]}")
+        checkpoint["state_dict"] = {**ours, **checkpoint["state_dict"]}
+
+    # Steps
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Classifies a batch.
+
+        Args:
+            batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``.
+
+        Returns:
+            Logits, ``[batch, classes]``.
+        """
+        assert self.network is not None
+        logits: Tensor = self.network(batch["input_ids"], batch.get("attention_mask"))
+        return logits
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Logits as probabilities: of one class a text, or of each class by itself.
+
+        Args:
+            logits: ``[batch, classes]``.
+        """
+        return logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The training loss: cross-entropy, or binary cross-entropy with several classes a text.
+
+        Args:
+            logits: ``[batch, classes]``.
+            targets: ``[batch, classes]``.
+        """
+        if self.multi_label:
+            return functional.binary_cross_entropy_with_logits(logits, targets, weight=self.loss_weights)
+        return functional.cross_entropy(logits, targets, weight=self.loss_weights, label_smoothing=self.label_smoothing)
+
+    def _plain_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Without smoothing and weights, so that runs compare."""
+        if self.multi_label:
+            return functional.binary_cross_entropy_with_logits(logits, targets)
+        return functional.cross_entropy(logits, targets)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of training."""
+        logits = self(batch)
+        loss = self.loss(logits, batch["targets"])
+        self._update("train", loss.detach(), logits.detach(), batch)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of validation; returns probabilities, ``[batch, classes]``."""
+        return self._evaluation_step("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of testing; returns probabilities, ``[batch, classes]``."""
+        return self._evaluation_step("test", batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of prediction; returns probabilities, ``[batch, classes]``, ``[0]`` where the texts are missing."""
+        return self.probabilities(self(batch)) if "input_ids" in batch else torch.empty(0)
+
+    def _evaluation_step(self, stage: Stage, batch: Batch) -> Tensor:
+        logits = self(batch)
+        self._update(stage, self._plain_loss(logits, batch["targets"]), logits, batch)
+        return self.probabilities(logits)
+
+    def _update(self, stage: Stage, loss: Tensor, logits: Tensor, batch: Batch) -> None:
+        self.log(f"{stage}/loss", loss, on_step=stage == "train", on_epoch=True, batch_size=len(logits), sync_dist=True)
+        target = (batch["targets"] > 0).int() if self.multi_label else batch["label"]
+        metrics: MetricCollection = getattr(self, f"{stage}_metrics")
+        metrics.update(preds=self.probabilities(logits), target=target, targets=batch["targets"])
+        self.log_dict(dict(metrics.items()), on_step=False, on_epoch=True, batch_size=len(logits))
+
+    # Optimisation
+
+    def setup(self, stage: str) -> None:
+        """Takes the class weights from the training rows."""
+        self._seed = torch.initial_seed() % 2**31
+        if stage != "fit" or self.class_weights == "none":
+            return
+        if isinstance(self.class_weights, list):
+            weights = self.class_weights
+        else:
+            weights = balanced_weights(self.trainer.datamodule.class_counts)  # type: ignore[attr-defined]
+        self.loss_weights = torch.tensor(weights, device=self.device)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW with a learning rate for the encoder and one for the head, warm-up, and a schedule by step."""
+        # A fused optimizer would undo fp16's loss scaling itself, after the gradients are clipped.
+        fused = self.trainer.precision != "16-mixed"
+        optimizer = torch.optim.AdamW(self._parameter_groups(), fused=fused)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _parameter_groups(self) -> list[ParameterGroup]:
+        assert self.network is not None
+        width = self.network.encoder.config.hidden_size
+        learning_rate = self.learning_rate or default_learning_rate(self.tuning, width)
+        return parameter_groups(self.network, learning_rate, self.head_learning_rate, self.weight_decay)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the gradients of a fused optimizer too, which Lightning refuses under autocast for fp16's sake."""
+        if not gradient_clip_val:
+            return
+        if gradient_clip_algorithm == "value" or self.trainer.precision == "16-mixed":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def _learning_rate_factor(self, step: int) -> float:
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        rising = round(total * self.warmup)
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        progress = min(1.0, (step - rising) / max(1, total - rising))
+        if self.schedule == "constant":
+            return 1.0
+        return 1 - progress if self.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+
+    def on_fit_start(self) -> None:
+        """Chooses the faster attention: on a CPU, the backward pass of the fused one costs training a third."""
+        assert self.network is not None
+        self.network.encoder.set_attn_implementation("eager" if self.device.type == "cpu" else "sdpa")
+
+    def on_train_start(self) -> None:
+        """Lets learning rates and weight decay that were typed beat those that a resumed optimizer remembers."""
+        groups = self._parameter_groups()
+        scheduler = self.lr_schedulers()
+        assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+        scheduler.base_lrs = [group["lr"] for group in groups]
+        factor = self._learning_rate_factor(self.global_step)
+        for ours, group in zip(scheduler.optimizer.param_groups, groups, strict=True):
+            ours.update(initial_lr=group["lr"], lr=group["lr"] * factor, weight_decay=group["weight_decay"])
+
+    def on_train_epoch_start(self) -> None:
+        """Keeps a frozen encoder deterministic: no dropout where nothing learns from it."""
+        if self.tuning == "head" and self.network is not None:
+            self.network.encoder.train(False)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Makes dropout a function of the step, so that a resumed run draws what an uninterrupted one would."""
+        torch.manual_seed(self._seed * 1_000_003 + self.global_step)
+
+    def threshold_labels(self, probabilities: Sequence[float]) -> list[str]:
+        """The classes whose probability reaches the threshold, the most probable first.
+
+        Args:
+            probabilities: One per class.
+        """
+        chosen = [(p, label) for p, label in zip(probabilities, self.labels, strict=True) if p >= self.threshold]
+        return [label for _, label in sorted(chosen, key=lambda pair: -pair[0])]
+
+
+def balanced_weights(counts: Sequence[int]) -> list[float]:
+    """Weights inverse to the frequency of the classes, one on average over the rows.
+
+    Args:
+        counts: Rows per class; a class without rows weighs one.
+    """
+    present = sum(count > 0 for count in counts)
+    return [sum(counts) / (present * count) if count else 1.0 for count in counts]
+
+
+def _check_share(key: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise UserError(f"{key} is {value}; it should be at least 0 and below 1")
