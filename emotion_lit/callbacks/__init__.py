@@ -1,0 +1,1 @@
+"""What happens around training and prediction: scores, reports, progress, files."""

@@ -1,0 +1,74 @@
+"""What a run is about to do, before it does it."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from emotion_lit import __version__
+from emotion_lit.console import say, table
+from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.model.classifier import EmotionClassifier
+
+
+class Header(pl.Callback):
+    """Prints the model, what trains, and the rows per split and class."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prints the header."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(pl_module, EmotionClassifier)
+        assert isinstance(data, EmotionDataModule)
+        if not trainer.is_global_zero:
+            return
+        trained, total = parameter_counts(pl_module)
+        device = pl_module.device.type
+        threads = f", {torch.get_num_threads()} threads" if device == "cpu" else f" x {trainer.world_size}"
+        say(
+            f"\nemotion_lit {__version__} on {device}{threads}, {trainer.precision}\n"
+            f"model  {pl_module.backbone}, tuning {pl_module.tuning}, pooling {pl_module.pooling}: "
+            f"{trained:,} of {total:,} parameters train ({trained / total:.1%})\n"
+            f"data   {data_lines(data)}"
+        )
+
+
+def parameter_counts(model: pl.LightningModule) -> tuple[int, int]:
+    """How many parameters train, and how many there are.
+
+    Args:
+        model: The model.
+    """
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes)
+
+
+def data_lines(data: EmotionDataModule) -> str:
+    """The data set in a line, and the rows per class and split in a table.
+
+    Args:
+        data: The data, prepared.
+    """
+    described = data.describe()
+    removed = described["duplicates_removed"]
+    left = ""
+    if sum(removed.values()):
+        left = (
+            f"; {sum(removed.values()):,} texts left train as duplicates "
+            f"({removed['held_out']:,} stand in validation or test too)"
+        )
+    return f"{data.dataset}{left}\n\n{table(split_rows(described))}\n"
+
+
+def split_rows(described: dict[str, Any]) -> list[list[str]]:
+    """Rows per class and split, for a table.
+
+    Args:
+        described: What the data module says of itself.
+    """
+    splits = list(described["rows"])
+    labels = described["rows_per_class"][splits[0]]
+    return [
+        ["rows", *splits],
+        *([label, *(f"{described['rows_per_class'][split][label]:,}" for split in splits)] for label in labels),
+        ["all", *(f"{described['rows'][split]:,}" for split in splits)],
+    ]

@@ -1,0 +1,152 @@
+"""Progress bars that count texts, on stderr."""
+
+import sys
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm import tqdm
+
+from emotion_lit.console import say
+
+# Into a file a bar is written line by line, so less often (seconds).
+REFRESH_ON_TERMINAL, REFRESH_IN_FILE = 0.1, 15.0
+
+
+def progress_bar(title: str, total: int | None, leave: bool = False) -> "tqdm[Any]":
+    """A bar that counts texts and shows texts per second and the time left.
+
+    Args:
+        title: What is going on.
+        total: How many texts there are; None where that is not known.
+        leave: Whether the bar stays on the screen when it is done.
+    """
+    on_terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=title,
+        unit=" texts",
+        leave=leave and on_terminal,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        mininterval=REFRESH_ON_TERMINAL if on_terminal else REFRESH_IN_FILE,
+    )
+
+
+class TextProgress(ProgressBar):
+    """Shows how far training, evaluation and prediction are, in texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+        self._train: tqdm[Any] | None = None
+        self._evaluation: tqdm[Any] | None = None
+
+    def disable(self) -> None:
+        """Shows nothing, on the processes of Lightning's choice."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Shows bars again."""
+        self._enabled = True
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the bar of an epoch."""
+        if self._enabled:
+            epochs = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+            title = f"epoch {trainer.current_epoch + 1}{epochs}"
+            self._train = progress_bar(title, _rows(trainer.train_dataloader))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the texts of a step."""
+        if self._train is not None and self._train.update(len(batch["row"]) * trainer.world_size):
+            self._train.set_postfix(loss=f"{outputs['loss'].item():.3f}", refresh=False)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leaves one line about the epoch."""
+        if self._train is None:
+            return
+        bar, self._train = self._train, None
+        seconds, texts = bar.format_dict["elapsed"], bar.n
+        bar.close()
+        shown = [
+            f"{name} {float(trainer.callback_metrics[key]):.3f}"
+            for name, key in _EPOCH_METRICS
+            if key in trainer.callback_metrics
+        ]
+        say(f"{bar.desc}: {texts:,} texts in {seconds:.0f} s, {', '.join(shown)}")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the bar of a validation."""
+        self._start("validate", _rows(trainer.val_dataloaders))
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the bar of a test."""
+        self._start("test", _rows(trainer.test_dataloaders))
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the bar of a prediction."""
+        self._start("predict", getattr(trainer.datamodule, "predict_rows", None))  # type: ignore[attr-defined]
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Counts the texts of a step."""
+        self._count(trainer, batch)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Counts the texts of a step."""
+        self._count(trainer, batch)
+
+    def on_predict_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Counts the texts of a step."""
+        self._count(trainer, batch)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ends the bar."""
+        self._stop()
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ends the bar."""
+        self._stop()
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ends the bar."""
+        self._stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Clears the bars, so that the message stands alone."""
+        self._stop()
+        if self._train is not None:
+            self._train.close()
+
+    def _start(self, title: str, total: int | None) -> None:
+        if self._enabled:
+            self._evaluation = progress_bar(title, total)
+
+    def _count(self, trainer: pl.Trainer, batch: Any) -> None:
+        if self._evaluation is not None:
+            self._evaluation.update(len(batch["row"]) * trainer.world_size)
+
+    def _stop(self) -> None:
+        if self._evaluation is not None:
+            self._evaluation.close()
+            self._evaluation = None
+
+
+_EPOCH_METRICS = (
+    ("training loss", "train/loss_epoch"),
+    ("validation loss", "val/loss"),
+    ("validation macro-F1", "val/macro_f1"),
+)
+
+
+def _rows(loader: Any) -> int | None:
+    dataset = getattr(loader, "dataset", None)
+    return len(dataset) if dataset is not None and hasattr(dataset, "__len__") else None
