@@ -1,0 +1,199 @@
+"""The command line: LightningCLI wires the data and the model to a Trainer."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from emotion_lit import quiet
+from emotion_lit.callbacks.baseline import Baseline
+from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from emotion_lit.callbacks.evaluation import EvaluationTable
+from emotion_lit.callbacks.header import Header
+from emotion_lit.callbacks.predictions import PredictionWriter
+from emotion_lit.callbacks.progress import TextProgress
+from emotion_lit.callbacks.report import Report
+from emotion_lit.callbacks.throughput import Throughput
+from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.errors import UserError
+from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.model.precision import native_precision
+from emotion_lit.parser import EmotionParser
+
+TRAINER_DEFAULTS = {
+    "max_epochs": 3,
+    "gradient_clip_val": 1.0,
+    "log_every_n_steps": 10,
+    "num_sanity_val_steps": 0,  # the baseline runs through validation anyway
+    "enable_model_summary": False,  # the header says what trains
+    "use_distributed_sampler": False,  # our sampler shards by itself
+}
+
+
+# Settings of the Trainer that decide the result of a run; the others belong to the machine it runs on.
+REMEMBERED = (
+    "max_epochs",
+    "max_steps",
+    "min_epochs",
+    "min_steps",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "precision",
+    "limit_train_batches",
+    "limit_val_batches",
+    "val_check_interval",
+    "check_val_every_n_epoch",
+)
+
+
+class RunConfig(SaveConfigCallback):
+    """Keeps the configuration in the run folder, and what concerns the Trainer in the last checkpoint."""
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Adds what a resumed run needs to be the same run."""
+        config = self.config.as_dict()
+        kept = {key: config[key] for key in ("seed_everything", "name", "checkpoint", "last", "early_stopping")}
+        kept["trainer"] = {key: config["trainer"][key] for key in REMEMBERED}
+        checkpoint[checkpoints.TRAINER_KEY] = checkpoints.portable(kept)
+
+
+class EmotionCLI(LightningCLI):
+    """Our defaults and blocks, and checkpoints that remember settings without overruling what is typed."""
+
+    def __init__(self, args: ArgsType = None) -> None:
+        super().__init__(
+            EmotionClassifier,
+            EmotionDataModule,
+            save_config_callback=RunConfig,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=42,
+            auto_configure_optimizers=False,
+            parser_class=EmotionParser,
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the blocks for callbacks, and links what the model takes from the data."""
+        parser.add_argument("--name", default="emotion", help="Name of the run; its folder is logs/<name>/version_N.")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "last")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(PredictionWriter, "prediction")
+        parser.set_defaults(
+            {
+                "early_stopping.monitor": "val/macro_f1",
+                "early_stopping.mode": "max",
+                "early_stopping.patience": 3,
+            }
+        )
+        parser.link_arguments("model.backbone", "data.backbone")
+        parser.link_arguments("data.multi_label", "model.multi_label")
+        parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses, and where a checkpoint is given, once more with what it remembers as the defaults."""
+        for evaluation in ("validate", "test"):
+            self._parser(evaluation).set_defaults({"verbose": False})  # we print our own table
+        self._parser("predict").set_defaults({"return_predictions": False})  # they are written as they come
+        super().parse_arguments(parser, args)
+        subcommand = self.config["subcommand"]
+        path = self.config[subcommand].ckpt_path
+        self.checkpoint = checkpoints.read_checkpoint(path) if path else None
+        if self.checkpoint:
+            remembered = checkpoints.remembered_settings(self.checkpoint, subcommand)
+            self._parser(subcommand).set_defaults(remembered)
+            super().parse_arguments(parser, args)
+            self.config[subcommand].ckpt_path = str(checkpoints.find_checkpoint(path))
+
+    def _parse_ckpt_path(self) -> None:
+        """Does nothing: Lightning's own lets a checkpoint's settings beat what is typed."""
+
+    def before_instantiate_classes(self) -> None:
+        """Refuses what cannot work."""
+        assert self.subcommand
+        if self.subcommand != "fit" and not self.checkpoint:
+            raise UserError(f"{self.subcommand} needs a trained model; give --ckpt_path logs/.../checkpoints/best.ckpt")
+        if self.subcommand == "fit" and self.checkpoint and "optimizer_states" not in self.checkpoint:
+            raise UserError("this checkpoint keeps the model alone; training goes on from last.ckpt beside it")
+
+    def after_instantiate_classes(self) -> None:
+        """Builds the network for the checkpoint, which may need no base model."""
+        if self.checkpoint:
+            self.model.build(self.checkpoint)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Adds the callbacks of each subcommand, the precision that suits the hardware, and the run folder."""
+        assert self.subcommand
+        config = self.config[self.subcommand]
+        callbacks: list[pl.Callback] = [TextProgress()]
+        if config.trainer.precision is None:
+            # A prediction should not depend on which texts share its batch; in half precision it does, by 1e-3.
+            kwargs["precision"] = (
+                "32-true" if self.subcommand == "predict" else native_precision(config.trainer.accelerator)
+            )
+        if self.subcommand == "fit":
+            baseline, throughput = Baseline(), Throughput()
+            callbacks += [Header(), baseline, throughput, LearningRateMonitor("step"), Report(baseline, throughput)]
+            if config.trainer.logger is None:
+                kwargs["logger"] = run_logger(config.trainer.default_root_dir or "logs", config.name, config.ckpt_path)
+        else:
+            kwargs["logger"] = False
+            self.save_config_callback = None
+            callbacks.append(EvaluationTable())
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
+        return super().instantiate_trainer(**kwargs)
+
+
+def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLogger:
+    """TensorBoard's logger, whose folder is the run folder; a resumed run goes on in its own.
+
+    Args:
+        folder: The folder of all runs.
+        name: The name of the run.
+        checkpoint: The checkpoint to go on from, if any.
+
+    Raises:
+        UserError: The folder cannot be written; said before the work starts.
+    """
+    version: str | None = None
+    if checkpoint:
+        run = Path(checkpoint).resolve().parent.parent
+        if (run / "config.yaml").is_file():
+            root = run.parent.parent
+            folder = str(root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root)
+            name, version = run.parent.name, run.name
+    try:
+        (Path(folder) / name).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=Path(folder) / name).close()
+    except OSError as error:
+        raise UserError(f"the run folder {folder}/{name} cannot be written: {error.strerror}") from error
+    return TensorBoardLogger(folder, name=name, version=version, default_hp_metric=False)
+
+
+def main(args: ArgsType = None) -> EmotionCLI:
+    """Runs a command; a mistake of the user's ends it with one line and exit code 2.
+
+    Args:
+        args: The arguments; by default those of the process.
+    """
+    quiet.hush()
+    try:
+        return EmotionCLI(args)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None
+
+
+def entry_point() -> None:
+    """The console script."""
+    main()

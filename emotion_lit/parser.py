@@ -1,0 +1,42 @@
+"""The argument parser, with errors of one line."""
+
+import difflib
+import re
+from typing import Any, NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from emotion_lit.errors import UserError
+
+
+class EmotionParser(LightningArgumentParser):
+    """Lightning's parser, whose errors name the key and the nearest one that exists instead of printing the usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises the error in one line.
+
+        Args:
+            message: What is wrong.
+            ex: What was raised about it.
+
+        Raises:
+            UserError: Always.
+        """
+        line = " ".join(part.strip() for part in str(message).splitlines() if part.strip())
+        raise UserError(line + self._hint(line)) from ex
+
+    def _hint(self, message: str) -> str:
+        known = sorted(self._keys())
+        for word in re.findall(r"[\w.]+", message):
+            if "." in word or "_" in word:
+                near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
+                if near and near[0] != word and word not in known:
+                    return f" Did you mean {near[0]}?"
+        return ""
+
+    def _keys(self) -> set[str]:
+        parsers: list[Any] = [self]
+        for action in self._actions:
+            if isinstance(getattr(action, "choices", None), dict):
+                parsers += list(action.choices.values())  # type: ignore[union-attr]
+        return {action.dest for parser in parsers for action in parser._actions if action.dest}
