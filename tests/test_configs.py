@@ -1,0 +1,67 @@
+"""Every shipped configuration runs."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emotion_lit.cli import main
+from emotion_lit.model.backbone import locate
+from tests.conftest import ROOT, SHARED, SMALL
+
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_it_runs_on_the_embedded_encoder(config: Path, tmp_path: Path) -> None:
+    shorter = [*SMALL, "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}"]
+    main(["fit", f"--config={config}", *shorter])
+    (run,) = tmp_path.glob("*/version_0")
+    assert (run / "report.md").is_file()
+    assert run.parent.name == yaml.safe_load(config.read_text())["name"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_hub_ids_take_the_same_path(super_emotion: str, tmp_path: Path) -> None:
+    """The shipped recipes name the Hub; a Hub on the loopback serves their ids to the real client libraries."""
+    tool = SHARED / "tools" / "mini_hub.py"
+    if not tool.is_file():
+        pytest.skip("needs the loopback Hub beside the checkout (shared/tools/mini_hub.py)")
+    port = free_port()
+    served = [f"models:bert-base-uncased={locate('embedded')}", f"datasets:cirimus/super-emotion={super_emotion}"]
+    server = subprocess.Popen([sys.executable, str(tool), str(port), *served], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_HOME": str(tmp_path / "hf")}
+        smaller = ["--data.train_size=64", "--data.val_size=64", "--data.test_size=64", "--trainer.max_epochs=1"]
+        command = [
+            sys.executable,
+            "-m",
+            "emotion_lit",
+            "fit",
+            "--config",
+            str(ROOT / "configs" / "lora.yaml"),
+            *smaller,
+        ]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    finally:
+        server.kill()
+        server.wait()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "logs" / "lora" / "version_0" / "report.json").is_file()
+    assert "Warning" not in done.stderr
