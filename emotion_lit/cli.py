@@ -14,6 +14,7 @@ from emotion_lit import quiet
 from emotion_lit.callbacks.baseline import Baseline
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from emotion_lit.callbacks.evaluation import EvaluationTable
+from emotion_lit.callbacks.frozen import FrozenFeatures
 from emotion_lit.callbacks.header import Header
 from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.callbacks.progress import TextProgress
@@ -143,7 +144,14 @@ class EmotionCLI(LightningCLI):
             )
         if self.subcommand == "fit":
             baseline, throughput = Baseline(), Throughput()
-            callbacks += [Header(), baseline, throughput, LearningRateMonitor("step"), Report(baseline, throughput)]
+            callbacks += [
+                Header(),
+                FrozenFeatures(),
+                baseline,
+                throughput,
+                LearningRateMonitor("step"),
+                Report(baseline, throughput),
+            ]
             if config.trainer.logger is None:
                 kwargs["logger"] = run_logger(config.trainer.default_root_dir or "logs", config.name, config.ckpt_path)
         else:

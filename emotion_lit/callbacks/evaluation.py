@@ -36,7 +36,7 @@ def evaluate(trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataMod
     Returns:
         See `evaluate_outputs`.
     """
-    loader = data.val_dataloader() if split == "validation" else data.test_dataloader()
+    loader = data.ordered_dataloader(split)
     collected = Collected()
     was_training = model.training
     model.eval()

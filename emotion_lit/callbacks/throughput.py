@@ -29,12 +29,13 @@ class Throughput(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts a step."""
-        rows, longest = batch["input_ids"].shape
+        rows = len(batch["row"])
+        padded = batch["input_ids"].numel() if "input_ids" in batch else batch["tokens"]
         ranks = trainer.world_size
         self.counts["steps"] += 1
         self.counts["samples"] += rows * ranks
         self.counts["tokens"] += batch["tokens"] * ranks
-        self.counts["padded_tokens"] += rows * longest * ranks
+        self.counts["padded_tokens"] += padded * ranks
         self._stop()
         self._pause = time.perf_counter()
 

@@ -136,6 +136,9 @@ class LabelledTokens(Dataset[Batch]):
         targets: What the loss is computed against, ``[rows, classes]``.
         first: Each row's first class, ``[rows]``; -1 where it has none.
         pad_id: The id of the padding token.
+
+    Attributes:
+        features: Outputs of a frozen encoder, ``[rows, hidden]``, to come in place of the tokens.
     """
 
     def __init__(
@@ -145,13 +148,17 @@ class LabelledTokens(Dataset[Batch]):
         self.targets = torch.from_numpy(targets)
         self.first = torch.from_numpy(first)
         self.pad_id = pad_id
+        self.features: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.first)
 
     def __getitem__(self, rows: list[int]) -> Batch:
-        batch = pad(self.tokens, rows, self.pad_id)
         index = torch.tensor(rows)
+        if self.features is None:
+            batch = pad(self.tokens, rows, self.pad_id)
+        else:
+            batch = {"features": torch.from_numpy(self.features[rows]), "tokens": int(self.tokens.lengths[rows].sum())}
         return {**batch, "targets": self.targets[index], "label": self.first[index], "row": index}
 
 

@@ -247,6 +247,14 @@ class EmotionDataModule(pl.LightningDataModule):
     def _pad_id(self) -> int:
         return int(self.tokenizer.pad_token_id or 0)
 
+    def prepared(self, split: str) -> LabelledTokens:
+        """The tokenized rows of a split.
+
+        Args:
+            split: A split that `setup` has prepared.
+        """
+        return self._datasets[split]
+
     def token_lengths(self, split: str) -> npt.NDArray[np.int64]:
         """Tokens per row, ``[rows]``.
 
@@ -258,6 +266,14 @@ class EmotionDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training rows."""
         return self._loader("train", shuffle=True)
+
+    def ordered_dataloader(self, split: str) -> DataLoader[Batch]:
+        """Batches of all rows of a split on every process, in order of length.
+
+        Args:
+            split: A split that `setup` has prepared.
+        """
+        return batch_loader(self._datasets[split], BatchSampler(self.token_lengths(split), self.tokens_per_batch))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation rows, in order of length."""

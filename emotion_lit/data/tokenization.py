@@ -28,11 +28,13 @@ class Tokens:
     Args:
         ids: All token ids, ``[tokens]``.
         offsets: Where each text begins and, last, where the last one ends, ``[texts + 1]``.
+        key: A hash of what determines them; empty where they are not kept.
         from_cache: Whether they were read rather than computed.
     """
 
     ids: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
+    key: str = ""
     from_cache: bool = False
 
     @property
@@ -122,4 +124,4 @@ def _keep(tokens: Tokens, folder: Path) -> None:
 
 def _mapped(folder: Path, from_cache: bool) -> Tokens:
     ids = np.load(folder / "ids.npy", mmap_mode="r")
-    return Tokens(ids, np.load(folder / "offsets.npy"), from_cache)
+    return Tokens(ids, np.load(folder / "offsets.npy"), folder.name, from_cache)

@@ -57,6 +57,8 @@ class EmotionClassifier(pl.LightningModule):
         class_weights: Weights of the classes in the loss: `none`, `balanced` (inverse to their frequency in the
             training rows), or a list in the order of the labels.
         threshold: From which probability on a class is predicted; several classes a text only.
+        cache_features: Whether `fit` runs a frozen encoder (`head` with `mean`) once per text, and keeps its outputs on
+            disk for the epochs and for later runs.
 
     Raises:
         UserError: A setting is out of its range.
@@ -79,6 +81,7 @@ class EmotionClassifier(pl.LightningModule):
         label_smoothing: float = 0.0,
         class_weights: Literal["none", "balanced"] | list[float] = "none",
         threshold: float = 0.5,
+        cache_features: bool = True,
     ) -> None:
         super().__init__()
         if len(labels) < 2:
@@ -105,6 +108,7 @@ class EmotionClassifier(pl.LightningModule):
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
         self.threshold = threshold
+        self.cache_features = cache_features
         self.network: Network | None = None
         self.loss_weights: Tensor | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
@@ -134,6 +138,7 @@ class EmotionClassifier(pl.LightningModule):
             "label_smoothing": self.label_smoothing,
             "class_weights": self.class_weights,
             "threshold": self.threshold,
+            "cache_features": self.cache_features,
         }
 
     # Building
@@ -178,6 +183,11 @@ class EmotionClassifier(pl.LightningModule):
         self.network = Network(pretrained, self.pooling, self.dropout)
         apply_tuning(self.network, self.tuning, self.lora)
         self.network.train()  # transformers hands it over without dropout, and Lightning leaves that as it is
+
+    @property
+    def network_sha256(self) -> str:
+        """The identity of the encoder's pre-trained weights."""
+        return str(self._identity["network_sha256"])
 
     def _check_settings(self, saved: dict[str, Any]) -> None:
         for key in FIXED_SETTINGS:
@@ -234,12 +244,15 @@ class EmotionClassifier(pl.LightningModule):
         """Classifies a batch.
 
         Args:
-            batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``.
+            batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``; or
+                ``features``, ``[batch, hidden]``.
 
         Returns:
             Logits, ``[batch, classes]``.
         """
         assert self.network is not None
+        if "features" in batch:
+            return self.network.classify(batch["features"])
         logits: Tensor = self.network(batch["input_ids"], batch.get("attention_mask"))
         return logits
 
@@ -322,8 +335,7 @@ class EmotionClassifier(pl.LightningModule):
 
     def _parameter_groups(self) -> list[ParameterGroup]:
         assert self.network is not None
-        width = self.network.encoder.config.hidden_size
-        learning_rate = self.learning_rate or default_learning_rate(self.tuning, width)
+        learning_rate = self.learning_rate or default_learning_rate(self.tuning, self.network.hidden_size)
         return parameter_groups(self.network, learning_rate, self.head_learning_rate, self.weight_decay)
 
     def configure_gradient_clipping(

@@ -52,13 +52,40 @@ class Network(nn.Module):
         Returns:
             Logits, ``[batch, classes]``.
         """
-        output = self.body(input_ids=input_ids, attention_mask=attention_mask)
-        logits: Tensor
-        if self.pooling == "cls":
-            logits = output.logits
-        else:
-            logits = self.head(masked_mean(output.last_hidden_state, attention_mask))
+        if self.pooling == "mean":
+            return self.classify(self.features(input_ids, attention_mask))
+        logits: Tensor = self.body(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits.float()
+
+    def features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """What the ``mean`` head needs of a text: the mean of its token states in the last layer.
+
+        Args:
+            input_ids: Token ids, ``[batch, tokens]``.
+            attention_mask: As in `forward`.
+
+        Returns:
+            ``[batch, hidden]``.
+        """
+        states = self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return masked_mean(states, attention_mask)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """The ``mean`` head.
+
+        Args:
+            features: ``[batch, hidden]``.
+
+        Returns:
+            Logits, ``[batch, classes]``.
+        """
+        logits: Tensor = self.head(features)
+        return logits.float()
+
+    @property
+    def hidden_size(self) -> int:
+        """The width of the encoder."""
+        return int(self.encoder.config.hidden_size)
 
     def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters on top of the encoder, its pooler included: what a fresh task has to learn anew."""

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from emotion_lit.cli import main
+from tests.conftest import SMALL
+
+HEAD = ["--model.tuning=head", "--model.dropout=0.2", "--trainer.precision=32-true"]
+
+
+def head_weights(run: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return state
+
+
+def fit(folder: Path, *more: str) -> dict[str, torch.Tensor]:
+    settings = [f"--trainer.default_root_dir={folder}", f"--data.cache_dir={folder.parent / 'cache'}"]
+    main(["fit", *SMALL, *HEAD, *settings, *more])
+    return head_weights(folder / "emotion" / "version_0")
+
+
+def test_training_on_kept_outputs_is_training_on_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_cache = fit(tmp_path / "a")
+    assert capsys.readouterr().err.count("encoded once") == 3
+    without = fit(tmp_path / "b", "--model.cache_features=false")
+    assert "encoded once" not in capsys.readouterr().err
+    for name, value in without.items():
+        torch.testing.assert_close(with_cache[name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_a_second_run_does_not_encode_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = fit(tmp_path / "a")
+    capsys.readouterr()
+    second = fit(tmp_path / "b")
+    assert "encoded once" not in capsys.readouterr().err
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
