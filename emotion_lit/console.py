@@ -1,8 +1,12 @@
 """What the program says to a person: progress and notes on stderr, results on stdout."""
 
 import sys
+from typing import Any
 
 from tqdm import tqdm
+
+# Seconds; into a file a bar is written line after line, so more seldom, and not at all for short work.
+REFRESH_ON_TERMINAL, REFRESH_IN_FILE = 0.1, 15.0
 
 
 def say(text: str) -> None:
@@ -14,6 +18,28 @@ def say(text: str) -> None:
     with tqdm.external_write_mode(file=sys.stderr):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
+
+
+def progress_bar(title: str, total: int | None, enabled: bool = True) -> "tqdm[Any]":
+    """A bar on stderr that counts texts and shows texts per second and the time left, and goes when it is done.
+
+    Args:
+        title: What is going on.
+        total: How many texts there are; None where that is not known.
+        enabled: False shows nothing.
+    """
+    on_terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=title,
+        unit=" texts",
+        leave=False,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        mininterval=REFRESH_ON_TERMINAL if on_terminal else REFRESH_IN_FILE,
+        delay=0 if on_terminal else REFRESH_IN_FILE,
+        disable=not enabled,
+    )
 
 
 def show(text: str) -> None:

@@ -6,8 +6,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from emotion_lit.callbacks.progress import progress_bar
-from emotion_lit.console import markdown_table, show, table
+from emotion_lit.console import markdown_table, progress_bar, show, table
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.metrics import Outputs, evaluate_outputs

@@ -5,8 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from emotion_lit.callbacks.progress import progress_bar
-from emotion_lit.console import say
+from emotion_lit.console import progress_bar, say
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.sources import SPLITS

@@ -1,36 +1,12 @@
 """Progress bars that count texts, on stderr."""
 
-import sys
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from emotion_lit.console import say
-
-# Into a file a bar is written line by line, so less often (seconds).
-REFRESH_ON_TERMINAL, REFRESH_IN_FILE = 0.1, 15.0
-
-
-def progress_bar(title: str, total: int | None, leave: bool = False) -> "tqdm[Any]":
-    """A bar that counts texts and shows texts per second and the time left.
-
-    Args:
-        title: What is going on.
-        total: How many texts there are; None where that is not known.
-        leave: Whether the bar stays on the screen when it is done.
-    """
-    on_terminal = sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        desc=title,
-        unit=" texts",
-        leave=leave and on_terminal,
-        file=sys.stderr,
-        dynamic_ncols=True,
-        mininterval=REFRESH_ON_TERMINAL if on_terminal else REFRESH_IN_FILE,
-    )
+from emotion_lit.console import progress_bar, say
 
 
 class TextProgress(ProgressBar):

@@ -138,7 +138,7 @@ class LabelledTokens(Dataset[Batch]):
         pad_id: The id of the padding token.
 
     Attributes:
-        features: Outputs of a frozen encoder, ``[rows, hidden]``, to come in place of the tokens.
+        features: Outputs of a frozen encoder, ``[rows, features]``, to come in place of the tokens.
     """
 
     def __init__(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit.console import progress_bar
 from emotion_lit.model.backbone import tokenizer_sha256
 
 # Raise when the same inputs would give other files.
@@ -54,7 +54,7 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_lengt
     """
     ids: list[npt.NDArray[np.int32]] = []
     lengths: list[int] = []
-    with tqdm(total=len(texts), desc=title, unit=" texts", leave=False, disable=not title, unit_scale=True) as bar:
+    with progress_bar(title, len(texts), enabled=bool(title)) as bar:
         for start in range(0, len(texts), CHUNK):
             chunk = list(texts[start : start + CHUNK])
             encoded = tokenizer(

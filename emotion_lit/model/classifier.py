@@ -20,6 +20,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.metrics import metric_collection
 from emotion_lit.model.pooling import Network, Pooling
 from emotion_lit.model.tuning import (
+    DEFAULT_HEAD_LEARNING_RATES,
     LoraSettings,
     ParameterGroup,
     Tuning,
@@ -43,16 +44,16 @@ class EmotionClassifier(pl.LightningModule):
         multi_label: Whether a text may have several classes; on the command line it comes from the data.
         backbone: The pre-trained encoder: a Hub id, a folder with a transformers model, or `embedded`.
         tuning: What trains: `head` (the encoder is frozen), `lora` (adapters and head), or `full`.
-        pooling: `cls` is the encoder's own head, which transformers can load; `mean` is the mean of the last layer
-            and a two-layer head. By default `mean` for `head`, `cls` for `lora` and `full`.
+        pooling: `cls` is the encoder's own head, which transformers can load; `mean` is the means of three
+            layers and a two-layer head. By default `mean` for `head`, `cls` for `lora` and `full`.
         lora: The adapters.
         learning_rate: Learning rate of the encoder or its adapters. By default one that suits the encoder's width: for
             BERT-base 5e-4 with `lora` and 5e-5 with `full`.
-        head_learning_rate: Learning rate of pooler and classifier.
+        head_learning_rate: Learning rate of pooler and classifier. By default 3e-4 with `head`, else 1e-3.
         weight_decay: Weight decay of AdamW; biases and norms have none.
         warmup: Share of the steps over which the learning rates rise from zero.
         schedule: How they fall afterwards: `linear` or `cosine` to zero, or `constant`.
-        dropout: Dropout of the encoder and the head; by default the encoder's own.
+        dropout: Dropout of the encoder and the head; by default the encoder's own, and 0.5 for the `mean` head.
         label_smoothing: Share of the target that is spread evenly over all classes; one class a text only.
         class_weights: Weights of the classes in the loss: `none`, `balanced` (inverse to their frequency in the
             training rows), or a list in the order of the labels.
@@ -73,7 +74,7 @@ class EmotionClassifier(pl.LightningModule):
         pooling: Pooling | None = None,
         lora: LoraSettings = LoraSettings(),  # noqa: B008, a dataclass that nobody changes
         learning_rate: float | None = None,
-        head_learning_rate: float = 1e-3,
+        head_learning_rate: float | None = None,
         weight_decay: float = 0.01,
         warmup: float = 0.06,
         schedule: Schedule = "linear",
@@ -245,7 +246,7 @@ class EmotionClassifier(pl.LightningModule):
 
         Args:
             batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``; or
-                ``features``, ``[batch, hidden]``.
+                ``features``, ``[batch, features]``.
 
         Returns:
             Logits, ``[batch, classes]``.
@@ -336,7 +337,8 @@ class EmotionClassifier(pl.LightningModule):
     def _parameter_groups(self) -> list[ParameterGroup]:
         assert self.network is not None
         learning_rate = self.learning_rate or default_learning_rate(self.tuning, self.network.hidden_size)
-        return parameter_groups(self.network, learning_rate, self.head_learning_rate, self.weight_decay)
+        head_learning_rate = self.head_learning_rate or DEFAULT_HEAD_LEARNING_RATES[self.tuning]
+        return parameter_groups(self.network, learning_rate, head_learning_rate, self.weight_decay)
 
     def configure_gradient_clipping(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from emotion_lit.model.pooling import Network
+from emotion_lit.model.pooling import DEPTHS, Network
 
 # Raise when the same inputs would give other numbers.
 FORMAT = 1
@@ -27,7 +27,13 @@ def features_key(network_sha256: str, tokens_key: str, precision: str) -> str:
         tokens_key: The identity of the tokens.
         precision: The arithmetic that they are computed in.
     """
-    what = {"format": FORMAT, "network": network_sha256, "tokens": tokens_key, "precision": precision}
+    what = {
+        "format": FORMAT,
+        "network": network_sha256,
+        "tokens": tokens_key,
+        "depths": DEPTHS,
+        "precision": precision,
+    }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -38,7 +44,7 @@ def read_features(file: Path) -> Features | None:
         file: Where they would be.
 
     Returns:
-        ``[rows, hidden]``, or None if they are not there.
+        ``[rows, features]``, or None if they are not there.
     """
     if not file.is_file():
         return None
@@ -57,11 +63,11 @@ def compute_features(network: Network, batches: Iterable[dict[str, Any]], rows: 
         file: Where to keep the features; written beside it first, so that a killed run leaves no half of them.
 
     Returns:
-        ``[rows, hidden]``, memory-mapped.
+        ``[rows, features]``, memory-mapped.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkstemp(dir=file.parent, prefix=".part-")[1])
-    shape = (rows, network.hidden_size)
+    shape = (rows, network.feature_size)
     kept = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
     for batch in batches:
         features = network.features(batch["input_ids"], batch.get("attention_mask"))

@@ -1,4 +1,4 @@
-"""From token states to logits: the architecture's own head, or the mean of the last layer and a two-layer head."""
+"""From token states to logits: the architecture's own head, or the means of three layers and a two-layer head."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, cast
@@ -8,6 +8,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 Pooling = Literal["cls", "mean"]
+# Which layers the `mean` head reads, as parts of the depth. The lower ones keep what the last one has let go: a frozen
+# MiniLM on 8,000 rows of super-emotion has macro-F1 .474 with all three and .448 with the last alone.
+DEPTHS = (1, 2 / 3, 1 / 3)
+# Strong, because a head on a frozen encoder soon overfits: .448 with it and .442 with 0.1, on the last layer alone.
+HEAD_DROPOUT = 0.5
 
 
 class Network(nn.Module):
@@ -16,7 +21,7 @@ class Network(nn.Module):
     Args:
         pretrained: A transformers network for sequence classification.
         pooling: ``cls`` keeps its own head, ``mean`` puts another one in its place.
-        dropout: Dropout of the ``mean`` head; None is that of the encoder's configuration, or 0.1.
+        dropout: Dropout of the ``mean`` head; None is 0.5.
     """
 
     def __init__(self, pretrained: PreTrainedModel, pooling: Pooling, dropout: float | None = None) -> None:
@@ -29,12 +34,13 @@ class Network(nn.Module):
         config: Any = pretrained.config
         if getattr(self.body, "pooler", None) is not None:
             self.body.register_module("pooler", None)  # never used here, and would be stored as if it were trained
-        rate = dropout if dropout is not None else getattr(config, "hidden_dropout_prob", 0.1)
+        width = 2 * config.hidden_size
         self.head = nn.Sequential(
-            nn.Linear(config.hidden_size, config.hidden_size),
+            nn.LayerNorm(self.feature_size),
+            nn.Linear(self.feature_size, width),
             nn.GELU(),
-            nn.Dropout(rate),
-            nn.Linear(config.hidden_size, config.num_labels),
+            nn.Dropout(HEAD_DROPOUT if dropout is None else dropout),
+            nn.Linear(width, config.num_labels),
         )
 
     @property
@@ -58,23 +64,26 @@ class Network(nn.Module):
         return logits.float()
 
     def features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """What the ``mean`` head needs of a text: the mean of its token states in the last layer.
+        """What the ``mean`` head needs of a text: the means of its token states in three layers.
 
         Args:
             input_ids: Token ids, ``[batch, tokens]``.
             attention_mask: As in `forward`.
 
         Returns:
-            ``[batch, hidden]``.
+            ``[batch, 3 * hidden]``.
         """
-        states = self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return masked_mean(states, attention_mask)
+        output = self.body(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        # The first is the embeddings', and some architectures norm the last layer once more.
+        states = [*output.hidden_states[1:-1], output.last_hidden_state]
+        chosen = [states[max(1, round(len(states) * depth)) - 1] for depth in DEPTHS]
+        return torch.cat([masked_mean(layer, attention_mask) for layer in chosen], dim=1)
 
     def classify(self, features: Tensor) -> Tensor:
         """The ``mean`` head.
 
         Args:
-            features: ``[batch, hidden]``.
+            features: ``[batch, 3 * hidden]``.
 
         Returns:
             Logits, ``[batch, classes]``.
@@ -86,6 +95,11 @@ class Network(nn.Module):
     def hidden_size(self) -> int:
         """The width of the encoder."""
         return int(self.encoder.config.hidden_size)
+
+    @property
+    def feature_size(self) -> int:
+        """The width of what the ``mean`` head reads."""
+        return len(DEPTHS) * self.hidden_size
 
     def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters on top of the encoder, its pooler included: what a fresh task has to learn anew."""
