@@ -196,6 +196,7 @@ def _log_hyperparameters(
     """With the final scores, so that TensorBoard's HPARAMS tab sorts runs by them."""
     settings = {f"model/{key}": str(value) for key, value in model.settings.items()}
     settings |= {f"data/{key}": str(value) for key, value in data.settings.items()}
+    settings["model/trainable_parameters"] = str(report["training"]["trainable_parameters"])
     keys = ("accuracy", "macro_f1", "loss", "ece")
     logger.log_hyperparams(settings, {f"final/test_{key}": report["after"][key] for key in keys})
     logger.save()
