@@ -11,7 +11,6 @@ WARNINGS = (
     r"The number of training batches .* is smaller than the logging interval.*",  # epochs are logged too
     r"Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
     r"Experiment logs directory .* exists.*",
-    r".*You're resuming from a checkpoint that ended before the epoch ended.*",  # ours end with an epoch
 )
 LOGGERS = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "transformers", "httpx", "huggingface_hub")
 

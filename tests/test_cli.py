@@ -183,9 +183,11 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every_minutes", [10, 0.0001], ids=["between epochs", "inside an epoch"])
+def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, every_minutes: float) -> None:
     """Dropout is on and the batches are shuffled, so both have to be drawn again as they would have been."""
-    arguments = [*SMALL, "--data.train_size=600", "--model.tuning=lora", "--model.dropout=0.1", "--name=own"]
+    arguments = [*SMALL, "--data.train_size=400", "--model.tuning=lora", "--model.dropout=0.1", "--name=own"]
+    arguments.append(f"--last.every_minutes={every_minutes}")
     main(["fit", *arguments, f"--trainer.default_root_dir={tmp_path / 'whole'}"])
 
     command = [sys.executable, "-m", "emotion_lit", "fit", *arguments, f"--trainer.default_root_dir={tmp_path / 'cut'}"]
@@ -195,7 +197,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
     while not last.exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.02)
-    time.sleep(0.3)  # into the second epoch
+    time.sleep(0.7)  # into the second epoch, or some steps into the first
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (run / "report.json").exists()

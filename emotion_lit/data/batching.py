@@ -65,6 +65,7 @@ class BatchSampler(Sampler[list[int]]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.skip = 0  # batches of the next epoch that a resumed run has had
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before every epoch.
@@ -85,7 +86,9 @@ class BatchSampler(Sampler[list[int]]):
         batches = self._bounds()
         if self.shuffle:
             batches = [batches[index] for index in random.permutation(len(batches))]
-        for places in batches[self.rank :: self.world_size]:
+        own = batches[self.rank :: self.world_size]
+        skip, self.skip = self.skip, 0
+        for places in own[skip:]:
             yield order[places].tolist()
 
     def _bounds(self) -> list[npt.NDArray[np.int64]]:
@@ -162,19 +165,41 @@ class LabelledTokens(Dataset[Batch]):
         return {**batch, "targets": self.targets[index], "label": self.first[index], "row": index}
 
 
-def batch_loader(dataset: LabelledTokens, sampler: BatchSampler, num_workers: int = 0) -> DataLoader[Batch]:
-    """A loader whose sampler yields whole batches, which is what lets Lightning set its epoch.
+class BatchLoader(DataLoader[Batch]):
+    """A loader whose sampler yields whole batches, and that can go on inside an epoch; Lightning saves its state.
 
     Args:
         dataset: The rows.
-        sampler: The batches.
+        batches: The batches.
         num_workers: Processes that pad ahead.
     """
-    return DataLoader(
-        dataset,
-        sampler=sampler,
-        batch_size=None,
-        num_workers=num_workers,
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=num_workers > 0,
-    )
+
+    def __init__(self, dataset: LabelledTokens, batches: BatchSampler, num_workers: int = 0) -> None:
+        super().__init__(
+            dataset,
+            sampler=batches,
+            batch_size=None,
+            num_workers=num_workers,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=num_workers > 0,
+        )
+        self._batches = batches
+        self._had = 0
+
+    def __iter__(self) -> Any:
+        self._had = self._batches.skip
+        for batch in super().__iter__():
+            self._had += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the epoch have been had; zero when it is over."""
+        return {"batches": self._had % len(self._batches)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on from there.
+
+        Args:
+            state: What `state_dict` gave.
+        """
+        self._batches.skip = state["batches"]

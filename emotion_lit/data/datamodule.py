@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.console import say
 from emotion_lit.data import sampling
-from emotion_lit.data.batching import Batch, BatchSampler, LabelledTokens, batch_loader
+from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, LabelledTokens
 from emotion_lit.data.labels import LabelSet
 from emotion_lit.data.records import record_files
 from emotion_lit.data.sampling import Size
@@ -110,6 +110,8 @@ class EmotionDataModule(pl.LightningDataModule):
         self._datasets: dict[str, LabelledTokens] = {}
         self._stream: TextStream | None = None
         self.predict_rows: int | None = None
+        self._train_loader: BatchLoader | None = None
+        self._place = {"batches": 0}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -264,8 +266,23 @@ class EmotionDataModule(pl.LightningDataModule):
         return self._datasets[split].tokens.lengths
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches of the training rows."""
-        return self._loader("train", shuffle=True)
+        """Shuffled batches of the training rows; those that a resumed run has not had yet."""
+        self._train_loader = self._loader("train", shuffle=True)
+        self._train_loader.load_state_dict(self._place)
+        self._place = {"batches": 0}
+        return self._train_loader
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the epoch. Lightning loads a loader's own state only where nothing has asked for its length."""
+        return self._train_loader.state_dict() if self._train_loader else self._place
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Goes on from there.
+
+        Args:
+            state_dict: What `state_dict` gave.
+        """
+        self._place = state_dict
 
     def ordered_dataloader(self, split: str) -> DataLoader[Batch]:
         """Batches of all rows of a split on every process, in order of length.
@@ -273,7 +290,7 @@ class EmotionDataModule(pl.LightningDataModule):
         Args:
             split: A split that `setup` has prepared.
         """
-        return batch_loader(self._datasets[split], BatchSampler(self.token_lengths(split), self.tokens_per_batch))
+        return BatchLoader(self._datasets[split], BatchSampler(self.token_lengths(split), self.tokens_per_batch))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation rows, in order of length."""
@@ -292,7 +309,7 @@ class EmotionDataModule(pl.LightningDataModule):
         files = record_files(path)
         return TextStream(files, self.text_column, self.tokenizer, self.max_length, self.tokens_per_batch, self._pad_id)
 
-    def _loader(self, split: str, shuffle: bool) -> DataLoader[Batch]:
+    def _loader(self, split: str, shuffle: bool) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = BatchSampler(
             self.token_lengths(split),
@@ -303,7 +320,7 @@ class EmotionDataModule(pl.LightningDataModule):
             rank=rank,
             world_size=world_size,
         )
-        return batch_loader(self._datasets[split], sampler, self.num_workers)
+        return BatchLoader(self._datasets[split], sampler, self.num_workers)
 
     def describe(self) -> dict[str, Any]:
         """Rows per split and class, and how many duplicates were removed, for the header and the report."""

@@ -34,7 +34,7 @@ def test_it_loads_without_executing_and_holds_no_absolute_path(train: Train, tun
     assert str(Path.home()).encode() not in file.read_bytes()
 
 
-@pytest.mark.parametrize(("tuning", "megabytes"), [("head", 1), ("lora", 4)])
+@pytest.mark.parametrize(("tuning", "megabytes"), [("head", 4), ("lora", 4)])
 def test_only_what_was_trained_is_kept(train: Train, tuning: str, megabytes: int) -> None:
     file = train(f"--model.tuning={tuning}", "--model.learning_rate=1e-3") / "checkpoints" / "best.ckpt"
     assert file.stat().st_size < megabytes * 2**20
