@@ -1,5 +1,6 @@
 """EmotionDataModule: from a data set's name to padded batches."""
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ from emotion_lit.data.tokenization import cached_tokens, default_cache_dir
 from emotion_lit.errors import UserError
 from emotion_lit.model.backbone import load_tokenizer
 
-# Splits that each stage of Lightning reads. `fit` scores both before and after.
+SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size"}
+# Settings of the model, the machine or the command rather than of the data.
+OF_THE_MOMENT = ("backbone", "classes", "num_workers", "cache_dir", "predict_path")
+# Splits that each stage of Lightning reads; `fit` scores validation and test before and after.
 STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "predict": ()}
 
 
@@ -92,7 +96,9 @@ class EmotionDataModule(pl.LightningDataModule):
         self.labels = labels
         self.classes = classes
         self.multi_label = multi_label
-        self.sizes: dict[str, Size] = {"train": train_size, "validation": val_size, "test": test_size}
+        self.train_size = train_size
+        self.val_size = val_size
+        self.test_size = test_size
         self.exclude_labels = exclude_labels or []
         self.sources = sources or []
         self.deduplicate = deduplicate
@@ -116,23 +122,8 @@ class EmotionDataModule(pl.LightningDataModule):
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that describe the data, as plain values, with which the same rows can be read again."""
-        return {
-            "dataset": self.dataset,
-            "text_column": self.text_column,
-            "label_column": self.label_column,
-            "labels": self.labels,
-            "multi_label": self.multi_label,
-            "train_size": self.sizes["train"],
-            "val_size": self.sizes["validation"],
-            "test_size": self.sizes["test"],
-            "exclude_labels": self.exclude_labels,
-            "sources": self.sources,
-            "deduplicate": self.deduplicate,
-            "max_length": self.max_length,
-            "tokens_per_batch": self.tokens_per_batch,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-        }
+        names = inspect.signature(EmotionDataModule).parameters
+        return {name: getattr(self, name) for name in names if name not in OF_THE_MOMENT}
 
     # Rows
 
@@ -196,8 +187,8 @@ class EmotionDataModule(pl.LightningDataModule):
             splits, self.duplicates_removed = sampling.deduplicate(splits)
         for split, rows in splits.items():
             if len(rows):
-                key = {"train": "train_size", "validation": "val_size", "test": "test_size"}[split]
-                size = sampling.row_count(self.sizes[split], len(rows), f"data.{key}")
+                key = SIZE_KEYS[split]
+                size = sampling.row_count(getattr(self, key), len(rows), f"data.{key}")
                 rows = rows.take(sampling.stratified_sample(rows, size, (self.seed, SPLITS.index(split))))
             self._rows[split] = rows
         self._label_set = names

@@ -77,7 +77,10 @@ def read_dataset(
         hub.reachable()
         splits, names = _load(dataset, f"the data set {dataset}", label_column)
     else:
-        raise UserError(f"there is no data set {dataset}: neither a folder, nor a file, nor a Hub id (owner/name)")
+        raise UserError(
+            f"there is no data set {dataset}: neither a folder, nor a file, nor a Hub id (owner/name); "
+            "mend data.dataset"
+        )
     for split, columns in splits.items():
         _check_columns(columns, text_column, label_column, f"{dataset}, {split}")
     label_columns = [

@@ -1,6 +1,6 @@
 """EmotionClassifier: the LightningModule around an encoder, its head, and optional LoRA."""
 
-import math
+import inspect
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
@@ -18,20 +18,20 @@ from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.metrics import metric_collection
-from emotion_lit.model.pooling import Network, Pooling
-from emotion_lit.model.tuning import (
+from emotion_lit.model.optimization import (
     DEFAULT_HEAD_LEARNING_RATES,
-    LoraSettings,
     ParameterGroup,
-    Tuning,
-    apply_tuning,
+    Schedule,
+    balanced_weights,
     default_learning_rate,
+    learning_rate_factor,
     parameter_groups,
 )
+from emotion_lit.model.pooling import Network, Pooling
+from emotion_lit.model.tuning import LoraSettings, Tuning, apply_tuning
 
 Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
-Schedule = Literal["linear", "cosine", "constant"]
 # What a checkpoint's weights were made for; other settings may be changed when it is loaded.
 FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora")
 
@@ -123,24 +123,8 @@ class EmotionClassifier(pl.LightningModule):
     @property
     def settings(self) -> dict[str, Any]:
         """The settings as plain values, with which the same model can be made again."""
-        return {
-            "labels": self.labels,
-            "multi_label": self.multi_label,
-            "backbone": self.backbone,
-            "tuning": self.tuning,
-            "pooling": self.pooling,
-            "lora": asdict(self.lora),
-            "learning_rate": self.learning_rate,
-            "head_learning_rate": self.head_learning_rate,
-            "weight_decay": self.weight_decay,
-            "warmup": self.warmup,
-            "schedule": self.schedule,
-            "dropout": self.dropout,
-            "label_smoothing": self.label_smoothing,
-            "class_weights": self.class_weights,
-            "threshold": self.threshold,
-            "cache_features": self.cache_features,
-        }
+        names = inspect.signature(EmotionClassifier).parameters
+        return {name: asdict(self.lora) if name == "lora" else getattr(self, name) for name in names}
 
     # Building
 
@@ -355,14 +339,8 @@ class EmotionClassifier(pl.LightningModule):
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def _learning_rate_factor(self, step: int) -> float:
-        total = max(1, int(self.trainer.estimated_stepping_batches))
-        rising = round(total * self.warmup)
-        if step < rising:
-            return (step + 1) / (rising + 1)
-        progress = min(1.0, (step - rising) / max(1, total - rising))
-        if self.schedule == "constant":
-            return 1.0
-        return 1 - progress if self.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        return learning_rate_factor(step, steps, self.warmup, self.schedule)
 
     def on_fit_start(self) -> None:
         """Chooses the faster attention: on a CPU, the backward pass of the fused one costs training a third."""
@@ -396,16 +374,6 @@ class EmotionClassifier(pl.LightningModule):
         """
         chosen = [(p, label) for p, label in zip(probabilities, self.labels, strict=True) if p >= self.threshold]
         return [label for _, label in sorted(chosen, key=lambda pair: -pair[0])]
-
-
-def balanced_weights(counts: Sequence[int]) -> list[float]:
-    """Weights inverse to the frequency of the classes, one on average over the rows.
-
-    Args:
-        counts: Rows per class; a class without rows weighs one.
-    """
-    present = sum(count > 0 for count in counts)
-    return [sum(counts) / (present * count) if count else 1.0 for count in counts]
 
 
 def _check_share(key: str, value: float) -> None:
