@@ -39,8 +39,12 @@ class Report(pl.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(pl_module, EmotionClassifier)
         assert isinstance(data, EmotionDataModule)
-        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return
+        folder = Path(trainer.log_dir or ".")  # asks all processes
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._report(trainer, pl_module, data, folder)
+        trainer.strategy.barrier()
+
+    def _report(self, trainer: pl.Trainer, pl_module: EmotionClassifier, data: EmotionDataModule, folder: Path) -> None:
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if best:
             checkpoint = read_checkpoint(best)
@@ -61,7 +65,6 @@ class Report(pl.Callback):
         }
         if isinstance(trainer.logger, TensorBoardLogger):
             _log_hyperparameters(trainer.logger, pl_module, data, report)
-        folder = Path(trainer.log_dir or ".")
         write_report(report, folder)
         show("\n" + headline_table({"test before": report["before"], "test after": report["after"]}))
         say(_next_steps(folder, Path(best) if best else None))

@@ -53,7 +53,7 @@ class Throughput(pl.Callback):
         now = time.perf_counter()
         self.counts["wall_seconds"] += now - self._wall
         self._wall = now
-        pl_module.log_dict({f"speed/{key}": value for key, value in self.rates().items()}, rank_zero_only=True)
+        pl_module.log_dict({f"speed/{key}": value for key, value in self.rates().items()}, sync_dist=True)
 
     def rates(self) -> dict[str, float]:
         """Samples, tokens and steps per second of training, and the share of padding."""
