@@ -1,7 +1,7 @@
 """What the program says to a person: progress and notes on stderr, results on stdout."""
 
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -15,9 +15,7 @@ def say(text: str) -> None:
     Args:
         text: The line.
     """
-    with tqdm.external_write_mode(file=sys.stderr):
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+    _write(text, sys.stderr)
 
 
 def progress_bar(title: str, total: int | None, enabled: bool = True) -> "tqdm[Any]":
@@ -48,9 +46,13 @@ def show(text: str) -> None:
     Args:
         text: The lines.
     """
-    with tqdm.external_write_mode(file=sys.stdout):
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+    _write(text, sys.stdout)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    with tqdm.external_write_mode(file=stream):
+        stream.write(text + "\n")
+        stream.flush()
 
 
 def table(rows: list[list[str]]) -> str:

@@ -18,5 +18,5 @@ def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
     """
     names = list(known)
     near = difflib.get_close_matches(value, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return UserError(f"{what} {value!r} is not known{hint} There is: {', '.join(names) or 'none'}.")

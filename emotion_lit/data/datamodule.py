@@ -7,7 +7,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-import numpy.typing as npt
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
@@ -248,14 +247,6 @@ class EmotionDataModule(pl.LightningDataModule):
         """
         return self._datasets[split]
 
-    def token_lengths(self, split: str) -> npt.NDArray[np.int64]:
-        """Tokens per row, ``[rows]``.
-
-        Args:
-            split: A split that `setup` has prepared.
-        """
-        return self._datasets[split].tokens.lengths
-
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training rows; those that a resumed run has not had yet."""
         self._train_loader = self._loader("train", shuffle=True)
@@ -281,7 +272,8 @@ class EmotionDataModule(pl.LightningDataModule):
         Args:
             split: A split that `setup` has prepared.
         """
-        return BatchLoader(self._datasets[split], BatchSampler(self.token_lengths(split), self.tokens_per_batch))
+        dataset = self._datasets[split]
+        return BatchLoader(dataset, BatchSampler(dataset.tokens.lengths, self.tokens_per_batch))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation rows, in order of length."""
@@ -301,9 +293,10 @@ class EmotionDataModule(pl.LightningDataModule):
         return TextStream(files, self.text_column, self.tokenizer, self.max_length, self.tokens_per_batch, self._pad_id)
 
     def _loader(self, split: str, shuffle: bool) -> BatchLoader:
+        dataset = self._datasets[split]
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = BatchSampler(
-            self.token_lengths(split),
+            dataset.tokens.lengths,
             self.tokens_per_batch,
             batch_size=self.batch_size,
             shuffle=shuffle,
@@ -311,7 +304,7 @@ class EmotionDataModule(pl.LightningDataModule):
             rank=rank,
             world_size=world_size,
         )
-        return BatchLoader(self._datasets[split], sampler, self.num_workers)
+        return BatchLoader(dataset, sampler, self.num_workers)
 
     def describe(self) -> dict[str, Any]:
         """Rows per split and class, and how many duplicates were removed, for the header and the report."""

@@ -97,6 +97,9 @@ def complete_splits(splits: dict[str, Rows], seed: int) -> tuple[dict[str, Rows]
 
     Returns:
         All splits, and the names of those that were made. Without a train split nothing is made.
+
+    Raises:
+        UserError: There are too few rows for that.
     """
     missing = [split for split in SPLITS if split not in splits]
     if not missing or "train" in missing:
@@ -107,6 +110,8 @@ def complete_splits(splits: dict[str, Rows], seed: int) -> tuple[dict[str, Rows]
         # The same number of rows for each, so the share grows as train shrinks.
         size = max(1, round(len(splits["train"]) * HELD_OUT_SHARE))
         held_out = stratified_sample(train, size, (seed, SPLITS.index(split)))
+        if len(held_out) == len(train):
+            raise UserError(f"{len(splits['train'])} rows are too few to be split into {', '.join(SPLITS)}; add some")
         taken = set(held_out)
         result[split] = train.take(held_out)
         result["train"] = train.take([index for index in range(len(train)) if index not in taken])

@@ -42,6 +42,7 @@ def test_stdin_to_stdout_holds_nothing_but_rows(
     assert [row["id"] for row in rows] == ["k1", "k2"]
     assert (rows[1]["label"], rows[1]["score"]) == ("", None)
     assert "1 of them have no label" in captured.err
+    assert captured.err.rstrip().endswith("row 2")  # no bar is drawn after the last word
     assert "row 2" in captured.err
 
 

@@ -97,6 +97,11 @@ def test_missing_splits_are_made_of_train_stratified() -> None:
     assert len({text for rows in splits.values() for text in rows.texts}) == 1000
 
 
+def test_too_few_rows_to_split_are_an_error() -> None:
+    with pytest.raises(UserError, match="2 rows are too few to be split"):
+        sampling.complete_splits({"train": rows_of([1, 1])}, seed=1)
+
+
 def test_classes_of_a_model_are_matched_by_name() -> None:
     rows = Rows(["a"], [(0, 1)], [""])
     matched = sampling.match_classes({"test": rows}, LabelSet(("joy", "fear")), ["Fear", "Anger", "Joy"])

@@ -11,29 +11,20 @@ from emotion_lit.cli import main
 from emotion_lit.model.backbone import load_tokenizer
 from tests.conftest import SMALL
 
+TINY: dict[str, Any] = {
+    "vocab_size": 30522,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 101,
+    "eos_token_id": 102,
+}
 CONFIGS: dict[str, Any] = {
     "distilbert": DistilBertConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2),
-    "roberta": RobertaConfig(
-        vocab_size=30522,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        pad_token_id=0,
-        max_position_embeddings=514,
-    ),
-    "modernbert": ModernBertConfig(
-        vocab_size=30522,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        pad_token_id=0,
-        cls_token_id=101,
-        sep_token_id=102,
-        bos_token_id=101,
-        eos_token_id=102,
-    ),
+    "roberta": RobertaConfig(**TINY, max_position_embeddings=514),
+    "modernbert": ModernBertConfig(**TINY, cls_token_id=101, sep_token_id=102),
 }
 
 
