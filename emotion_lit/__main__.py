@@ -1,6 +1,23 @@
-"""``python -m emotion_lit``."""
+"""``python -m emotion_lit``, and the console script."""
 
-from emotion_lit.cli import main
+import sys
+
+from emotion_lit import __version__
+from emotion_lit.commands import overview
+
+
+def run() -> None:
+    """Runs the command of the process; help and version come without the seconds that PyTorch takes to import."""
+    arguments = sys.argv[1:]
+    if arguments in ([], ["-h"], ["--help"]):
+        sys.stdout.write(overview())
+    elif arguments == ["--version"]:
+        sys.stdout.write(f"emotion_lit {__version__}\n")
+    else:
+        from emotion_lit.cli import main
+
+        main()
+
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from emotion_lit import quiet
 from emotion_lit.callbacks.baseline import Baseline
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from emotion_lit.callbacks.estimate import Estimate
 from emotion_lit.callbacks.evaluation import EvaluationTable
 from emotion_lit.callbacks.frozen import FrozenFeatures
 from emotion_lit.callbacks.header import Header
@@ -22,6 +23,7 @@ from emotion_lit.callbacks.report import Report
 from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError
+from emotion_lit.memory import keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import native_precision
@@ -52,6 +54,9 @@ REMEMBERED = (
     "val_check_interval",
     "check_val_every_n_epoch",
 )
+
+# Texts padded to multiples of 16 have at most eight lengths under the default data.max_length.
+COMPILED_LENGTHS = 16
 
 
 class RunConfig(SaveConfigCallback):
@@ -99,6 +104,7 @@ class EmotionCLI(LightningCLI):
         )
         parser.link_arguments("model.backbone", "data.backbone")
         parser.link_arguments("data.multi_label", "model.multi_label")
+        parser.link_arguments("model.compile", "data.pad_to_multiple_of", compute_fn=_lengths_for_compiling)
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -143,11 +149,13 @@ class EmotionCLI(LightningCLI):
                 "32-true" if self.subcommand == "predict" else native_precision(config.trainer.accelerator)
             )
         if self.subcommand == "fit":
-            baseline, throughput = Baseline(), Throughput()
+            baseline, estimate = Baseline(), Estimate()
+            throughput = Throughput(estimate)
             callbacks += [
                 Header(),
-                FrozenFeatures(),
+                FrozenFeatures(throughput),
                 baseline,
+                estimate,
                 throughput,
                 LearningRateMonitor("step"),
                 Report(baseline, throughput),
@@ -160,6 +168,10 @@ class EmotionCLI(LightningCLI):
             callbacks.append(EvaluationTable())
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         return super().instantiate_trainer(**kwargs)
+
+
+def _lengths_for_compiling(compiled: bool) -> int:
+    return COMPILED_LENGTHS if compiled else 1
 
 
 def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLogger:
@@ -195,13 +207,9 @@ def main(args: ArgsType = None) -> EmotionCLI:
         args: The arguments; by default those of the process.
     """
     quiet.hush()
+    keep_freed_memory()
     try:
         return EmotionCLI(args)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
-
-
-def entry_point() -> None:
-    """The console script."""
-    main()

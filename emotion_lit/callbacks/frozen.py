@@ -1,46 +1,140 @@
-"""Runs a frozen encoder once per text, so that epochs train on what it said."""
+"""Runs what is frozen once per text, so that epochs train on what it said."""
 
+import shutil
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
+import psutil
+import torch
 
+from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.console import progress_bar, say
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.sources import SPLITS
 from emotion_lit.model.classifier import EmotionClassifier
-from emotion_lit.model.features import compute_features, features_key, read_features
+from emotion_lit.model.features import FrozenPart, TextOutputs, features_key
+
+# Token states may take this share of the free disk, and of the free memory, in which the system keeps the file.
+SHARE_OF_FREE = 0.5
 
 
 class FrozenFeatures(pl.Callback):
-    """Puts the outputs of a frozen encoder in the place of the tokens, from the cache where they are there."""
+    """Puts the outputs of a frozen encoder in the place of the tokens, or those of frozen lower layers beside them.
+
+    The outputs of an encoder are small and stay in the cache for later runs; those of layers are deleted after the run.
+
+    Args:
+        throughput: What counts the time that it takes.
+    """
+
+    def __init__(self, throughput: Throughput) -> None:
+        self.throughput = throughput
+        self._temporary: list[Path] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Reads or computes the features of every split."""
+        """Reads or computes the outputs of every split."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(pl_module, EmotionClassifier)
         assert isinstance(data, EmotionDataModule)
-        if not pl_module.cache_features or pl_module.tuning != "head" or pl_module.pooling != "mean":
+        part = frozen_part(pl_module, str(trainer.precision))
+        if part is None or not (part.layers is None or _pays(part, trainer, pl_module, data)):
             return
         for split in SPLITS:
-            self._prepare(trainer, pl_module, data, split)
+            outputs = self._outputs(part, trainer, pl_module, data, split)
+            if part.layers is None:
+                data.prepared(split).features = outputs
+            else:
+                data.prepared(split).states = outputs
 
-    def _prepare(self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, split: str) -> None:
-        dataset = data.prepared(split)
-        key = features_key(model.network_sha256, dataset.tokens.key, str(trainer.precision))
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Deletes the token states."""
+        trainer.strategy.barrier()
+        if trainer.is_global_zero:
+            for file in self._temporary:
+                file.unlink(missing_ok=True)
+        self._temporary = []
+
+    def _outputs(
+        self, part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, split: str
+    ) -> TextOutputs | None:
+        tokens = data.prepared(split).tokens
+        offsets = tokens.offsets if part.layers is not None else np.arange(len(tokens.offsets))
+        key = features_key(model.network_sha256, tokens.key, str(trainer.precision), part.layers)
         file = data.cache_dir / "features" / f"{key}.npy"
-        features = read_features(file)
-        if features is None and trainer.is_global_zero:
+        if part.layers is not None:
+            self._temporary.append(file)
+        if not file.is_file() and trainer.is_global_zero:
             assert model.network is not None
+            rows, start = len(tokens.lengths), time.perf_counter()
             model.network.eval()
             with trainer.precision_plugin.forward_context():
-                batches = _with_progress(trainer, data.ordered_dataloader(split), f"encode {split}", len(dataset))
-                features = compute_features(model.network, batches, len(dataset), file)
+                batches = _with_progress(trainer, data.ordered_dataloader(split), f"encode {split}", rows)
+                TextOutputs.compute(part, batches, offsets, file)
             model.network.train()
-            say(f"{split}: {len(dataset):,} texts encoded once; the epochs train on that")
+            self.throughput.add_encoding(time.perf_counter() - start, split == "train")
+            say(f"{split}: {rows:,} texts encoded once; the epochs train on that")
         trainer.strategy.barrier()
-        dataset.features = features if features is not None else read_features(file)
+        return TextOutputs.read(file, offsets, part.dtype)
+
+
+def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
+    """What of a model can be run once per text, if anything.
+
+    Args:
+        model: The model.
+        precision: The Trainer's.
+    """
+    network = model.network
+    assert network is not None
+    if not model.cache_features:
+        return None
+    if model.tuning == "head" and model.pooling == "mean":
+
+        def features(batch: Batch) -> torch.Tensor:
+            return network.features(batch["input_ids"], batch.get("attention_mask")).unsqueeze(1)
+
+        return FrozenPart(features, network.feature_size, torch.float32, None)
+    if network.frozen_layers and model.pooling == "cls":
+
+        def states(batch: Batch) -> torch.Tensor:
+            return network.states(batch["input_ids"], batch.get("attention_mask"))
+
+        dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+        return FrozenPart(states, network.hidden_size, dtype, network.frozen_layers)
+    return None  # the `mean` head reads lower layers too
+
+
+def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule) -> bool:
+    """Whether running the lower layers once saves time, and what it keeps has room; says so in a line."""
+    assert model.network is not None
+    lower = f"the lower {part.layers} of {len(model.network.layers)} layers"
+    space = part.bytes(sum(len(data.prepared(split).tokens.ids) for split in SPLITS))
+    free = {"disk": shutil.disk_usage(_existing(data.cache_dir)).free, "memory": psutil.virtual_memory().available}
+    scarce = min(free, key=lambda kind: free[kind])
+    epochs = trainer.max_epochs
+    if epochs == 1:
+        say(f"{lower} run with the others: one epoch runs them once anyway")
+        return False
+    if space > SHARE_OF_FREE * free[scarce]:
+        say(
+            f"{lower} run in every epoch: their outputs take {_gb(space)}, and {_gb(free[scarce])} of {scarce} are free"
+        )
+        return False
+    say(f"{lower} run once per text; their outputs take {_gb(space)} of disk until the run ends")
+    return True
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
 
 
 def _with_progress(trainer: pl.Trainer, loader: Any, title: str, total: int) -> Iterator[Batch]:

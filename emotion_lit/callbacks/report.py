@@ -2,8 +2,6 @@
 
 import json
 import platform
-import resource
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from emotion_lit.callbacks.header import parameter_counts, split_rows
 from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.console import markdown_table, say, show
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.memory import peak_memory_mb
 from emotion_lit.model.checkpoint import read_checkpoint
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -75,7 +74,9 @@ class Report(pl.Callback):
         return {
             "wall_seconds": self.throughput.counts["wall_seconds"],
             "train_seconds": self.throughput.counts["train_seconds"],
-            **self.throughput.rates(),
+            "encode_seconds": self.throughput.counts["encode_seconds"],
+            **self.throughput.rates(trainer.world_size),
+            "matrix_peak_gflops": self.throughput.estimate.peak_flops / 1e9,
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
             "precision": str(trainer.precision),
@@ -85,12 +86,6 @@ class Report(pl.Callback):
             "total_parameters": total,
             "checkpoint_bytes": Path(best).stat().st_size if best else None,
         }
-
-
-def peak_memory_mb() -> float:
-    """The largest resident size of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -175,6 +170,9 @@ def _training_rows(training: dict[str, Any]) -> list[list[str]]:
         ["tokens per second", f"{training['tokens_per_second']:,.0f}"],
         ["steps per second", f"{training['steps_per_second']:.2f}"],
         ["padding", f"{training['padding_share']:.1%}"],
+        ["waiting for batches", f"{training['loading_share']:.1%} of the time"],
+        ["matrix products", f"{training['gflops_per_second']:,.1f} GFLOP/s"],
+        ["of what large ones reach here", f"{training['peak_share']:.0%}"],
         ["precision", training["precision"]],
         ["trainable parameters", f"{training['trainable_parameters']:,} of {training['total_parameters']:,}"],
         ["peak memory", f"{training['peak_memory_mb']:,.0f} MiB"],

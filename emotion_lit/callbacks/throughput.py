@@ -5,32 +5,67 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from emotion_lit.callbacks.estimate import Estimate
+from emotion_lit.data.batching import padded_tokens
+from emotion_lit.memory import memory_mb
+
+COUNTS = (
+    "steps",
+    "samples",
+    "tokens",
+    "padded_tokens",
+    "train_seconds",
+    "loading_seconds",
+    "encode_seconds",
+    "wall_seconds",
+)
+
 
 class Throughput(pl.Callback):
     """Counts steps, texts and tokens, and the seconds that training them took, over all parts of a resumed run.
 
+    Args:
+        estimate: What counts a step's arithmetic and measures the machine's.
+
     Attributes:
         counts: ``steps``, ``samples``, ``tokens`` (without padding), ``padded_tokens``, ``train_seconds`` (the steps
-            and their loading alone) and ``wall_seconds`` (with validation and checkpoints).
+            and their loading alone), ``loading_seconds`` (waiting for batches), ``encode_seconds`` (running what is
+            frozen over the training rows, once) and ``wall_seconds`` (all of it, with validation and checkpoints).
     """
 
-    def __init__(self) -> None:
-        self.counts: dict[str, float] = dict.fromkeys(
-            ("steps", "samples", "tokens", "padded_tokens", "train_seconds", "wall_seconds"), 0
-        )
+    def __init__(self, estimate: Estimate) -> None:
+        self.estimate = estimate
+        self.counts: dict[str, float] = dict.fromkeys(COUNTS, 0)
         self._pause: float | None = None
         self._wall = 0.0
+
+    def add_encoding(self, seconds: float, training_rows: bool) -> None:
+        """Counts the time that running what is frozen has taken.
+
+        Args:
+            seconds: The time.
+            training_rows: Whether it was for them.
+        """
+        self.counts["wall_seconds"] += seconds
+        if training_rows:
+            self.counts["encode_seconds"] += seconds
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clocks."""
         self._wall = self._pause = time.perf_counter()
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts how long the batch was waited for."""
+        if self._pause is not None:
+            self.counts["loading_seconds"] += time.perf_counter() - self._pause
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts a step."""
-        rows = len(batch["row"])
-        padded = batch["input_ids"].numel() if "input_ids" in batch else batch["tokens"]
+        rows, padded = len(batch["row"]), padded_tokens(batch)
         ranks = trainer.world_size
         self.counts["steps"] += 1
         self.counts["samples"] += rows * ranks
@@ -53,16 +88,25 @@ class Throughput(pl.Callback):
         now = time.perf_counter()
         self.counts["wall_seconds"] += now - self._wall
         self._wall = now
-        pl_module.log_dict({f"speed/{key}": value for key, value in self.rates().items()}, sync_dist=True)
+        speed = {**self.rates(trainer.world_size), "memory_mb": memory_mb()}
+        pl_module.log_dict({f"speed/{key}": value for key, value in speed.items()}, sync_dist=True)
 
-    def rates(self) -> dict[str, float]:
-        """Samples, tokens and steps per second of training, and the share of padding."""
+    def rates(self, devices: int = 1) -> dict[str, float]:
+        """What was done per second of training, and the shares of padding, of waiting, and of what the machine can do.
+
+        Args:
+            devices: How many devices shared the work.
+        """
         counts, seconds = self.counts, max(self.counts["train_seconds"], 1e-9)
+        flops = self.estimate.flops_per_token * counts["padded_tokens"] / seconds / devices
         return {
             "samples_per_second": counts["samples"] / seconds,
             "tokens_per_second": counts["tokens"] / seconds,
             "steps_per_second": counts["steps"] / seconds,
             "padding_share": 1 - counts["tokens"] / max(counts["padded_tokens"], 1),
+            "loading_share": counts["loading_seconds"] / seconds,
+            "gflops_per_second": flops / 1e9,
+            "peak_share": flops / self.estimate.peak_flops if self.estimate.peak_flops else 0.0,
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -75,7 +119,7 @@ class Throughput(pl.Callback):
         Args:
             state_dict: What `state_dict` gave.
         """
-        self.counts = dict(state_dict)
+        self.counts = {**self.counts, **state_dict}
 
     def _stop(self) -> None:
         if self._pause is not None:

@@ -1,6 +1,7 @@
 """Token-budget batches of like length, and their padding."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from emotion_lit.data.tokenization import Tokens
+from emotion_lit.model.features import TextOutputs
 
 Batch = dict[str, Any]
 
@@ -76,14 +78,14 @@ class BatchSampler(Sampler[list[int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._bounds()) // self.world_size
+        return len(self._bounds) // self.world_size
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng([self.seed, self.epoch])
         tie_break = random.permutation(len(self.lengths)) if self.shuffle else np.arange(len(self.lengths))
         mixed = self.shuffle and self.batch_size
         order = tie_break if mixed else np.lexsort((tie_break, self.lengths))
-        batches = self._bounds()
+        batches = self._bounds
         if self.shuffle:
             batches = [batches[index] for index in random.permutation(len(batches))]
         own = batches[self.rank :: self.world_size]
@@ -91,6 +93,7 @@ class BatchSampler(Sampler[list[int]]):
         for places in own[skip:]:
             yield order[places].tolist()
 
+    @cached_property
     def _bounds(self) -> list[npt.NDArray[np.int64]]:
         rows = len(self.lengths)
         if self.batch_size:
@@ -108,20 +111,21 @@ class BatchSampler(Sampler[list[int]]):
         return batches
 
 
-def pad(tokens: Tokens, rows: Sequence[int], pad_id: int) -> Batch:
+def pad(tokens: Tokens, rows: Sequence[int], pad_id: int, multiple: int = 1) -> Batch:
     """Pads rows to the longest of them.
 
     Args:
         tokens: The tokens.
         rows: Which rows.
         pad_id: The id of the padding token.
+        multiple: The length of the batch is rounded up to a multiple of so many tokens.
 
     Returns:
         ``input_ids`` and ``attention_mask``, both ``[rows, longest]``, and ``tokens``, their number without padding.
         There is no mask where nothing is padded, because attention is faster without one.
     """
     lengths = tokens.lengths[rows]
-    longest = int(lengths.max())
+    longest = -(-int(lengths.max()) // multiple) * multiple
     ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
     for place, row in enumerate(rows):
         ids[place, : lengths[place]] = tokens.ids[tokens.offsets[row] : tokens.offsets[row + 1]]
@@ -129,6 +133,15 @@ def pad(tokens: Tokens, rows: Sequence[int], pad_id: int) -> Batch:
     if int(lengths.min()) < longest:
         batch["attention_mask"] = torch.from_numpy((np.arange(longest) < lengths[:, None]).astype(np.int64))
     return batch
+
+
+def padded_tokens(batch: Batch) -> int:
+    """Tokens of a batch, with padding; without, where it holds features.
+
+    Args:
+        batch: A batch of labelled texts.
+    """
+    return int(batch["input_ids"].numel() if "input_ids" in batch else batch["tokens"])
 
 
 class LabelledTokens(Dataset[Batch]):
@@ -139,29 +152,47 @@ class LabelledTokens(Dataset[Batch]):
         targets: What the loss is computed against, ``[rows, classes]``.
         first: Each row's first class, ``[rows]``; -1 where it has none.
         pad_id: The id of the padding token.
+        multiple: The length of a batch is rounded up to a multiple of so many tokens.
 
     Attributes:
-        features: Outputs of a frozen encoder, ``[rows, features]``, to come in place of the tokens.
+        features: Outputs of a frozen encoder, one vector a text, to come in place of the tokens.
+        states: Outputs of frozen lower layers, one vector a token, to come with the tokens.
     """
 
     def __init__(
-        self, tokens: Tokens, targets: npt.NDArray[np.float32], first: npt.NDArray[np.int64], pad_id: int
+        self,
+        tokens: Tokens,
+        targets: npt.NDArray[np.float32],
+        first: npt.NDArray[np.int64],
+        pad_id: int,
+        multiple: int = 1,
     ) -> None:
         self.tokens = tokens
         self.targets = torch.from_numpy(targets)
         self.first = torch.from_numpy(first)
         self.pad_id = pad_id
-        self.features: npt.NDArray[np.float32] | None = None
+        self.multiple = multiple
+        self.features: TextOutputs | None = None
+        self.states: TextOutputs | None = None
 
     def __len__(self) -> int:
         return len(self.first)
 
+    @property
+    def padded_lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens per row, rounded up as the rows are padded."""
+        return -(-self.tokens.lengths // self.multiple) * self.multiple
+
     def __getitem__(self, rows: list[int]) -> Batch:
         index = torch.tensor(rows)
         if self.features is None:
-            batch = pad(self.tokens, rows, self.pad_id)
+            batch = pad(self.tokens, rows, self.pad_id, self.multiple)
         else:
-            batch = {"features": torch.from_numpy(self.features[rows]), "tokens": int(self.tokens.lengths[rows].sum())}
+            batch = {"features": self.features[rows], "tokens": int(self.tokens.lengths[rows].sum())}
+        if self.states is not None:
+            states = self.states[rows]
+            missing = batch["input_ids"].shape[1] - states.shape[1]  # where lengths are rounded up
+            batch["states"] = torch.nn.functional.pad(states, (0, 0, 0, missing))
         return {**batch, "targets": self.targets[index], "label": self.first[index], "row": index}
 
 

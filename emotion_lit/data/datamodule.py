@@ -24,7 +24,7 @@ from emotion_lit.model.backbone import load_tokenizer
 
 SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size"}
 # Settings of the model, the machine or the command rather than of the data.
-OF_THE_MOMENT = ("backbone", "classes", "num_workers", "cache_dir", "predict_path")
+OF_THE_MOMENT = ("backbone", "classes", "pad_to_multiple_of", "num_workers", "cache_dir", "predict_path")
 # Splits that each stage of Lightning reads; `fit` scores validation and test before and after.
 STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "predict": ()}
 
@@ -51,6 +51,8 @@ class EmotionDataModule(pl.LightningDataModule):
         max_length: Where texts are cut, in tokens.
         tokens_per_batch: The size of a batch in tokens, padding included.
         batch_size: A fixed number of rows a batch instead.
+        pad_to_multiple_of: Texts are padded to a multiple of so many tokens; on the command line, 16 with
+            `model.compile`.
         seed: Decides which rows are sampled, and their order.
         num_workers: Processes that prepare batches; 0 is fastest on small machines.
         cache_dir: Where tokens are kept. By default $EMOTION_LIT_CACHE, or a folder in the user's cache.
@@ -75,6 +77,7 @@ class EmotionDataModule(pl.LightningDataModule):
         max_length: int = 128,
         tokens_per_batch: int = 1024,
         batch_size: int | None = None,
+        pad_to_multiple_of: int = 1,
         seed: int = 42,
         num_workers: int = 0,
         cache_dir: str | None = None,
@@ -85,6 +88,7 @@ class EmotionDataModule(pl.LightningDataModule):
             ("max_length", max_length),
             ("tokens_per_batch", tokens_per_batch),
             ("batch_size", batch_size),
+            ("pad_to_multiple_of", pad_to_multiple_of),
         ):
             if value is not None and value < 1:
                 raise UserError(f"data.{key} is {value}; it should be at least 1")
@@ -104,6 +108,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
         self.batch_size = batch_size
+        self.pad_to_multiple_of = pad_to_multiple_of
         self.seed = seed
         self.num_workers = num_workers
         self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
@@ -233,7 +238,7 @@ class EmotionDataModule(pl.LightningDataModule):
         say(f"{split}: {len(rows):,} texts, {len(tokens.ids):,} tokens {source}")
         targets = LabelSet(tuple(self.label_names)).targets(rows.labels, self.multi_label)
         first = np.array([ids[0] if ids else -1 for ids in rows.labels], dtype=np.int64)
-        return LabelledTokens(tokens, targets, first, self._pad_id)
+        return LabelledTokens(tokens, targets, first, self._pad_id, self.pad_to_multiple_of)
 
     @property
     def _pad_id(self) -> int:
@@ -273,7 +278,17 @@ class EmotionDataModule(pl.LightningDataModule):
             split: A split that `setup` has prepared.
         """
         dataset = self._datasets[split]
-        return BatchLoader(dataset, BatchSampler(dataset.tokens.lengths, self.tokens_per_batch))
+        return BatchLoader(dataset, BatchSampler(dataset.padded_lengths, self.tokens_per_batch))
+
+    def measured_batches(self, count: int) -> list[Batch]:
+        """Training batches to measure the speed with, from short texts to long ones.
+
+        Args:
+            count: How many.
+        """
+        dataset = self._datasets["train"]
+        batches = list(BatchSampler(dataset.padded_lengths, self.tokens_per_batch, self.batch_size))
+        return [dataset[batches[(2 * place + 1) * len(batches) // (2 * count)]] for place in range(count)]
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation rows, in order of length."""
@@ -296,7 +311,7 @@ class EmotionDataModule(pl.LightningDataModule):
         dataset = self._datasets[split]
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = BatchSampler(
-            dataset.tokens.lengths,
+            dataset.padded_lengths,
             self.tokens_per_batch,
             batch_size=self.batch_size,
             shuffle=shuffle,

@@ -17,6 +17,7 @@ from emotion_lit import __version__
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.cpu import make_fast_on_cpu
 from emotion_lit.model.metrics import metric_collection
 from emotion_lit.model.optimization import (
     DEFAULT_HEAD_LEARNING_RATES,
@@ -28,12 +29,15 @@ from emotion_lit.model.optimization import (
     parameter_groups,
 )
 from emotion_lit.model.pooling import Network, Pooling
-from emotion_lit.model.tuning import LoraSettings, Tuning, apply_tuning
+from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, apply_tuning, freeze_dropout
 
 Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
 # What a checkpoint's weights were made for; other settings may be changed when it is loaded.
-FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora")
+FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainable_layers")
+
+# nn.Module has a method of this name.
+RENAMED = {"compile": "compile_encoder"}
 
 
 class EmotionClassifier(pl.LightningModule):
@@ -47,6 +51,8 @@ class EmotionClassifier(pl.LightningModule):
         pooling: `cls` is the encoder's own head, which transformers can load; `mean` is the means of three
             layers and a two-layer head. By default `mean` for `head`, `cls` for `lora` and `full`.
         lora: The adapters.
+        trainable_layers: How many upper layers of the encoder train, or get adapters, with `full` and `lora`: a number
+            of layers, or a share such as 0.67; 1.0 leaves out the embeddings alone. By default everything.
         learning_rate: Learning rate of the encoder or its adapters. By default one that suits the encoder's width: for
             BERT-base 5e-4 with `lora` and 5e-5 with `full`.
         head_learning_rate: Learning rate of pooler and classifier. By default 3e-4 with `head`, else 1e-3.
@@ -58,8 +64,10 @@ class EmotionClassifier(pl.LightningModule):
         class_weights: Weights of the classes in the loss: `none`, `balanced` (inverse to their frequency in the
             training rows), or a list in the order of the labels.
         threshold: From which probability on a class is predicted; several classes a text only.
-        cache_features: Whether `fit` runs a frozen encoder (`head` with `mean`) once per text, and keeps its outputs on
-            disk for the epochs and for later runs.
+        cache_features: Whether `fit` runs what is frozen once per text, and keeps its outputs on disk: a frozen encoder
+            (`head` with `mean`), and the lower layers that `trainable_layers` leaves out, where that pays.
+        compile: Whether `fit` runs the encoder through torch.compile, with texts padded to a few lengths so that it
+            compiles once. It takes a C++ compiler and a minute, and is meant for GPUs.
 
     Raises:
         UserError: A setting is out of its range.
@@ -73,6 +81,7 @@ class EmotionClassifier(pl.LightningModule):
         tuning: Tuning = "lora",
         pooling: Pooling | None = None,
         lora: LoraSettings = LoraSettings(),  # noqa: B008, a dataclass that nobody changes
+        trainable_layers: TrainableLayers = None,
         learning_rate: float | None = None,
         head_learning_rate: float | None = None,
         weight_decay: float = 0.01,
@@ -83,6 +92,7 @@ class EmotionClassifier(pl.LightningModule):
         class_weights: Literal["none", "balanced"] | list[float] = "none",
         threshold: float = 0.5,
         cache_features: bool = True,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if len(labels) < 2:
@@ -100,6 +110,7 @@ class EmotionClassifier(pl.LightningModule):
         self.pooling: Pooling = pooling or ("mean" if tuning == "head" else "cls")
         # A checkpoint keeps plain values.
         self.lora = LoraSettings(**lora) if isinstance(lora, dict) else lora
+        self.trainable_layers: TrainableLayers = trainable_layers
         self.learning_rate = learning_rate
         self.head_learning_rate = head_learning_rate
         self.weight_decay = weight_decay
@@ -110,6 +121,7 @@ class EmotionClassifier(pl.LightningModule):
         self.class_weights = class_weights
         self.threshold = threshold
         self.cache_features = cache_features
+        self.compile_encoder = compile
         self.network: Network | None = None
         self.loss_weights: Tensor | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
@@ -124,7 +136,8 @@ class EmotionClassifier(pl.LightningModule):
     def settings(self) -> dict[str, Any]:
         """The settings as plain values, with which the same model can be made again."""
         names = inspect.signature(EmotionClassifier).parameters
-        return {name: asdict(self.lora) if name == "lora" else getattr(self, name) for name in names}
+        values = {name: getattr(self, RENAMED.get(name, name)) for name in names}
+        return {**values, "lora": asdict(self.lora)}
 
     # Building
 
@@ -166,7 +179,7 @@ class EmotionClassifier(pl.LightningModule):
             if self.tuning == "full":
                 self._files = backbones.carried_files(pretrained, self.tokenizer)
         self.network = Network(pretrained, self.pooling, self.dropout)
-        apply_tuning(self.network, self.tuning, self.lora)
+        apply_tuning(self.network, self.tuning, self.lora, self.trainable_layers)
         self.network.train()  # transformers hands it over without dropout, and Lightning leaves that as it is
 
     @property
@@ -229,8 +242,9 @@ class EmotionClassifier(pl.LightningModule):
         """Classifies a batch.
 
         Args:
-            batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``; or
-                ``features``, ``[batch, features]``.
+            batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``, with
+                ``states``, ``[batch, tokens, hidden]``, where the frozen layers have been run; or ``features``,
+                ``[batch, features]``.
 
         Returns:
             Logits, ``[batch, classes]``.
@@ -238,6 +252,8 @@ class EmotionClassifier(pl.LightningModule):
         assert self.network is not None
         if "features" in batch:
             return self.network.classify(batch["features"])
+        if "states" in batch:
+            return self.network.classify_states(batch["states"], batch["input_ids"], batch.get("attention_mask"))
         logits: Tensor = self.network(batch["input_ids"], batch.get("attention_mask"))
         return logits
 
@@ -343,9 +359,14 @@ class EmotionClassifier(pl.LightningModule):
         return learning_rate_factor(step, steps, self.warmup, self.schedule)
 
     def on_fit_start(self) -> None:
-        """Chooses the faster attention: on a CPU, the backward pass of the fused one costs training a third."""
+        """Chooses the faster attention and dropout."""
         assert self.network is not None
-        self.network.encoder.set_attn_implementation("eager" if self.device.type == "cpu" else "sdpa")
+        if self.device.type == "cpu":
+            make_fast_on_cpu(self.network.encoder)
+        else:
+            self.network.encoder.set_attn_implementation("sdpa")
+        if self.compile_encoder:
+            self.network.encoder.compile(dynamic=True)
 
     def on_train_start(self) -> None:
         """Lets learning rates and weight decay that were typed beat those that a resumed optimizer remembers."""
@@ -358,9 +379,9 @@ class EmotionClassifier(pl.LightningModule):
             ours.update(initial_lr=group["lr"], lr=group["lr"] * factor, weight_decay=group["weight_decay"])
 
     def on_train_epoch_start(self) -> None:
-        """Keeps a frozen encoder deterministic: no dropout where nothing learns from it."""
-        if self.tuning == "head" and self.network is not None:
-            self.network.encoder.train(False)
+        """Keeps what is frozen deterministic."""
+        assert self.network is not None
+        freeze_dropout(self.network, self.tuning)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Makes dropout a function of the step, so that a resumed run draws what an uninterrupted one would."""

@@ -1,80 +1,146 @@
-"""Outputs of a frozen encoder, computed once per text and kept on disk."""
+"""Outputs of what is frozen, computed once per text and kept on disk."""
 
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from emotion_lit.model.pooling import DEPTHS, Network
+from emotion_lit.model.pooling import DEPTHS
 
 # Raise when the same inputs would give other numbers.
-FORMAT = 1
-
-Features = npt.NDArray[np.float32]
+FORMAT = 2
 
 
-def features_key(network_sha256: str, tokens_key: str, precision: str) -> str:
-    """A name for features, made of all that determines them.
+def features_key(network_sha256: str, tokens_key: str, precision: str, frozen_layers: int | None) -> str:
+    """A name for a file of outputs, made of all that determines them.
 
     Args:
         network_sha256: The identity of the encoder.
         tokens_key: The identity of the tokens.
         precision: The arithmetic that they are computed in.
+        frozen_layers: How many lower layers gave token states; None for the features of the ``mean`` head.
     """
     what = {
         "format": FORMAT,
         "network": network_sha256,
         "tokens": tokens_key,
-        "depths": DEPTHS,
+        "depths": DEPTHS if frozen_layers is None else frozen_layers,
         "precision": precision,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def read_features(file: Path) -> Features | None:
-    """Features that were kept, memory-mapped.
+@dataclass(frozen=True)
+class FrozenPart:
+    """The part of a network that is run once per text.
 
     Args:
-        file: Where they would be.
-
-    Returns:
-        ``[rows, features]``, or None if they are not there.
+        run: Gives a batch's outputs, ``[batch, vectors, width]``.
+        width: The width of an output.
+        dtype: What outputs are kept as.
+        layers: How many lower layers it has, with an output for each token; None for the whole encoder, with one output
+            for each text.
     """
-    if not file.is_file():
-        return None
-    features: Features = np.load(file, mmap_mode="r")
-    return features
+
+    run: Callable[[dict[str, Any]], Tensor]
+    width: int
+    dtype: torch.dtype
+    layers: int | None
+
+    def bytes(self, tokens: int) -> int:
+        """The space that token states take.
+
+        Args:
+            tokens: How many tokens there are.
+        """
+        return tokens * self.width * self.dtype.itemsize
 
 
-@torch.inference_mode()
-def compute_features(network: Network, batches: Iterable[dict[str, Any]], rows: int, file: Path) -> Features:
-    """Runs the encoder over all rows and keeps what the head needs of them.
+class TextOutputs:
+    """Outputs of a part of a network for many texts, end to end in a memory-mapped file.
 
     Args:
-        network: The network, whose encoder is frozen.
-        batches: Batches on the network's device, which cover all rows.
-        rows: How many rows there are.
-        file: Where to keep the features; written beside it first, so that a killed run leaves no half of them.
-
-    Returns:
-        ``[rows, features]``, memory-mapped.
+        values: ``[vectors, width]``; bfloat16, which numpy has not, as its bits.
+        offsets: Where each text begins and, last, where the last one ends, ``[texts + 1]``.
+        dtype: What the values are.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkstemp(dir=file.parent, prefix=".part-")[1])
-    shape = (rows, network.feature_size)
-    kept = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
-    for batch in batches:
-        features = network.features(batch["input_ids"], batch.get("attention_mask"))
-        kept[batch["row"].cpu().numpy()] = features.float().cpu().numpy()
-    kept.flush()
-    del kept
-    part.replace(file)
-    found = read_features(file)
-    assert found is not None
-    return found
+
+    def __init__(self, values: npt.NDArray[Any], offsets: npt.NDArray[np.int64], dtype: torch.dtype) -> None:
+        self.values = values
+        self.offsets = offsets
+        self.lengths = np.diff(offsets)
+        self.dtype = dtype
+
+    @classmethod
+    def read(cls, file: Path, offsets: npt.NDArray[np.int64], dtype: torch.dtype) -> "TextOutputs | None":
+        """The outputs that were kept, or None if they are not there.
+
+        Args:
+            file: Where they would be.
+            offsets: Where each text begins in it, ``[texts + 1]``.
+            dtype: What the values are.
+        """
+        return cls(np.load(file, mmap_mode="r"), offsets, dtype) if file.is_file() else None
+
+    @classmethod
+    @torch.inference_mode()
+    def compute(
+        cls, part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path
+    ) -> "TextOutputs":
+        """Computes and keeps the outputs of all texts.
+
+        Args:
+            part: What gives the outputs.
+            batches: Batches on the network's device, which cover all texts.
+            offsets: Where each text begins in the file, ``[texts + 1]``.
+            file: Where to keep them; written beside it first, so that a killed run leaves no half of them.
+        """
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkstemp(dir=file.parent, prefix=".part-")[1])
+        stored = np.uint16 if part.dtype == torch.bfloat16 else np.float32
+        kept = np.lib.format.open_memmap(unfinished, mode="w+", dtype=stored, shape=(int(offsets[-1]), part.width))
+        for batch in batches:
+            outputs = _bits(part.run(batch).to(part.dtype).cpu())
+            for row, vectors in zip(batch["row"].tolist(), outputs, strict=True):
+                kept[offsets[row] : offsets[row + 1]] = vectors[: offsets[row + 1] - offsets[row]]
+        kept.flush()
+        del kept
+        unfinished.replace(file)
+        found = cls.read(file, offsets, part.dtype)
+        assert found is not None
+        return found
+
+    def __getitem__(self, rows: list[int]) -> Tensor:
+        """The outputs of some texts.
+
+        Args:
+            rows: Which.
+
+        Returns:
+            ``[rows, width]`` where every text has one vector, else ``[rows, longest, width]``, zero where it has fewer.
+        """
+        if len(self.values) == len(self.offsets) - 1:
+            return _tensor(self.values[rows], self.dtype)
+        lengths = self.lengths[rows]
+        batch = np.zeros((len(rows), lengths.max(), self.values.shape[1]), dtype=self.values.dtype)
+        for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            batch[place, :length] = self.values[self.offsets[row] : self.offsets[row] + length]
+        return _tensor(batch, self.dtype)
+
+
+def _tensor(array: npt.NDArray[Any], dtype: torch.dtype) -> Tensor:
+    values = torch.from_numpy(array)
+    return values.view(dtype) if dtype == torch.bfloat16 else values
+
+
+def _bits(values: Tensor) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = (values.view(torch.uint16) if values.dtype == torch.bfloat16 else values).numpy()
+    return array

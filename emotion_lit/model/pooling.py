@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from emotion_lit.model.prefix import lower_states, upper_layers
+
 Pooling = Literal["cls", "mean"]
 # Which layers the `mean` head reads, as parts of the depth. The lower ones keep what the last one has let go: a frozen
 # MiniLM on 8,000 rows of super-emotion has macro-F1 .474 with all three and .448 with the last alone.
@@ -22,11 +24,15 @@ class Network(nn.Module):
         pretrained: A transformers network for sequence classification.
         pooling: ``cls`` keeps its own head, ``mean`` puts another one in its place.
         dropout: Dropout of the ``mean`` head; None is 0.5.
+
+    Attributes:
+        frozen_layers: How many of the lower layers, and the embeddings with them, do not train.
     """
 
     def __init__(self, pretrained: PreTrainedModel, pooling: Pooling, dropout: float | None = None) -> None:
         super().__init__()
         self.pooling = pooling
+        self.frozen_layers = 0
         self.prefix = f"body.{pretrained.base_model_prefix}." if pooling == "cls" else "body."
         self.body: PreTrainedModel = pretrained if pooling == "cls" else _base(pretrained)
         if pooling == "cls":
@@ -48,6 +54,18 @@ class Network(nn.Module):
         """The pre-trained part."""
         return _base(self.body)
 
+    @property
+    def embeddings(self) -> nn.Module:
+        """The encoder's first part, below the layers."""
+        return cast(nn.Module, self.encoder.embeddings)
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The encoder's layers, the lowest first."""
+        depth = self.encoder.config.num_hidden_layers
+        found = (module for module in self.encoder.modules() if isinstance(module, nn.ModuleList))
+        return next(module for module in found if len(module) == depth)
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Classifies texts.
 
@@ -62,6 +80,33 @@ class Network(nn.Module):
             return self.classify(self.features(input_ids, attention_mask))
         logits: Tensor = self.body(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits.float()
+
+    def states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """What the lowest layer that trains needs of a text.
+
+        Args:
+            input_ids: Token ids, ``[batch, tokens]``.
+            attention_mask: As in `forward`.
+
+        Returns:
+            ``[batch, tokens, hidden]``.
+        """
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        return lower_states(self.body, self.layers, self.frozen_layers, **inputs)
+
+    def classify_states(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Runs the layers that train and the head.
+
+        Args:
+            states: ``[batch, tokens, hidden]``.
+            input_ids: The token ids that they are of, ``[batch, tokens]``.
+            attention_mask: As in `forward`.
+
+        Returns:
+            Logits, ``[batch, classes]``.
+        """
+        with upper_layers(self.body, self.layers, self.frozen_layers, states):
+            return self(input_ids, attention_mask)  # type: ignore[no-any-return]
 
     def features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """What the ``mean`` head needs of a text: the means of its token states in three layers.

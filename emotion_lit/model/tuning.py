@@ -1,5 +1,6 @@
 """What trains: the head alone, LoRA adapters and the head, or everything."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,9 +8,11 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
 from emotion_lit.errors import UserError
+from emotion_lit.model.adapters import MergedLoraLinear
 from emotion_lit.model.pooling import Network
 
 Tuning = Literal["head", "lora", "full"]
+TrainableLayers = int | float | None
 ALL_LINEAR = "all-linear"
 
 
@@ -30,38 +33,61 @@ class LoraSettings:
     targets: str | list[str] = ALL_LINEAR
 
 
-def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings) -> None:
+def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable_layers: TrainableLayers) -> None:
     """Freezes what does not train and adds the adapters. The head, BERT's pooler included, trains in every mode.
 
     Args:
         network: The network.
         tuning: The mode.
         lora: The adapters, for the mode ``lora``.
+        trainable_layers: How many upper layers train, or their share; None is the whole encoder, embeddings included.
 
     Raises:
-        UserError: No module's name ends as ``lora.targets`` says.
+        UserError: The encoder has fewer layers, or no module's name ends as ``lora.targets`` says.
     """
-    if tuning == "full":
-        return
-    for parameter in network.encoder.parameters():
-        parameter.requires_grad_(False)
+    frozen = [] if trainable_layers is None or tuning == "head" else _lower_modules(network, trainable_layers)
+    for module in frozen:
+        module.requires_grad_(False)
+    network.frozen_layers = max(0, len(frozen) - 1)
+    if tuning != "full":
+        network.encoder.requires_grad_(False)
     if tuning == "lora":
-        inject_adapter_in_model(lora_config(network, lora), network.encoder)
+        inject_adapter_in_model(lora_config(network, lora, frozen), network.encoder)
     for _, parameter in network.head_parameters():
         parameter.requires_grad_(True)
 
 
-def lora_config(network: Network, lora: LoraSettings) -> LoraConfig:
+def freeze_dropout(network: Network, tuning: Tuning) -> None:
+    """Makes what is frozen deterministic: no dropout where nothing learns from it.
+
+    Args:
+        network: The network, in training mode.
+        tuning: The mode.
+    """
+    if tuning == "head":
+        network.encoder.train(False)
+    elif network.frozen_layers:
+        for module in (network.embeddings, *network.layers[: network.frozen_layers]):
+            module.train(False)
+
+
+def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module] = ()) -> LoraConfig:
     """The adapters as peft describes them.
 
     Args:
         network: The network without adapters.
         lora: The adapters.
+        frozen: Parts of the encoder that get none.
 
     Raises:
         UserError: No module's name ends as ``lora.targets`` says.
     """
-    linear = [name for name, module in network.encoder.named_modules() if isinstance(module, nn.Linear)]
+    without = {id(module) for part in frozen for module in part.modules()}
+    linear = [
+        name
+        for name, module in network.encoder.named_modules()
+        if isinstance(module, nn.Linear) and id(module) not in without
+    ]
     linear = [name for name in linear if "pooler" not in name.split(".")]  # the pooler itself trains
     endings = [lora.targets] if isinstance(lora.targets, str) else lora.targets
     targets = linear if lora.targets == ALL_LINEAR else [n for n in linear if n.endswith(tuple(endings))]
@@ -70,4 +96,16 @@ def lora_config(network: Network, lora: LoraSettings) -> LoraConfig:
         raise UserError(
             f"no linear layer's name ends in {lora.targets!r} (model.lora.targets); there are: {', '.join(last_parts)}"
         )
-    return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets)
+    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets)
+    config._register_custom_module({nn.Linear: MergedLoraLinear})
+    return config
+
+
+def _lower_modules(network: Network, trainable_layers: float) -> list[nn.Module]:
+    """The embeddings and the layers that do not train."""
+    layers = network.layers
+    is_share = isinstance(trainable_layers, float) and trainable_layers <= 1
+    count = max(1, round(trainable_layers * len(layers))) if is_share else int(trainable_layers)
+    if not 1 <= count <= len(layers) or trainable_layers <= 0:
+        raise UserError(f"model.trainable_layers is {trainable_layers}, and the encoder has {len(layers)} layers")
+    return [network.embeddings, *layers[: len(layers) - count]]

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -35,3 +36,25 @@ def test_a_second_run_does_not_encode_again(tmp_path: Path, capsys: pytest.Captu
     second = fit(tmp_path / "b")
     assert "encoded once" not in capsys.readouterr().err
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_training_on_kept_states_is_training_on_texts(
+    tuning: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upper = [f"--model.tuning={tuning}", "--model.trainable_layers=2"]
+    with_states = fit(tmp_path / "a", *upper)
+    assert "the lower 4 of 6 layers run once per text; their outputs take" in capsys.readouterr().err
+    assert not list((tmp_path / "cache" / "features").iterdir())
+    without = fit(tmp_path / "b", *upper, "--model.cache_features=false")
+    assert "run once per text" not in capsys.readouterr().err
+    for name, value in without.items():
+        torch.testing.assert_close(with_states[name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_no_room_for_states_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**6))
+    fit(tmp_path / "a", "--model.tuning=lora", "--model.trainable_layers=2")
+    assert "run in every epoch: their outputs take" in capsys.readouterr().err

@@ -32,6 +32,9 @@ def test_the_report_has_the_keys_of_the_contract(lora_run: Path) -> None:
     for key in ("wall_seconds", "samples_per_second", "tokens_per_second", "steps_per_second", "peak_memory_mb"):
         assert training[key] > 0, key
     assert 0 <= training["padding_share"] < 0.3
+    assert 0 < training["loading_share"] < 0.9
+    assert 0 < training["peak_share"] < 1.5
+    assert training["gflops_per_second"] < 1.5 * training["matrix_peak_gflops"]
     assert report["data"]["rows"] == {"train": 140, "validation": 42, "test": 42}
     assert report["data"]["rows_per_class"]["train"]["Joy"] == 20
     assert report["data"]["duplicates_removed"] == {"held_out": 0, "repeated": 0}

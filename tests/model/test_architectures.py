@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoModel, DistilBertConfig, ModernBertConfig, RobertaConfig
 
-from emotion_lit import load
+from emotion_lit import EmotionClassifier, load
 from emotion_lit.cli import main
 from emotion_lit.model.backbone import load_tokenizer
 from tests.conftest import SMALL
@@ -39,3 +40,20 @@ def test_it_trains_and_predicts(architecture: str, tuning: str, tmp_path: Path) 
     main(["fit", *SMALL, *settings, "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}"])
     model = load(tmp_path / "emotion" / "version_0", backbone=None if tuning == "full" else str(folder))
     assert model("what a day!").label in model.labels
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_lower_and_upper_layers_can_run_apart(architecture: str, tmp_path: Path) -> None:
+    make: Any = AutoModel.from_config
+    make(CONFIGS[architecture]).save_pretrained(tmp_path)
+    load_tokenizer("embedded").save_pretrained(tmp_path)
+    model = EmotionClassifier(["a", "b", "c"], backbone=str(tmp_path), tuning="full", trainable_layers=1)
+    model.build()
+    network = model.eval().network
+    assert network is not None
+    ids = torch.randint(200, 1000, (4, 7))
+    mask = torch.ones_like(ids)
+    mask[0, 5:] = 0
+    expected = network(ids, mask)
+    torch.testing.assert_close(network.classify_states(network.states(ids, mask), ids, mask), expected)
+    torch.testing.assert_close(network(ids, mask), expected)  # and it is whole again

@@ -59,3 +59,25 @@ def test_padding_changes_nothing(tuning: str) -> None:
     }
     with torch.inference_mode():
         torch.testing.assert_close(model(alone)[0], model(padded)[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layers_or_share", [2, 0.33])
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_upper_layers_alone(tuning: str, layers_or_share: float) -> None:
+    names = trained(classifier(tuning=tuning, trainable_layers=layers_or_share))
+    layers = {name.split(".layer.")[1].split(".")[0] for name in names if ".layer." in name}
+    assert layers == {"4", "5"}
+    assert not any("embeddings" in name for name in names)
+    assert any("pooler" in name for name in names)
+
+
+def test_all_layers_leaves_out_the_embeddings() -> None:
+    everything, layers = trained(classifier(tuning="full")), trained(classifier(tuning="full", trainable_layers=1.0))
+    assert {name for name in everything - layers if "embeddings" not in name} == set()
+    assert {name for name in layers if "embeddings" in name} == set()
+
+
+@pytest.mark.parametrize("layers", [7, 0, -1, 0.0])
+def test_more_layers_than_there_are(layers: float) -> None:
+    with pytest.raises(UserError, match=rf"model\.trainable_layers is {layers}, and the encoder has 6 layers"):
+        classifier(tuning="lora", trainable_layers=layers)

@@ -1,0 +1,39 @@
+"""How the process asks the operating system for memory."""
+
+import ctypes
+import sys
+
+import psutil
+
+# glibc's names for the parameters of mallopt(3).
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def keep_freed_memory() -> None:
+    """Lets freed tensors be used again instead of going back to the operating system.
+
+    A training step frees and asks for the same few hundred MB each time, and on Linux every fresh page is a fault that
+    the kernel fills with zeros: 12-20% of a step of a small encoder on two cores. Elsewhere this does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 2**30)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_TOP_PAD, 2**26)
+
+
+def memory_mb() -> float:
+    """The resident size of this process, in MiB."""
+    return float(psutil.Process().memory_info().rss / 2**20)
+
+
+def peak_memory_mb() -> float:
+    """The largest resident size of this process so far, in MiB."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset / 2**20)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
