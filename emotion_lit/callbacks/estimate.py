@@ -22,7 +22,7 @@ PEAK_SECONDS = 0.2
 
 
 class Estimate(pl.Callback):
-    """Says how long the run will take, and counts what a step computes.
+    """Says how long the run will take, and counts what a step computes; on one device only.
 
     Attributes:
         peak_flops: Floating-point operations per second of large matrix products in the run's precision.
@@ -40,6 +40,8 @@ class Estimate(pl.Callback):
         assert isinstance(data, EmotionDataModule)
         if trainer.fast_dev_run or trainer.max_epochs == trainer.current_epoch:  # type: ignore[attr-defined]
             return
+        if trainer.world_size > 1:  # a backward pass of one process's own would wait for the others
+            return
         self.peak_flops = matrix_peak(trainer)
         batches = [trainer.strategy.batch_to_device(batch) for batch in data.measured_batches(MEASURED)]
         with FlopCounterMode(display=False) as counter:
@@ -53,10 +55,10 @@ class Estimate(pl.Callback):
 
     def _say(self, trainer: pl.Trainer, data: EmotionDataModule, per_trained: float, per_scored: float) -> None:
         tokens = {split: int(data.prepared(split).tokens.lengths.sum()) for split in ("train", "validation", "test")}
-        epoch = (tokens["train"] * per_trained + tokens["validation"] * per_scored) / trainer.world_size
+        epoch = tokens["train"] * per_trained + tokens["validation"] * per_scored
         last = (tokens["validation"] + tokens["test"]) * per_scored
         epochs = _epochs_left(trainer)
-        if epochs > 0 and trainer.is_global_zero:
+        if epochs > 0:
             each = f"{epochs} epoch{'s' * (epochs > 1)} of {_duration(epoch)}"
             say(f"about {_duration(epochs * epoch + last)}: {each}, and {_duration(last)} for the scores after")
 

@@ -189,9 +189,9 @@ class EmotionClassifier(pl.LightningModule):
 
     def _check_settings(self, saved: dict[str, Any]) -> None:
         for key in FIXED_SETTINGS:
-            if self.settings[key] != saved[key]:
+            if self.settings[key] != saved.get(key):
                 raise UserError(
-                    f"the checkpoint was trained with model.{key} {saved[key]}, which cannot be changed to "
+                    f"the checkpoint was trained with model.{key} {saved.get(key)}, which cannot be changed to "
                     f"{self.settings[key]}; leave it out, or train anew"
                 )
 

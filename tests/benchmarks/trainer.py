@@ -80,6 +80,7 @@ def main() -> None:
             logging_strategy="no",
             report_to="none",
             dataloader_pin_memory=False,
+            use_cpu=not torch.cuda.is_available(),
             **SETTINGS[options.settings],
         )
         trainer = Trainer(

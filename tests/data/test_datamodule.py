@@ -103,3 +103,12 @@ def test_an_empty_split_is_an_error(tmp_path: Path) -> None:
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match="the split validation .* is empty"):
         EmotionDataModule(dataset=str(tmp_path), backbone="embedded", sources=["train", "test"]).setup("fit")
+
+
+def test_workers_prepare_the_same_batches() -> None:
+    batches = []
+    for workers in (0, 2):
+        data = EmotionDataModule("sample", "embedded", train_size=70, num_workers=workers)
+        data.setup("fit")
+        batches.append([batch["input_ids"].tolist() for batch in data.train_dataloader()])
+    assert batches[0] == batches[1]

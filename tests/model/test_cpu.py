@@ -1,0 +1,40 @@
+import torch
+from transformers import AutoModel
+
+from emotion_lit.model.backbone import locate
+from emotion_lit.model.cpu import ByteDropout, byte_dropout, make_fast_on_cpu
+
+
+def test_dropout_drops_the_share_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    values = torch.ones(1001, 333, requires_grad=True)
+    dropped = byte_dropout(values, 0.1)
+    share = (dropped == 0).float().mean().item()
+    assert abs(share - 26 / 256) < 0.002
+    assert abs(dropped.mean().item() - 1) < 0.002
+    dropped.sum().backward()  # type: ignore[no-untyped-call]
+    assert values.grad is not None
+    torch.testing.assert_close(values.grad, dropped.detach())
+
+
+def test_dropout_is_a_function_of_the_seed_and_off_in_evaluation() -> None:
+    layer, values = ByteDropout(0.5), torch.ones(7, 5)
+    torch.manual_seed(3)
+    first = layer(values)
+    assert not torch.equal(first, layer(values))
+    torch.manual_seed(3)
+    assert torch.equal(first, layer(values))
+    assert torch.equal(layer.eval()(values), values)
+
+
+def test_an_encoder_says_the_same() -> None:
+    encoder = AutoModel.from_pretrained(locate("embedded"), dtype=torch.float32).eval()
+    ids = torch.randint(1000, 20000, (3, 8), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[0, 5:] = 0
+    with torch.inference_mode():
+        before = encoder(ids, mask).last_hidden_state[mask.bool()]
+        make_fast_on_cpu(encoder)
+        after = encoder(ids, mask).last_hidden_state[mask.bool()]
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-4)
+    assert sum(isinstance(module, ByteDropout) for module in encoder.modules()) > 6
