@@ -104,7 +104,7 @@ class EmotionCLI(LightningCLI):
         )
         parser.link_arguments("model.backbone", "data.backbone")
         parser.link_arguments("data.multi_label", "model.multi_label")
-        parser.link_arguments("model.compile", "data.pad_to_multiple_of", compute_fn=_lengths_for_compiling)
+        parser.link_arguments("model.compile_encoder", "data.pad_to_multiple_of", compute_fn=_lengths_for_compiling)
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:

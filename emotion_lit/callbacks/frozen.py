@@ -111,22 +111,21 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
 
 def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule) -> bool:
     """Whether running the lower layers once saves time, and what it keeps has room; says so in a line."""
-    assert model.network is not None
-    lower = f"the lower {part.layers} of {len(model.network.layers)} layers"
-    space = part.bytes(sum(len(data.prepared(split).tokens.ids) for split in SPLITS))
-    free = {"disk": shutil.disk_usage(_existing(data.cache_dir)).free, "memory": psutil.virtual_memory().available}
-    scarce = min(free, key=lambda kind: free[kind])
-    epochs = trainer.max_epochs
-    if epochs == 1:
-        say(f"{lower} run with the others: one epoch runs them once anyway")
-        return False
-    if space > SHARE_OF_FREE * free[scarce]:
-        say(
-            f"{lower} run in every epoch: their outputs take {_gb(space)}, and {_gb(free[scarce])} of {scarce} are free"
-        )
-        return False
-    say(f"{lower} run once per text; their outputs take {_gb(space)} of disk until the run ends")
-    return True
+    pays, reason = False, ""
+    if trainer.is_global_zero:
+        space = part.bytes(sum(len(data.prepared(split).tokens.ids) for split in SPLITS))
+        free = {"disk": shutil.disk_usage(_existing(data.cache_dir)).free, "memory": psutil.virtual_memory().available}
+        scarce = min(free, key=lambda kind: free[kind])
+        if trainer.max_epochs == 1:
+            reason = "with the others: one epoch runs them once anyway"
+        elif space > SHARE_OF_FREE * free[scarce]:
+            reason = f"in every epoch: their outputs take {_gb(space)}, and {_gb(free[scarce])} of {scarce} are free"
+        else:
+            pays = True
+            reason = f"once per text; their outputs take {_gb(space)} of disk until the run ends"
+        assert model.network is not None
+        say(f"the lower {part.layers} of {len(model.network.layers)} layers run {reason}")
+    return bool(trainer.strategy.broadcast(pays))  # what is free changes from moment to moment; processes must agree
 
 
 def _existing(folder: Path) -> Path:

@@ -171,8 +171,7 @@ def _training_rows(training: dict[str, Any]) -> list[list[str]]:
         ["steps per second", f"{training['steps_per_second']:.2f}"],
         ["padding", f"{training['padding_share']:.1%}"],
         ["waiting for batches", f"{training['loading_share']:.1%} of the time"],
-        ["matrix products", f"{training['gflops_per_second']:,.1f} GFLOP/s"],
-        ["of what large ones reach here", f"{training['peak_share']:.0%}"],
+        *_matrix_rows(training),
         ["precision", training["precision"]],
         ["trainable parameters", f"{training['trainable_parameters']:,} of {training['total_parameters']:,}"],
         ["peak memory", f"{training['peak_memory_mb']:,.0f} MiB"],
@@ -180,6 +179,15 @@ def _training_rows(training: dict[str, Any]) -> list[list[str]]:
     if training["checkpoint_bytes"]:
         rows.append(["checkpoint", f"{training['checkpoint_bytes'] / 2**20:.1f} MiB"])
     return rows
+
+
+def _matrix_rows(training: dict[str, Any]) -> list[list[str]]:
+    if not training["matrix_peak_gflops"]:  # with several processes it is not measured
+        return []
+    return [
+        ["matrix products", f"{training['gflops_per_second']:,.1f} GFLOP/s"],
+        ["of what large ones reach here", f"{training['peak_share']:.0%}"],
+    ]
 
 
 def _duplicates(removed: dict[str, int]) -> str:

@@ -53,7 +53,7 @@ class EmotionDataModule(pl.LightningDataModule):
         tokens_per_batch: The size of a batch in tokens, padding included.
         batch_size: A fixed number of rows a batch instead.
         pad_to_multiple_of: Texts are padded to a multiple of so many tokens; on the command line, 16 with
-            `model.compile`.
+            `model.compile_encoder`.
         seed: Decides which rows are sampled, and their order.
         num_workers: Processes that prepare batches; by default 2 where there is a GPU, else none, which is fastest.
         cache_dir: Where tokens are kept. By default $EMOTION_LIT_CACHE, or a folder in the user's cache.

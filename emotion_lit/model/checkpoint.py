@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emotion_lit import __version__
 from emotion_lit.errors import UserError
 from emotion_lit.model.backbone import tensor_bytes
 
@@ -18,6 +19,8 @@ FORMAT = 1
 MODEL_KEY = "hyper_parameters"
 DATA_KEY = "datamodule_hyper_parameters"
 TRAINER_KEY = "trainer_parameters"
+# What a checkpoint's weights were made for; other settings may be changed when it is loaded.
+FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainable_layers")
 
 Checkpoint = dict[str, Any]
 
@@ -70,6 +73,69 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if checkpoint[KEY]["weights_sha256"] != weights_sha256(checkpoint["state_dict"]):
         raise UserError(f"{file} is damaged: its weights are not those that were saved; copy it again")
     return checkpoint
+
+
+def describe(
+    checkpoint: Checkpoint,
+    model: dict[str, Any],
+    data: dict[str, Any],
+    identity: dict[str, Any],
+    files: dict[str, Any],
+) -> None:
+    """Adds to a checkpoint what it needs to be loaded anywhere.
+
+    Args:
+        checkpoint: What Lightning saves, with the weights that are kept.
+        model: The model's settings.
+        data: The data's.
+        identity: The backbone's name and hashes.
+        files: The backbone's small files, where the checkpoint needs no base model.
+    """
+    checkpoint[MODEL_KEY] = portable(model)
+    checkpoint[DATA_KEY] = portable(data)
+    checkpoint[KEY] = {
+        "format": FORMAT,
+        "version": __version__,
+        "backbone": identity,
+        "files": files,
+        "weights_sha256": weights_sha256(checkpoint["state_dict"]),
+    }
+
+
+def check_settings(settings: dict[str, Any], saved: dict[str, Any]) -> None:
+    """Checks that a model's settings suit the weights of a checkpoint.
+
+    Args:
+        settings: The model's.
+        saved: Those that the checkpoint was trained with.
+
+    Raises:
+        UserError: One that cannot be changed differs.
+    """
+    for key in FIXED_SETTINGS:
+        if settings[key] != saved.get(key):
+            raise UserError(
+                f"the checkpoint was trained with model.{key} {saved.get(key)}, which cannot be changed to "
+                f"{settings[key]}; leave it out, or train anew"
+            )
+
+
+def check_identity(identity: dict[str, Any], saved: dict[str, Any]) -> None:
+    """Checks that a backbone is the one that a checkpoint was trained on.
+
+    Args:
+        identity: The backbone's name and hashes.
+        saved: Those that the checkpoint keeps.
+
+    Raises:
+        UserError: It is another one.
+    """
+    for key, what in (("network_sha256", "weights"), ("tokenizer_sha256", "tokenizer")):
+        if saved[key] != identity[key]:
+            raise UserError(
+                f"the checkpoint was trained on the backbone {saved['name']} ({what} {saved[key][:12]}), but the "
+                f"{what} of {identity['name']} are {identity[key][:12]}; give the original with model.backbone"
+            )
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:

@@ -13,7 +13,6 @@ from torch.nn import functional
 from torchmetrics import MetricCollection
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit import __version__
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
@@ -33,11 +32,6 @@ from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, appl
 
 Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
-# What a checkpoint's weights were made for; other settings may be changed when it is loaded.
-FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainable_layers")
-
-# nn.Module has a method of this name.
-RENAMED = {"compile": "compile_encoder"}
 
 
 class EmotionClassifier(pl.LightningModule):
@@ -66,8 +60,8 @@ class EmotionClassifier(pl.LightningModule):
         threshold: From which probability on a class is predicted; several classes a text only.
         cache_features: Whether `fit` runs what is frozen once per text, and keeps its outputs on disk: a frozen encoder
             (`head` with `mean`), and the lower layers that `trainable_layers` leaves out, where that pays.
-        compile: Whether `fit` runs the encoder through torch.compile, with texts padded to a few lengths so that it
-            compiles once. It takes a C++ compiler and a minute, and is meant for GPUs.
+        compile_encoder: Whether `fit` runs the encoder through torch.compile, with texts padded to a few lengths so
+            that it compiles once. It takes a C++ compiler and a minute, and is meant for GPUs.
 
     Raises:
         UserError: A setting is out of its range.
@@ -92,7 +86,7 @@ class EmotionClassifier(pl.LightningModule):
         class_weights: Literal["none", "balanced"] | list[float] = "none",
         threshold: float = 0.5,
         cache_features: bool = True,
-        compile: bool = False,
+        compile_encoder: bool = False,
     ) -> None:
         super().__init__()
         if len(labels) < 2:
@@ -121,7 +115,7 @@ class EmotionClassifier(pl.LightningModule):
         self.class_weights = class_weights
         self.threshold = threshold
         self.cache_features = cache_features
-        self.compile_encoder = compile
+        self.compile_encoder = compile_encoder
         self.network: Network | None = None
         self.loss_weights: Tensor | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
@@ -136,7 +130,7 @@ class EmotionClassifier(pl.LightningModule):
     def settings(self) -> dict[str, Any]:
         """The settings as plain values, with which the same model can be made again."""
         names = inspect.signature(EmotionClassifier).parameters
-        values = {name: getattr(self, RENAMED.get(name, name)) for name in names}
+        values = {name: getattr(self, name) for name in names}
         return {**values, "lora": asdict(self.lora)}
 
     # Building
@@ -164,7 +158,7 @@ class EmotionClassifier(pl.LightningModule):
         """
         carried = checkpoint[checkpoints.KEY] if checkpoint else {}
         if checkpoint:
-            self._check_settings(checkpoint[checkpoints.MODEL_KEY])
+            checkpoints.check_settings(self.settings, checkpoint[checkpoints.MODEL_KEY])
         if carried.get("files"):
             self._files, self._identity = carried["files"], carried["backbone"]
             pretrained, self._tokenizer = backbones.load_carried(self._files)
@@ -175,7 +169,7 @@ class EmotionClassifier(pl.LightningModule):
                 "network_sha256": backbones.network_sha256(pretrained),
                 "tokenizer_sha256": backbones.tokenizer_sha256(self.tokenizer),
             }
-            self._check_identity(carried.get("backbone", self._identity))
+            checkpoints.check_identity(self._identity, carried.get("backbone", self._identity))
             if self.tuning == "full":
                 self._files = backbones.carried_files(pretrained, self.tokenizer)
         self.network = Network(pretrained, self.pooling, self.dropout)
@@ -187,22 +181,6 @@ class EmotionClassifier(pl.LightningModule):
         """The identity of the encoder's pre-trained weights."""
         return str(self._identity["network_sha256"])
 
-    def _check_settings(self, saved: dict[str, Any]) -> None:
-        for key in FIXED_SETTINGS:
-            if self.settings[key] != saved.get(key):
-                raise UserError(
-                    f"the checkpoint was trained with model.{key} {saved.get(key)}, which cannot be changed to "
-                    f"{self.settings[key]}; leave it out, or train anew"
-                )
-
-    def _check_identity(self, saved: dict[str, str]) -> None:
-        for key, what in (("network_sha256", "weights"), ("tokenizer_sha256", "tokenizer")):
-            if saved[key] != self._identity[key]:
-                raise UserError(
-                    f"the checkpoint was trained on the backbone {saved['name']} ({what} {saved[key][:12]}), but the "
-                    f"{what} of {self.backbone} are {self._identity[key][:12]}; give the original with model.backbone"
-                )
-
     def _metrics(self, stage: Stage) -> MetricCollection:
         return metric_collection(len(self.labels), self.multi_label, self.threshold, stage)
 
@@ -213,16 +191,8 @@ class EmotionClassifier(pl.LightningModule):
         if self.tuning != "full":
             trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
             checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
-        checkpoint[checkpoints.MODEL_KEY] = checkpoints.portable(self.settings)
-        datamodule = getattr(self.trainer, "datamodule", None)
-        checkpoint[checkpoints.DATA_KEY] = checkpoints.portable(getattr(datamodule, "settings", {}))
-        checkpoint[checkpoints.KEY] = {
-            "format": checkpoints.FORMAT,
-            "version": __version__,
-            "backbone": self._identity,
-            "files": self._files,
-            "weights_sha256": checkpoints.weights_sha256(checkpoint["state_dict"]),
-        }
+        data = getattr(getattr(self.trainer, "datamodule", None), "settings", {})
+        checkpoints.describe(checkpoint, self.settings, data, self._identity, self._files)
 
     def on_load_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Checks that a checkpoint fits, and adds the frozen weights that it leaves out."""

@@ -87,9 +87,7 @@ def make_fast_on_cpu(encoder: PreTrainedModel) -> None:
         for name, child in module.named_children():
             if type(child) is nn.Dropout:
                 setattr(module, name, ByteDropout(child.p).train(child.training))
+    AttentionInterface.register(ATTENTION, eager_attention)
+    AttentionMaskInterface.register(ATTENTION, eager_mask)
     # Some architectures, such as DeBERTa, have attention of their own kind.
     encoder.set_attn_implementation(ATTENTION if encoder._supports_attention_backend else "eager")
-
-
-AttentionInterface.register(ATTENTION, eager_attention)
-AttentionMaskInterface.register(ATTENTION, eager_mask)

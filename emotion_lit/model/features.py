@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import tempfile
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +90,11 @@ class TextOutputs:
         """
         return cls(np.load(file, mmap_mode="r"), offsets, dtype) if file.is_file() else None
 
-    @classmethod
+    @staticmethod
     @torch.inference_mode()
     def compute(
-        cls, part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path
-    ) -> "TextOutputs":
+        part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path
+    ) -> None:
         """Computes and keeps the outputs of all texts.
 
         Args:
@@ -104,7 +104,7 @@ class TextOutputs:
             file: Where to keep them; written beside it first, so that a killed run leaves no half of them.
         """
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkstemp(dir=file.parent, prefix=".part-")[1])
+        unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")  # another run may be making the same
         stored = np.uint16 if part.dtype == torch.bfloat16 else np.float32
         kept = np.lib.format.open_memmap(unfinished, mode="w+", dtype=stored, shape=(int(offsets[-1]), part.width))
         for batch in batches:
@@ -114,9 +114,6 @@ class TextOutputs:
         kept.flush()
         del kept
         unfinished.replace(file)
-        found = cls.read(file, offsets, part.dtype)
-        assert found is not None
-        return found
 
     def __getitem__(self, rows: list[int]) -> Tensor:
         """The outputs of some texts.

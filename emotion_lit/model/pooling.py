@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from emotion_lit.errors import UserError
 from emotion_lit.model.prefix import lower_states, upper_layers
 
 Pooling = Literal["cls", "mean"]
@@ -61,10 +62,19 @@ class Network(nn.Module):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The encoder's layers, the lowest first."""
+        """The encoder's layers, the lowest first.
+
+        Raises:
+            UserError: It has no list of them, as ALBERT, whose layers share their weights.
+        """
         depth = self.encoder.config.num_hidden_layers
-        found = (module for module in self.encoder.modules() if isinstance(module, nn.ModuleList))
-        return next(module for module in found if len(module) == depth)
+        for module in self.encoder.modules():
+            if isinstance(module, nn.ModuleList) and len(module) == depth:
+                return module
+        raise UserError(
+            f"{type(self.encoder).__name__} has no layers with weights of their own to freeze; "
+            "leave out model.trainable_layers, or set it to 1.0"
+        )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Classifies texts.

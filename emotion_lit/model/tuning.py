@@ -103,9 +103,10 @@ def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module
 
 def _lower_modules(network: Network, trainable_layers: float) -> list[nn.Module]:
     """The embeddings and the layers that do not train."""
-    layers = network.layers
+    depth = int(network.encoder.config.num_hidden_layers)
     is_share = isinstance(trainable_layers, float) and trainable_layers <= 1
-    count = max(1, round(trainable_layers * len(layers))) if is_share else int(trainable_layers)
-    if not 1 <= count <= len(layers) or trainable_layers <= 0:
-        raise UserError(f"model.trainable_layers is {trainable_layers}, and the encoder has {len(layers)} layers")
-    return [network.embeddings, *layers[: len(layers) - count]]
+    count = max(1, round(trainable_layers * depth)) if is_share else int(trainable_layers)
+    if not 1 <= count <= depth or trainable_layers <= 0:
+        raise UserError(f"model.trainable_layers is {trainable_layers}, and the encoder has {depth} layers")
+    frozen = depth - count
+    return [network.embeddings, *(network.layers[:frozen] if frozen else ())]

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from emotion_lit import EmotionDataModule
+from emotion_lit.data.sources import SPLITS
 from emotion_lit.memory import peak_memory_mb
 from emotion_lit.model.backbone import locate
 
@@ -42,50 +43,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, required=True)
     options = parser.parse_args()
 
-    data = EmotionDataModule(
-        options.dataset,
-        options.backbone,
-        train_size=options.train_size,
-        val_size=options.eval_size,
-        test_size=options.eval_size,
-    )
-    folder = locate(options.backbone)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-
-    def encoded(split: str) -> Dataset:
-        rows = data.rows(split)
-        dataset = Dataset.from_dict({"text": rows.texts, "label": [ids[0] for ids in rows.labels]})
-        return dataset.map(
-            lambda batch: tokenizer(batch["text"], truncation=True, max_length=data.max_length),
-            batched=True,
-            remove_columns="text",
-        )
-
-    splits = {split: encoded(split) for split in ("train", "validation", "test")}
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(data.label_names))
-    if options.tuning == "lora":
-        model = get_peft_model(model, LoraConfig(task_type=TaskType.SEQ_CLS))
-    elif options.tuning == "head":
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith("classifier"))
-
+    sizes = {"train_size": options.train_size, "val_size": options.eval_size, "test_size": options.eval_size}
+    data = EmotionDataModule(options.dataset, options.backbone, **sizes)
+    tokenizer = AutoTokenizer.from_pretrained(locate(options.backbone))
+    splits = {split: _encoded(data, split, tokenizer) for split in SPLITS}
+    model = _model(options.backbone, options.tuning, len(data.label_names))
     with tempfile.TemporaryDirectory() as output:
-        arguments = TrainingArguments(
-            output,
-            num_train_epochs=options.epochs,
-            learning_rate=5e-5,
-            weight_decay=0.01,
-            per_device_eval_batch_size=32,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            dataloader_pin_memory=False,
-            use_cpu=not torch.cuda.is_available(),
-            **SETTINGS[options.settings],
-        )
         trainer = Trainer(
             model,
-            arguments,
+            _arguments(output, options.epochs, SETTINGS[options.settings]),
             train_dataset=splits["train"],
             data_collator=DataCollatorWithPadding(tokenizer),
             processing_class=tokenizer,
@@ -93,24 +59,55 @@ def main() -> None:
         start = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - start
-
-        def macro_f1(split: str) -> float:
-            predicted = trainer.predict(splits[split])
-            return _macro_f1(np.asarray(predicted.predictions), predicted.label_ids)
-
         measures = {
             "train_seconds": seconds,
             "samples_per_second": options.epochs * len(splits["train"]) / seconds,
-            "validation_macro_f1": macro_f1("validation"),
-            "test_macro_f1": macro_f1("test"),
+            **{f"{split}_macro_f1": _macro_f1(trainer.predict(splits[split])) for split in SPLITS[1:]},
             "peak_memory_mb": peak_memory_mb(),
         }
     sys.stdout.write(json.dumps(measures) + "\n")
 
 
-def _macro_f1(logits: Any, labels: Any) -> float:
-    predictions = torch.from_numpy(logits).argmax(dim=1)
-    return float(multiclass_f1_score(predictions, torch.as_tensor(labels), logits.shape[1], average="macro"))
+def _encoded(data: EmotionDataModule, split: str, tokenizer: Any) -> Dataset:
+    rows = data.rows(split)
+    dataset = Dataset.from_dict({"text": rows.texts, "label": [ids[0] for ids in rows.labels]})
+    return dataset.map(
+        lambda batch: tokenizer(batch["text"], truncation=True, max_length=data.max_length),
+        batched=True,
+        remove_columns="text",
+    )
+
+
+def _model(backbone: str, tuning: str, labels: int) -> Any:
+    model = AutoModelForSequenceClassification.from_pretrained(locate(backbone), num_labels=labels)
+    if tuning == "lora":
+        return get_peft_model(model, LoraConfig(task_type=TaskType.SEQ_CLS))
+    if tuning == "head":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith("classifier"))
+    return model
+
+
+def _arguments(output: str, epochs: int, settings: dict[str, Any]) -> TrainingArguments:
+    return TrainingArguments(
+        output,
+        num_train_epochs=epochs,
+        learning_rate=5e-5,
+        weight_decay=0.01,
+        per_device_eval_batch_size=32,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(),
+        **settings,
+    )
+
+
+def _macro_f1(predicted: Any) -> float:
+    logits = np.asarray(predicted.predictions)
+    predictions, labels = torch.from_numpy(logits).argmax(dim=1), torch.as_tensor(predicted.label_ids)
+    return float(multiclass_f1_score(predictions, labels, logits.shape[1], average="macro"))
 
 
 if __name__ == "__main__":

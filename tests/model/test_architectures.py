@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModel, DistilBertConfig, ModernBertConfig, RobertaConfig
+from transformers import AlbertConfig, AutoModel, DistilBertConfig, ModernBertConfig, RobertaConfig
 
 from emotion_lit import EmotionClassifier, load
 from emotion_lit.cli import main
+from emotion_lit.errors import UserError
 from emotion_lit.model.backbone import load_tokenizer
 from tests.conftest import SMALL
 
@@ -57,3 +58,12 @@ def test_lower_and_upper_layers_can_run_apart(architecture: str, tmp_path: Path)
     expected = network(ids, mask)
     torch.testing.assert_close(network.classify_states(network.states(ids, mask), ids, mask), expected)
     torch.testing.assert_close(network(ids, mask), expected)  # and it is whole again
+
+
+def test_layers_that_share_their_weights_cannot_be_frozen_apart(tmp_path: Path) -> None:
+    make: Any = AutoModel.from_config
+    make(AlbertConfig(**TINY, embedding_size=16)).save_pretrained(tmp_path)
+    load_tokenizer("embedded").save_pretrained(tmp_path)
+    EmotionClassifier(["a", "b"], backbone=str(tmp_path), tuning="full", trainable_layers=1.0).build()
+    with pytest.raises(UserError, match="AlbertModel has no layers with weights of their own"):
+        EmotionClassifier(["a", "b"], backbone=str(tmp_path), tuning="full", trainable_layers=1).build()

@@ -100,7 +100,7 @@ def test_another_backbone_is_refused_by_name(lora_run: Path, tmp_path: Path) -> 
         network.base_model.embeddings.word_embeddings.weight += 0.01
     network.base_model.save_pretrained(tmp_path)
     backbone.load_tokenizer("embedded").save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="trained on the backbone embedded .weights ed256719ce5c.*tmp") as error:
+    with pytest.raises(UserError, match="trained on the backbone embedded .weights ed256719ce5c.*test_another") as error:
         load(lora_run, backbone=str(tmp_path))
     assert str(tmp_path) in str(error.value)
 

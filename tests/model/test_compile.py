@@ -1,4 +1,4 @@
-"""`model.compile`: the same training, through torch.compile."""
+"""`model.compile_encoder`: the same training, through torch.compile."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def test_weights_are_those_of_a_run_without(tuning: str, tmp_path: Path, monkeyp
     monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 4)
     monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
     weights: list[dict[str, Any]] = []
-    for name, more in (("plain", []), ("compiled", ["--model.compile=true"])):
+    for name, more in (("plain", []), ("compiled", ["--model.compile_encoder=true"])):
         settings = [*SETTINGS, f"--model.tuning={tuning}", f"--trainer.default_root_dir={tmp_path}", f"--name={name}"]
         cli = main(["fit", *SMALL, *settings, *more])
         assert cli.datamodule.pad_to_multiple_of == (16 if more else 1)
