@@ -3,13 +3,13 @@
 import sys
 
 from emotion_lit import __version__
-from emotion_lit.commands import overview
+from emotion_lit.commands import HELP, overview
 
 
 def run() -> None:
     """Runs the command of the process; help and version come without the seconds that PyTorch takes to import."""
     arguments = sys.argv[1:]
-    if arguments in ([], ["-h"], ["--help"]):
+    if arguments in HELP:
         sys.stdout.write(overview())
     elif arguments == ["--version"]:
         sys.stdout.write(f"emotion_lit {__version__}\n")

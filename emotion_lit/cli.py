@@ -1,5 +1,6 @@
 """The command line: LightningCLI wires the data and the model to a Trainer."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -11,16 +12,19 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion_lit import quiet
+from emotion_lit.apps import report
 from emotion_lit.callbacks.baseline import Baseline
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from emotion_lit.callbacks.estimate import Estimate
-from emotion_lit.callbacks.evaluation import EvaluationTable
+from emotion_lit.callbacks.evaluation import Evaluation
 from emotion_lit.callbacks.frozen import FrozenFeatures
 from emotion_lit.callbacks.header import Header
 from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.callbacks.progress import TextProgress
 from emotion_lit.callbacks.report import Report
 from emotion_lit.callbacks.throughput import Throughput
+from emotion_lit.callbacks.validation import ValidationFigures
+from emotion_lit.commands import HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError
 from emotion_lit.memory import keep_freed_memory
@@ -28,6 +32,9 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import native_precision
 from emotion_lit.parser import EmotionParser
+
+# Commands that are no stage of a Trainer.
+TOOLS = {"report": report.main}
 
 TRAINER_DEFAULTS = {
     "max_epochs": 3,
@@ -94,6 +101,7 @@ class EmotionCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(PredictionWriter, "prediction")
         parser.set_defaults(
             {
@@ -149,7 +157,7 @@ class EmotionCLI(LightningCLI):
                 "32-true" if self.subcommand == "predict" else native_precision(config.trainer.accelerator)
             )
         if self.subcommand == "fit":
-            baseline, estimate = Baseline(), Estimate()
+            baseline, estimate, validation = Baseline(), Estimate(), ValidationFigures()
             throughput = Throughput(estimate)
             callbacks += [
                 Header(),
@@ -158,14 +166,14 @@ class EmotionCLI(LightningCLI):
                 estimate,
                 throughput,
                 LearningRateMonitor("step"),
-                Report(baseline, throughput),
+                validation,
+                Report(baseline, validation, throughput),
             ]
             if config.trainer.logger is None:
                 kwargs["logger"] = run_logger(config.trainer.default_root_dir or "logs", config.name, config.ckpt_path)
         else:
             kwargs["logger"] = False
             self.save_config_callback = None
-            callbacks.append(EvaluationTable())
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         return super().instantiate_trainer(**kwargs)
 
@@ -200,16 +208,29 @@ def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLog
     return TensorBoardLogger(folder, name=name, version=version, default_hp_metric=False)
 
 
-def main(args: ArgsType = None) -> EmotionCLI:
+def main(args: ArgsType = None) -> EmotionCLI | None:
     """Runs a command; a mistake of the user's ends it with one line and exit code 2.
 
     Args:
         args: The arguments; by default those of the process.
+
+    Returns:
+        The data, the model and the Trainer of a command that has them.
     """
     quiet.hush()
     keep_freed_memory()
+    typed = sys.argv[1:] if args is None else args
+    if typed in HELP:
+        sys.stdout.write(overview())
+        raise SystemExit(0)
     try:
+        if isinstance(typed, list) and typed[0] in TOOLS:
+            TOOLS[typed[0]](typed[1:])
+            return None
         return EmotionCLI(args)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
+    except BrokenPipeError:  # whoever was reading, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None

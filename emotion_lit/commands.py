@@ -5,7 +5,10 @@ COMMANDS = {
     "validate": "Score a checkpoint on the validation split.",
     "test": "Score a checkpoint on the test split.",
     "predict": "Label texts with a checkpoint.",
+    "report": "Make the report of a run again, or compare several runs.",
 }
+# What asks for the help page of the program.
+HELP: tuple[list[str], ...] = ([], ["-h"], ["--help"])
 
 
 def overview() -> str:

@@ -60,6 +60,23 @@ def test_validate_and_test_need_only_the_checkpoint(lora_run: Path, capsys: pyte
         assert "macro-F1" in printed
         assert "Surprise" in printed
         assert "diary" in printed
+        evaluation = json.loads((lora_run / "evaluation.json").read_text())
+        assert f"{evaluation['after']['macro_f1']:.4f}" in printed
+        assert (lora_run / "evaluation.parquet").is_file()
+
+
+def test_an_evaluation_goes_where_it_is_told(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["test", f"--ckpt_path={lora_run}", f"--evaluation.path={tmp_path / 'sub' / 'own.json'}"])
+    assert json.loads((tmp_path / "sub" / "own.json").read_text())["split"] == "test"
+    carried = shutil.copy(lora_run / "checkpoints" / "best.ckpt", tmp_path / "carried.ckpt")
+    main(["validate", f"--ckpt_path={carried}"])
+    assert json.loads((tmp_path / "evaluation.json").read_text())["split"] == "validation"
+    capsys.readouterr()
+    assert "evaluation.path is own.txt" in failing(
+        capsys, "test", f"--ckpt_path={carried}", "--evaluation.path=own.txt"
+    )
 
 
 def test_another_corpus_is_matched_by_the_names_of_its_labels(

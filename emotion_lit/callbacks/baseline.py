@@ -1,38 +1,59 @@
 """Measures the untouched model before the first step."""
 
+import time
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from torch import Tensor
 
-from emotion_lit.callbacks.evaluation import Scores, evaluate
+from emotion_lit.callbacks.evaluation import collect
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.evaluation.outputs import Floats
 from emotion_lit.model.classifier import EmotionClassifier
 
 
 class Baseline(pl.Callback):
-    """Scores the pre-trained model with its fresh head on validation and test, once a run, resumed or not."""
+    """What the pre-trained model with its fresh head says about the test rows, once a run, resumed or not.
+
+    Attributes:
+        seconds: How long it took.
+    """
 
     def __init__(self) -> None:
-        self.scores: dict[str, Scores] = {}
+        self.seconds = 0.0
+        self._probabilities: Tensor | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures, unless the run that is being resumed already has."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if self.scores or not trainer.is_global_zero:
+        if self._probabilities is not None or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, EmotionClassifier)
         assert isinstance(data, EmotionDataModule)
-        for split in ("validation", "test"):
-            self.scores[split] = evaluate(trainer, pl_module, data, split, f"before training, {split}")
+        start = time.perf_counter()
+        said = collect(trainer, pl_module, data, "test", "before training, test").outputs(pl_module)
+        self._probabilities = torch.from_numpy(said.probabilities).float()
+        self.seconds = time.perf_counter() - start
+
+    def probabilities(self, rows: int) -> Floats | None:
+        """What it said, ``[rows, classes]``; None where the test rows are not those of then any more.
+
+        Args:
+            rows: How many test rows there are.
+        """
+        if self._probabilities is None or len(self._probabilities) != rows:
+            return None
+        return self._probabilities.double().numpy()
 
     def state_dict(self) -> dict[str, Any]:
-        """The scores, for a resumed run, whose model is no longer untouched."""
-        return self.scores
+        """What was measured, for a resumed run, whose model is no longer untouched."""
+        return {"probabilities": self._probabilities, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the scores of the run that is being resumed.
+        """Takes over what the run that is being resumed has measured.
 
         Args:
             state_dict: What `state_dict` gave.
         """
-        self.scores = state_dict
+        self._probabilities, self.seconds = state_dict["probabilities"], state_dict["seconds"]

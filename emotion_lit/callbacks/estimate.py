@@ -56,7 +56,7 @@ class Estimate(pl.Callback):
     def _say(self, trainer: pl.Trainer, data: EmotionDataModule, per_trained: float, per_scored: float) -> None:
         tokens = {split: int(data.prepared(split).tokens.lengths.sum()) for split in ("train", "validation", "test")}
         epoch = tokens["train"] * per_trained + tokens["validation"] * per_scored
-        last = (tokens["validation"] + tokens["test"]) * per_scored
+        last = tokens["test"] * per_scored
         epochs = _epochs_left(trainer)
         if epochs > 0:
             each = f"{epochs} epoch{'s' * (epochs > 1)} of {_duration(epoch)}"

@@ -1,29 +1,30 @@
-"""The evaluation of a split: by the report before and after training, and by `validate` and `test`."""
+"""What a model says about a split: for the report before and after training, and for `validate` and `test`."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_lit.console import markdown_table, progress_bar, show, table
+from emotion_lit.console import progress_bar, say, show, table
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.errors import UserError
+from emotion_lit.evaluation.calibration import tempered
+from emotion_lit.evaluation.evidence import AFTER, UNCALIBRATED, Evidence
+from emotion_lit.evaluation.judgement import judge
+from emotion_lit.evaluation.outputs import Floats, Outputs
+from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows
+from emotion_lit.model.checkpoint import find_checkpoint
 from emotion_lit.model.classifier import EmotionClassifier
-from emotion_lit.model.metrics import Outputs, evaluate_outputs
-
-Scores = dict[str, Any]
-HEADLINES = (
-    ("accuracy", "accuracy"),
-    ("accuracy, any label", "accuracy_any"),
-    ("macro-F1", "macro_f1"),
-    ("micro-F1", "micro_f1"),
-    ("loss", "loss"),
-    ("ECE", "ece"),
-)
 
 
-def evaluate(trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, split: str, title: str) -> Scores:
-    """Scores a model on a split, outside of Lightning's loops.
+def collect(
+    trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, split: str, title: str
+) -> "Collected":
+    """Runs a model over a split, outside of Lightning's loops.
 
     Args:
         trainer: Whose device and precision to use.
@@ -31,23 +32,19 @@ def evaluate(trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataMod
         data: The data, prepared.
         split: ``validation`` or ``test``.
         title: What the progress bar is called.
-
-    Returns:
-        See `evaluate_outputs`.
     """
-    loader = data.ordered_dataloader(split)
     collected = Collected()
     was_training = model.training
     model.eval()
     with torch.inference_mode(), progress_bar(title, len(data.rows(split))) as bar:
-        for batch in loader:
+        for batch in data.ordered_dataloader(split):
             on_device = trainer.strategy.batch_to_device(batch)
             with trainer.precision_plugin.val_step_context():
                 probabilities = model.probabilities(model(on_device))
             collected.add(probabilities, batch)
             bar.update(len(batch["row"]))
     model.train(was_training)
-    return collected.scores(model, data, split)
+    return collected
 
 
 class Collected:
@@ -66,100 +63,118 @@ class Collected:
         kept = (probabilities.float(), batch["targets"], batch["label"], batch["row"])
         self._parts.append(tuple(tensor.cpu() for tensor in kept))  # type: ignore[arg-type]
 
-    def scores(self, model: EmotionClassifier, data: EmotionDataModule, split: str) -> Scores:
-        """The evaluation of what was collected.
+    def outputs(self, model: EmotionClassifier) -> Outputs:
+        """What was collected, in the order of the rows.
 
         Args:
             model: The model.
-            data: The data.
-            split: The split that the batches are of.
         """
-        probabilities, targets, first, rows = (torch.cat(parts) for parts in zip(*self._parts, strict=True))
-        sources = data.rows(split).sources
-        outputs = Outputs(probabilities, targets, first)
-        row_sources = [sources[row] for row in rows.tolist()]
-        return evaluate_outputs(outputs, model.labels, model.multi_label, model.threshold, row_sources)
+        probabilities, targets, first, rows = (torch.cat(parts).numpy() for parts in zip(*self._parts, strict=True))
+        order = np.unique(rows, return_index=True)[1]  # where processes share rows, some come twice
+        return Outputs.checked(probabilities[order], targets[order], first[order], model.multi_label, model.thresholds)
 
 
-class EvaluationTable(pl.Callback):
-    """Prints the evaluation when `validate` or `test` is done."""
+def evidence_of(
+    outputs: Outputs,
+    model: EmotionClassifier,
+    data: EmotionDataModule,
+    split: str,
+    others: dict[str, Floats] | None = None,
+    overlaps: list[str] | None = None,
+) -> Evidence:
+    """The rows of a split and what was said about them.
 
-    def __init__(self) -> None:
+    Args:
+        outputs: What the model said, with its temperature.
+        model: The model.
+        data: The data.
+        split: The split.
+        others: What other models said, by name, ``[rows, classes]``.
+        overlaps: Whether each text also stands in train, where that was looked for.
+    """
+    rows = data.rows(split)
+    plain = tempered(outputs.probabilities, 1 / (model.temperature or 1.0), model.multi_label)
+    return Evidence(
+        rows.texts,
+        rows.sources,
+        overlaps,
+        model.labels,
+        model.multi_label,
+        model.thresholds,
+        outputs.first,
+        outputs.targets,
+        {**(others or {}), UNCALIBRATED: plain, AFTER: outputs.probabilities},
+    )
+
+
+class Evaluation(pl.Callback):
+    """Prints the evaluation when `validate` or `test` is done, and keeps it.
+
+    Args:
+        path: A `.json` file for the evaluation; the rows go beside it as `.parquet`. By default evaluation.json in the
+            folder of the run that the checkpoint is of, or beside a checkpoint that was carried elsewhere.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        if path and not path.endswith(".json"):
+            raise UserError(f"evaluation.path is {path}; it should end in .json")
+        self.path = path
+        self._active = False
         self._collected = Collected()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leaves `fit` to its report."""
+        self._active = stage in ("validate", "test")
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         """Keeps the probabilities of a step."""
-        self._collected.add(outputs, batch)
+        if self._active:
+            self._collected.add(outputs, batch)
 
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         """Keeps the probabilities of a step."""
-        self._collected.add(outputs, batch)
+        if self._active:
+            self._collected.add(outputs, batch)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints the evaluation."""
-        self._print(trainer, pl_module, "validation")
+        """Prints and keeps the evaluation."""
+        self._finish(trainer, pl_module, "validation")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints the evaluation."""
-        self._print(trainer, pl_module, "test")
+        """Prints and keeps the evaluation."""
+        self._finish(trainer, pl_module, "test")
 
-    def _print(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str) -> None:
+    def _finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str) -> None:
+        if not self._active or not trainer.is_global_zero:
+            return
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(pl_module, EmotionClassifier)
-        scores = self._collected.scores(pl_module, data, split)
-        show(headline_table({split: scores}) + "\n\n" + class_table({split: scores}))
-        if scores["per_source"]:
-            show("\n" + source_table({split: scores}))
+        evidence = evidence_of(self._collected.outputs(pl_module), pl_module, data, split)
+        judged = judge(evidence, pl_module.temperature or 1.0, {})
+        columns = {split: judged[AFTER]}
+        show(table(headline_rows(columns)) + "\n\n" + table(class_rows(columns)))
+        if judged[AFTER]["per_source"]:
+            show("\n" + table(source_rows(columns)))
+        file = Path(self.path) if self.path else _beside(str(trainer.ckpt_path))
+        _keep({"split": split, "data": data.describe(), **judged}, evidence, file)
 
 
-def headline_table(columns: dict[str, Scores], markdown: bool = False) -> str:
-    """The scores in a few lines, a column for each evaluation.
-
-    Args:
-        columns: Evaluations by their headings.
-        markdown: Whether as Markdown.
-    """
-    rows = [["", *columns]]
-    for name, key in HEADLINES:
-        if all(key in scores for scores in columns.values()):
-            rows.append([name, *(f"{scores[key]:.4f}" for scores in columns.values())])
-    return _render(rows, markdown)
+def _keep(evaluation: dict[str, Any], evidence: Evidence, file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        evidence.save(file.with_suffix(".parquet"))
+        file.write_text(json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        say(f"{file} cannot be written ({error.strerror}); give another place with --evaluation.path")
+        return
+    say(f"\nevaluation   {file}\nits rows     {file.with_suffix('.parquet')}")
 
 
-def class_table(columns: dict[str, Scores], markdown: bool = False) -> str:
-    """F1 by class, a column for each evaluation, then precision, recall and support of the last one.
-
-    Args:
-        columns: Evaluations by their headings.
-        markdown: Whether as Markdown.
-    """
-    last = list(columns.values())[-1]["per_class"]
-    rows = [["class", *(f"F1 {heading}" for heading in columns), "precision", "recall", "rows"]]
-    for label, scores in last.items():
-        f1 = [f"{evaluation['per_class'][label]['f1']:.3f}" for evaluation in columns.values()]
-        rows.append([label, *f1, f"{scores['precision']:.3f}", f"{scores['recall']:.3f}", f"{scores['support']:,}"])
-    return _render(rows, markdown)
-
-
-def source_table(columns: dict[str, Scores], markdown: bool = False) -> str:
-    """Accuracy and macro-F1 by source, columns for each evaluation.
-
-    Args:
-        columns: Evaluations by their headings.
-        markdown: Whether as Markdown.
-    """
-    headings = [f"{metric} {heading}" for heading in columns for metric in ("accuracy", "macro-F1")]
-    rows = [["source", *headings, "rows"]]
-    for source, scores in list(columns.values())[-1]["per_source"].items():
-        parts = [evaluation["per_source"][source] for evaluation in columns.values()]
-        cells = [f"{part[key]:.3f}" for part in parts for key in ("accuracy", "macro_f1")]
-        rows.append([source, *cells, f"{scores['support']:,}"])
-    return _render(rows, markdown)
-
-
-def _render(rows: list[list[str]], markdown: bool) -> str:
-    return markdown_table(rows) if markdown else table(rows)
+def _beside(checkpoint: str) -> Path:
+    file = find_checkpoint(checkpoint)
+    run = file.parent.parent
+    return (run if (run / "config.yaml").is_file() else file.parent) / "evaluation.json"

@@ -1,13 +1,12 @@
 """What a run is about to do, before it does it."""
 
-from typing import Any
-
 import lightning.pytorch as pl
 import torch
 
 from emotion_lit import __version__
 from emotion_lit.console import say, table
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.evaluation.tables import split_rows
 from emotion_lit.model.classifier import EmotionClassifier
 
 
@@ -57,18 +56,3 @@ def data_lines(data: EmotionDataModule) -> str:
             f"({removed['held_out']:,} stand in validation or test too)"
         )
     return f"{data.dataset}{left}\n\n{table(split_rows(described))}\n"
-
-
-def split_rows(described: dict[str, Any]) -> list[list[str]]:
-    """Rows per class and split, for a table.
-
-    Args:
-        described: What the data module says of itself.
-    """
-    splits = list(described["rows"])
-    labels = described["rows_per_class"][splits[0]]
-    return [
-        ["rows", *splits],
-        *([label, *(f"{described['rows_per_class'][split][label]:,}" for split in splits)] for label in labels),
-        ["all", *(f"{described['rows'][split]:,}" for split in splits)],
-    ]

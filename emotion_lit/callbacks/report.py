@@ -1,36 +1,52 @@
-"""The before/after report."""
+"""The report at the end of a run: before and after, and what lies in between."""
 
-import json
 import platform
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion_lit import __version__
 from emotion_lit.callbacks.baseline import Baseline
-from emotion_lit.callbacks.evaluation import class_table, evaluate, headline_table, source_table
-from emotion_lit.callbacks.header import parameter_counts, split_rows
+from emotion_lit.callbacks.evaluation import collect, evidence_of
+from emotion_lit.callbacks.header import parameter_counts
+from emotion_lit.callbacks.tensorboard import add_curves, log_report, project
 from emotion_lit.callbacks.throughput import Throughput
-from emotion_lit.console import markdown_table, say, show
+from emotion_lit.callbacks.validation import ValidationFigures
+from emotion_lit.console import say, show, table
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.evaluation.calibration import fit_temperature, fit_thresholds, tempered
+from emotion_lit.evaluation.evidence import AFTER, BEFORE, MAJORITY, TFIDF, Evidence
+from emotion_lit.evaluation.history import read_history
+from emotion_lit.evaluation.judgement import judge
+from emotion_lit.evaluation.ladder import majority, tfidf
+from emotion_lit.evaluation.leakage import overlap
+from emotion_lit.evaluation.outputs import Floats, Outputs
+from emotion_lit.evaluation.report import EVIDENCE, draw_figures, write_report
+from emotion_lit.evaluation.scores import evaluate_outputs
+from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.memory import peak_memory_mb
-from emotion_lit.model.checkpoint import read_checkpoint
+from emotion_lit.model.checkpoint import Checkpoint, amend, portable, read_checkpoint
 from emotion_lit.model.classifier import EmotionClassifier
 
 
 class Report(pl.Callback):
-    """Scores the best checkpoint and writes ``report.json`` and ``report.md`` beside the score of the untouched model.
+    """Judges the best checkpoint beside the untouched model and simpler ones, and writes what a person reads.
 
     Args:
         baseline: What measured the untouched model.
+        validation: What kept the outputs of the best validation.
         throughput: What counted the work.
     """
 
-    def __init__(self, baseline: Baseline, throughput: Throughput) -> None:
+    def __init__(self, baseline: Baseline, validation: ValidationFigures, throughput: Throughput) -> None:
         self.baseline = baseline
+        self.validation = validation
         self.throughput = throughput
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -43,30 +59,72 @@ class Report(pl.Callback):
             self._report(trainer, pl_module, data, folder)
         trainer.strategy.barrier()
 
-    def _report(self, trainer: pl.Trainer, pl_module: EmotionClassifier, data: EmotionDataModule, folder: Path) -> None:
+    def _report(self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, folder: Path) -> None:
+        start = time.perf_counter()
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        checkpoint = read_checkpoint(best) if best else None
+        if checkpoint:
+            model.on_load_checkpoint(checkpoint)
+            model.load_state_dict(checkpoint["state_dict"])
+        model.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU by now
+        validation = calibrate(model, self._validation(trainer, model, data, checkpoint))
         if best:
-            checkpoint = read_checkpoint(best)
-            pl_module.on_load_checkpoint(checkpoint)
-            pl_module.load_state_dict(checkpoint["state_dict"])
-        pl_module.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU by now
-        after = {
-            split: evaluate(trainer, pl_module, data, split, f"after training, {split}")
-            for split in ("validation", "test")
-        }
+            amend(Path(best), {"temperature": model.temperature, "threshold": model.threshold})
+        evidence, costs = self._evidence(trainer, model, data)
+        evidence.save(folder / EVIDENCE)
+        judged = judge(evidence, model.temperature or 1.0, costs)
+        judged[AFTER]["validation"] = evaluate_outputs(validation, model.labels, data.rows("validation").sources)
         report = {
-            "before": {**self.baseline.scores["test"], "validation": self.baseline.scores["validation"]},
-            "after": {**after["test"], "validation": after["validation"]},
-            "model": pl_module.settings,
-            "training": self._training(trainer, pl_module, best),
-            "data": data.describe(),
-            "environment": environment(pl_module.device),
+            **judged,
+            "model": portable(model.settings),
+            "training": self._training(trainer, model, best),
+            "data": {**data.describe(), "settings": portable(data.settings)},
+            "environment": environment(model.device),
         }
+        drawn = draw_figures(report, evidence, read_history(folder))
         if isinstance(trainer.logger, TensorBoardLogger):
-            _log_hyperparameters(trainer.logger, pl_module, data, report)
-        write_report(report, folder)
-        show("\n" + headline_table({"test before": report["before"], "test after": report["after"]}))
+            log_report(trainer.logger, model, data, report, drawn, trainer.global_step)
+            add_curves(trainer.logger.experiment, "test", evidence.outputs(AFTER), model.labels, trainer.global_step)
+            project(trainer, model, data)
+        report["training"]["evaluation_seconds"] = (
+            time.perf_counter() - start + self.baseline.seconds + self.validation.seconds
+        )
+        write_report(report, drawn, folder)
+        show("\n" + table(headline_rows({f"test {name}": report[name] for name in (BEFORE, AFTER) if name in report})))
         say(_next_steps(folder, Path(best) if best else None))
+
+    def _validation(
+        self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, checkpoint: Checkpoint | None
+    ) -> Outputs:
+        """What the best model says about the validation rows; kept since then, or else computed again."""
+        if self.validation.best and checkpoint and checkpoint["global_step"] == self.validation.best_step:
+            return self.validation.best
+        return collect(trainer, model, data, "validation", "after training, validation").outputs(model)
+
+    def _evidence(
+        self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule
+    ) -> tuple[Evidence, dict[str, dict[str, float]]]:
+        test = collect(trainer, model, data, "test", "after training, test").outputs(model)
+        train = data.rows("train")
+        truth = np.zeros((len(train), len(model.labels)), dtype=bool)
+        for row, ids in enumerate(train.labels):
+            truth[row, list(ids) if model.multi_label else list(ids[:1])] = True
+        rungs = {
+            MAJORITY: majority(truth, len(test)),
+            TFIDF: tfidf(train.texts, truth, data.rows("test").texts, model.multi_label),
+        }
+        said: dict[str, Floats] = {name: rung.probabilities for name, rung in rungs.items()}
+        before = self.baseline.probabilities(len(test))
+        if before is not None:
+            said[BEFORE] = before
+        costs = {name: {"seconds": rung.seconds, "parameters": rung.parameters} for name, rung in rungs.items()}
+        costs[BEFORE] = {"seconds": 0.0, "parameters": 0}
+        costs[AFTER] = {
+            "seconds": self.throughput.counts["train_seconds"] + self.throughput.counts["encode_seconds"],
+            "parameters": parameter_counts(model)[0],
+        }
+        overlaps = overlap(train.texts, data.rows("test").texts)
+        return evidence_of(test, model, data, "test", said, overlaps), costs
 
     def _training(self, trainer: pl.Trainer, model: EmotionClassifier, best: str) -> dict[str, Any]:
         trained, total = parameter_counts(model)
@@ -86,6 +144,25 @@ class Report(pl.Callback):
             "total_parameters": total,
             "checkpoint_bytes": Path(best).stat().st_size if best else None,
         }
+
+
+def calibrate(model: EmotionClassifier, validation: Outputs) -> Outputs:
+    """Chooses the temperature and the thresholds that were left open.
+
+    Args:
+        model: The model, which takes them over.
+        validation: What it said about the validation rows.
+
+    Returns:
+        What it says about them now.
+    """
+    if model.temperature is None:
+        model.temperature = fit_temperature(validation)
+        values = tempered(validation.probabilities, model.temperature, model.multi_label)
+        validation = validation.with_probabilities(values)
+    if model.multi_label and model.threshold is None:
+        model.threshold = fit_thresholds(validation)
+    return replace(validation, thresholds=np.array(model.thresholds))
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -113,106 +190,8 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def write_report(report: dict[str, Any], folder: Path) -> None:
-    """Writes ``report.json`` and ``report.md``.
-
-    Args:
-        report: The report.
-        folder: The run folder.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(render_markdown(report), encoding="utf-8")
-
-
-def render_markdown(report: dict[str, Any]) -> str:
-    """The report as a page to read.
-
-    Args:
-        report: The report.
-    """
-    before, after = report["before"], report["after"]
-    model, training, data = report["model"], report["training"], report["data"]
-    both = {"before": before, "after": after}
-    validation = {"before": before["validation"], "after": after["validation"]}
-    parts = [
-        f"# {model['backbone']}, {model['tuning']}: before and after",
-        f"The pre-trained model with a fresh head, and the best checkpoint by validation macro-F1, on the same "
-        f"{data['rows']['test']:,} test texts of `{data['dataset']}`.",
-        headline_table(both, markdown=True),
-        "Accuracy is the share of texts whose most probable class is right (`any label`: one of its classes); "
-        "macro-F1 weighs all classes alike, however rare; loss is the cross-entropy; ECE is by how much the stated "
-        "probability is off on average.",
-        "## Per class (test)",
-        class_table(both, markdown=True),
-    ]
-    if after["per_source"]:
-        parts += ["## Per source (test)", source_table(both, markdown=True)]
-    parts += [
-        f"## Validation ({data['rows']['validation']:,} texts, which chose the checkpoint)",
-        headline_table(validation, markdown=True),
-        "## Training",
-        markdown_table([["", "value"], *_training_rows(training)]),
-        "## Data",
-        _duplicates(data["duplicates_removed"]),
-        markdown_table(split_rows(data)),
-        "## Environment",
-        markdown_table([["", "value"], *([key, str(value)] for key, value in report["environment"].items())]),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _training_rows(training: dict[str, Any]) -> list[list[str]]:
-    rows = [
-        ["wall time, validation included", f"{training['wall_seconds']:.1f} s"],
-        ["epochs, steps", f"{training['epochs']}, {training['steps']:,}"],
-        ["samples per second", f"{training['samples_per_second']:,.1f}"],
-        ["tokens per second", f"{training['tokens_per_second']:,.0f}"],
-        ["steps per second", f"{training['steps_per_second']:.2f}"],
-        ["padding", f"{training['padding_share']:.1%}"],
-        ["waiting for batches", f"{training['loading_share']:.1%} of the time"],
-        *_matrix_rows(training),
-        ["precision", training["precision"]],
-        ["trainable parameters", f"{training['trainable_parameters']:,} of {training['total_parameters']:,}"],
-        ["peak memory", f"{training['peak_memory_mb']:,.0f} MiB"],
-    ]
-    if training["checkpoint_bytes"]:
-        rows.append(["checkpoint", f"{training['checkpoint_bytes'] / 2**20:.1f} MiB"])
-    return rows
-
-
-def _matrix_rows(training: dict[str, Any]) -> list[list[str]]:
-    if not training["matrix_peak_gflops"]:  # with several processes it is not measured
-        return []
-    return [
-        ["matrix products", f"{training['gflops_per_second']:,.1f} GFLOP/s"],
-        ["of what large ones reach here", f"{training['peak_share']:.0%}"],
-    ]
-
-
-def _duplicates(removed: dict[str, int]) -> str:
-    if not removed:
-        return "Duplicates were not looked for (`data.deduplicate: false`)."
-    return (
-        f"{removed['held_out']:,} texts left the training rows because they also stand in validation or test, "
-        f"{removed['repeated']:,} because they repeat another training text."
-    )
-
-
-def _log_hyperparameters(
-    logger: TensorBoardLogger, model: EmotionClassifier, data: EmotionDataModule, report: dict[str, Any]
-) -> None:
-    """With the final scores, so that TensorBoard's HPARAMS tab sorts runs by them."""
-    settings = {f"model/{key}": str(value) for key, value in model.settings.items()}
-    settings |= {f"data/{key}": str(value) for key, value in data.settings.items()}
-    settings["model/trainable_parameters"] = str(report["training"]["trainable_parameters"])
-    keys = ("accuracy", "macro_f1", "loss", "ece")
-    logger.log_hyperparams(settings, {f"final/test_{key}": report["after"][key] for key in keys})
-    logger.save()
-
-
 def _next_steps(folder: Path, best: Path | None) -> str:
-    lines = [f"\nreport       {folder / 'report.md'}", f"TensorBoard  tensorboard --logdir {folder.parent}"]
+    lines = [f"\nreport       {folder / 'report.html'}", f"TensorBoard  tensorboard --logdir {folder.parent}"]
     if best:
         checkpoint = best.relative_to(Path.cwd()) if best.is_relative_to(Path.cwd()) else best
         lines.append(

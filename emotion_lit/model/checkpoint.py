@@ -102,6 +102,20 @@ def describe(
     }
 
 
+def amend(file: Path, model: dict[str, Any]) -> None:
+    """Changes settings of the model in a checkpoint; killed anywhere, it is the old one or the new one.
+
+    Args:
+        file: The checkpoint.
+        model: The settings to change.
+    """
+    checkpoint = read_checkpoint(file)
+    checkpoint[MODEL_KEY] |= portable(model)
+    unfinished = file.with_name(f".{file.name}.part")
+    torch.save(checkpoint, unfinished)
+    unfinished.replace(file)
+
+
 def check_settings(settings: dict[str, Any], saved: dict[str, Any]) -> None:
     """Checks that a model's settings suit the weights of a checkpoint.
 

@@ -32,6 +32,7 @@ from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, appl
 
 Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
+DEFAULT_THRESHOLD = 0.5
 
 
 class EmotionClassifier(pl.LightningModule):
@@ -57,7 +58,10 @@ class EmotionClassifier(pl.LightningModule):
         label_smoothing: Share of the target that is spread evenly over all classes; one class a text only.
         class_weights: Weights of the classes in the loss: `none`, `balanced` (inverse to their frequency in the
             training rows), or a list in the order of the labels.
-        threshold: From which probability on a class is predicted; several classes a text only.
+        threshold: From which probability on a class is predicted, for all classes or one for each; several classes a
+            text only. By default 0.5, and `fit` ends by choosing each class's with the best F1 on validation.
+        temperature: What logits are divided by, so that probabilities are neither too bold nor too shy; predictions
+            stay. By default `fit` ends by choosing the one with the smallest loss on validation; 1 leaves it out.
         cache_features: Whether `fit` runs what is frozen once per text, and keeps its outputs on disk: a frozen encoder
             (`head` with `mean`), and the lower layers that `trainable_layers` leaves out, where that pays.
         compile_encoder: Whether `fit` runs the encoder through torch.compile, with texts padded to a few lengths so
@@ -84,7 +88,8 @@ class EmotionClassifier(pl.LightningModule):
         dropout: float | None = None,
         label_smoothing: float = 0.0,
         class_weights: Literal["none", "balanced"] | list[float] = "none",
-        threshold: float = 0.5,
+        threshold: float | list[float] | None = None,
+        temperature: float | None = None,
         cache_features: bool = True,
         compile_encoder: bool = False,
     ) -> None:
@@ -93,10 +98,14 @@ class EmotionClassifier(pl.LightningModule):
             raise UserError(f"a classifier needs at least two labels; there is {', '.join(labels) or 'none'}")
         _check_share("model.warmup", warmup)
         _check_share("model.label_smoothing", label_smoothing)
-        _check_share("model.threshold", threshold)
+        for value in threshold if isinstance(threshold, list) else [threshold or 0.0]:
+            _check_share("model.threshold", value)
+        if temperature is not None and temperature <= 0:
+            raise UserError(f"model.temperature is {temperature}; it should be above 0")
         _check_share("model.dropout", dropout or 0.0)
-        if isinstance(class_weights, list) and len(class_weights) != len(labels):
-            raise UserError(f"model.class_weights has {len(class_weights)} entries for {len(labels)} labels")
+        for key, values in (("class_weights", class_weights), ("threshold", threshold)):
+            if isinstance(values, list) and len(values) != len(labels):
+                raise UserError(f"model.{key} has {len(values)} entries for {len(labels)} labels")
         self.labels = list(labels)
         self.multi_label = multi_label
         self.backbone = backbone
@@ -114,6 +123,7 @@ class EmotionClassifier(pl.LightningModule):
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
         self.threshold = threshold
+        self.temperature = temperature
         self.cache_features = cache_features
         self.compile_encoder = compile_encoder
         self.network: Network | None = None
@@ -182,7 +192,7 @@ class EmotionClassifier(pl.LightningModule):
         return str(self._identity["network_sha256"])
 
     def _metrics(self, stage: Stage) -> MetricCollection:
-        return metric_collection(len(self.labels), self.multi_label, self.threshold, stage)
+        return metric_collection(len(self.labels), self.multi_label, stage)
 
     # Checkpoints
 
@@ -227,13 +237,39 @@ class EmotionClassifier(pl.LightningModule):
         logits: Tensor = self.network(batch["input_ids"], batch.get("attention_mask"))
         return logits
 
+    def embed(self, batch: Batch) -> Tensor:
+        """What the last layer of the head reads of each text.
+
+        Args:
+            batch: As in `forward`.
+
+        Returns:
+            ``[batch, width]``.
+        """
+        assert self.network is not None
+        read: list[Tensor] = []
+        handle = self.network.classifier.register_forward_pre_hook(lambda _, args: read.append(args[0]))
+        try:
+            self(batch)
+        finally:
+            handle.remove()
+        return read[0]
+
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits as probabilities: of one class a text, or of each class by itself.
 
         Args:
             logits: ``[batch, classes]``.
         """
-        return logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
+        scaled = logits / (self.temperature or 1.0)
+        return scaled.sigmoid() if self.multi_label else scaled.softmax(dim=1)
+
+    @property
+    def thresholds(self) -> list[float]:
+        """From which probability on each class is predicted, where a text may have several."""
+        if isinstance(self.threshold, list):
+            return self.threshold
+        return [DEFAULT_THRESHOLD if self.threshold is None else self.threshold] * len(self.labels)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The training loss: cross-entropy, or binary cross-entropy with several classes a text.
@@ -278,9 +314,12 @@ class EmotionClassifier(pl.LightningModule):
 
     def _update(self, stage: Stage, loss: Tensor, logits: Tensor, batch: Batch) -> None:
         self.log(f"{stage}/loss", loss, on_step=stage == "train", on_epoch=True, batch_size=len(logits), sync_dist=True)
-        target = (batch["targets"] > 0).int() if self.multi_label else batch["label"]
+        preds, target = self.probabilities(logits), batch["label"]
+        if self.multi_label:
+            preds, target = preds >= torch.tensor(self.thresholds, device=preds.device), batch["targets"] > 0
+            preds, target = preds.int(), target.int()
         metrics: MetricCollection = getattr(self, f"{stage}_metrics")
-        metrics.update(preds=self.probabilities(logits), target=target, targets=batch["targets"])
+        metrics.update(preds=preds, target=target, targets=batch["targets"])
         self.log_dict(dict(metrics.items()), on_step=False, on_epoch=True, batch_size=len(logits))
 
     # Optimisation
@@ -322,7 +361,8 @@ class EmotionClassifier(pl.LightningModule):
         if gradient_clip_algorithm == "value" or self.trainer.precision == "16-mixed":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         else:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+            self.log("train/gradient_norm", norm)
 
     def _learning_rate_factor(self, step: int) -> float:
         steps = max(1, int(self.trainer.estimated_stepping_batches))
@@ -363,7 +403,8 @@ class EmotionClassifier(pl.LightningModule):
         Args:
             probabilities: One per class.
         """
-        chosen = [(p, label) for p, label in zip(probabilities, self.labels, strict=True) if p >= self.threshold]
+        compared = zip(probabilities, self.thresholds, self.labels, strict=True)
+        chosen = [(p, label) for p, threshold, label in compared if p >= threshold]
         return [label for _, label in sorted(chosen, key=lambda pair: -pair[0])]
 
 

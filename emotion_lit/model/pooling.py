@@ -76,6 +76,12 @@ class Network(nn.Module):
             "leave out model.trainable_layers, or set it to 1.0"
         )
 
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer of the head."""
+        head = [module for name, module in self.named_modules() if not name.startswith(self.prefix)]
+        return [module for module in head if isinstance(module, nn.Linear)][-1]
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Classifies texts.
 

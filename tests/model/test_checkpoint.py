@@ -100,9 +100,9 @@ def test_another_backbone_is_refused_by_name(lora_run: Path, tmp_path: Path) -> 
         network.base_model.embeddings.word_embeddings.weight += 0.01
     network.base_model.save_pretrained(tmp_path)
     backbone.load_tokenizer("embedded").save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="trained on the backbone embedded .weights ed256719ce5c.*test_another") as error:
+    with pytest.raises(UserError, match="trained on the backbone embedded .weights ed256719ce5c") as error:
         load(lora_run, backbone=str(tmp_path))
-    assert str(tmp_path) in str(error.value)
+    assert tmp_path.name in str(error.value)
 
 
 def test_the_same_backbone_may_stand_elsewhere(lora_run: Path, tmp_path: Path) -> None:

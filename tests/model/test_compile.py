@@ -14,6 +14,7 @@ SETTINGS = ["--model.tuning=lora", "--model.dropout=0.0", "--trainer.precision=3
 
 def test_texts_are_padded_to_a_few_lengths(tmp_path: Path) -> None:
     cli = main(["fit", *SMALL, *SETTINGS, f"--trainer.default_root_dir={tmp_path}", "--trainer.fast_dev_run=1"])
+    assert cli is not None
     assert cli.datamodule.pad_to_multiple_of == 1
     data = type(cli.datamodule)(dataset="sample", backbone="embedded", pad_to_multiple_of=16, tokens_per_batch=512)
     data.setup("fit")
@@ -31,6 +32,7 @@ def test_weights_are_those_of_a_run_without(tuning: str, tmp_path: Path, monkeyp
     for name, more in (("plain", []), ("compiled", ["--model.compile_encoder=true"])):
         settings = [*SETTINGS, f"--model.tuning={tuning}", f"--trainer.default_root_dir={tmp_path}", f"--name={name}"]
         cli = main(["fit", *SMALL, *settings, *more])
+        assert cli is not None
         assert cli.datamodule.pad_to_multiple_of == (16 if more else 1)
         file = tmp_path / name / "version_0" / "checkpoints" / "last.ckpt"
         weights.append(torch.load(file, weights_only=True)["state_dict"])

@@ -1,0 +1,68 @@
+"""`python -m emotion_lit report RUN [RUN ...]`: reports of what has been trained, without training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from emotion_lit.commands import COMMANDS
+from emotion_lit.console import say, show, table
+from emotion_lit.evaluation.comparison import compare
+from emotion_lit.evaluation.evidence import AFTER, BEFORE, Evidence
+from emotion_lit.evaluation.history import read_history
+from emotion_lit.evaluation.judgement import judge
+from emotion_lit.evaluation.report import EVIDENCE, draw_figures, read_report, write_report
+from emotion_lit.evaluation.tables import headline_rows
+from emotion_lit.parser import EmotionParser
+
+RUNS = "logs/NAME/version_N, or a folder of them, which stands for all of them that have come to their report"
+
+
+def main(args: list[str]) -> None:
+    """Runs the command.
+
+    Args:
+        args: What was typed after `report`.
+    """
+    parser = EmotionParser(prog="python -m emotion_lit report", description=COMMANDS["report"])
+    parser.add_argument("runs", type=Path, nargs="+", help=f"Run folders; {RUNS}.")
+    parser.add_argument("--output", type=Path, default=Path("comparison"), help="A folder for a comparison.")
+    typed = parser.parse_args(args)
+    report(typed.runs, typed.output)
+
+
+def report(runs: Sequence[Path], output: Path = Path("comparison")) -> None:
+    """Makes the report of a run again from what it has kept, or compares several runs.
+
+    Args:
+        runs: Run folders, ``logs/<name>/version_N``; a folder of runs stands for all runs in it.
+        output: Where the comparison of several runs goes: a folder.
+
+    Raises:
+        UserError: A run has not come to its report, or what it kept is damaged.
+    """
+    folders = [folder for run in runs for folder in _runs_in(run)]
+    if len(folders) == 1:
+        _again(folders[0])
+        return
+    rows = compare(folders, output)
+    show(table(rows))
+    say(f"\ncomparison   {output / 'comparison.html'}")
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The folder itself if it is a run, else the runs in it that have come to their report."""
+    found = sorted(file.parent for file in folder.glob("*/**/report.json")) if folder.is_dir() else []
+    return found if found and not (folder / "config.yaml").is_file() else [folder]
+
+
+def _again(folder: Path) -> None:
+    kept = read_report(folder)
+    evidence = Evidence.read(folder / EVIDENCE)
+    costs = {
+        rung["name"]: {key: rung[key] for key in ("seconds", "parameters") if key in rung} for rung in kept["ladder"]
+    }
+    judged = judge(evidence, kept["calibration"]["temperature"], costs)
+    judged[AFTER]["validation"] = kept["after"].get("validation")
+    made = {**kept, **judged}
+    write_report(made, draw_figures(made, evidence, read_history(folder)), folder)
+    show(table(headline_rows({f"test {name}": made[name] for name in (BEFORE, AFTER) if name in made})))
+    say(f"\nreport       {folder / 'report.html'}")

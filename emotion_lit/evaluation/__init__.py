@@ -1,0 +1,1 @@
+"""From probabilities to a judgement: scores, their certainty, their trustworthiness, and the pages that show them."""

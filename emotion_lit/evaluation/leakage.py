@@ -1,0 +1,54 @@
+"""Test texts that the model has seen in training, word for word or nearly."""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from datasketch import MinHash, MinHashLSH
+
+from emotion_lit.data.sampling import fold
+
+# Two texts are nearly the same if of their runs of so many characters this share is common to both.
+RUN = 5
+NEAR = 0.8
+PERMUTATIONS = 64
+SAME, NEARLY = "same", "nearly"
+
+
+def overlap(train: Sequence[str], test: Sequence[str]) -> list[str]:
+    """Marks the test texts that also stand in train.
+
+    Near duplicates are found by MinHash (Broder 1997) and then compared.
+
+    Args:
+        train: The training texts.
+        test: The test texts.
+
+    Returns:
+        For each test text ``same`` (without regard to case and white space), ``nearly``, or nothing.
+    """
+    seen = {fold(text) for text in train}
+    folded = [fold(text) for text in test]
+    marks = [SAME if text in seen else "" for text in folded]
+    runs = {place: _runs(text) for place, text in enumerate(folded) if not marks[place]}
+    index = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
+    for place, hashed in zip(runs, _hashes(runs.values()), strict=True):
+        index.insert(place, hashed)
+    unique = [_runs(text) for text in sorted(seen)]
+    for own, hashed in zip(unique, _hashes(unique), strict=True):
+        for place in index.query(hashed):
+            if not marks[place] and _similarity(own, runs[place]) >= NEAR:
+                marks[place] = NEARLY
+    return marks
+
+
+def _runs(text: str) -> set[bytes]:
+    return {text[start : start + RUN].encode() for start in range(max(1, len(text) - RUN + 1))}
+
+
+def _hashes(texts: Iterable[set[bytes]]) -> Any:
+    return MinHash.generator(texts, num_perm=PERMUTATIONS, hashfunc=zlib.crc32)
+
+
+def _similarity(left: set[bytes], right: set[bytes]) -> float:
+    return len(left & right) / len(left | right)

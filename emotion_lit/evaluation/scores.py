@@ -1,0 +1,105 @@
+"""The scores of a split."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from emotion_lit.evaluation.calibration import SMALLEST, brier_score, expected_calibration_error, log_loss
+from emotion_lit.evaluation.outputs import Floats, Outputs
+
+Scores = dict[str, Any]
+
+
+def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[str]) -> Scores:
+    """The evaluation of a split, as the report keeps it.
+
+    Args:
+        outputs: The model's outputs.
+        labels: The names of the classes.
+        sources: The corpus of each row.
+
+    Returns:
+        ``accuracy``, ``macro_f1``, ``loss`` (against all classes of a row), ``log_loss`` (against its first, or each of
+        several), ``brier``, ``ece``, ``rows``, ``invalid_rows``, ``per_class`` and ``per_source``; with one class a row
+        also ``accuracy_any``, with several also ``micro_f1``. With several classes, ``accuracy`` asks that all are
+        right.
+    """
+    counts = counts_per_class(outputs)
+    precision, recall, f1 = _rates(counts)
+    named = np.asarray(sources)
+    return {
+        **_overall(outputs),
+        "loss": _loss(outputs),
+        "log_loss": log_loss(outputs),
+        "brier": brier_score(outputs),
+        "ece": expected_calibration_error(outputs),
+        "rows": len(outputs),
+        "invalid_rows": outputs.invalid,
+        "per_class": {
+            label: {
+                "precision": float(precision[index]),
+                "recall": float(recall[index]),
+                "f1": float(f1[index]),
+                "support": int(counts[0, index] + counts[2, index]),
+            }
+            for index, label in enumerate(labels)
+        },
+        "per_source": {
+            source: {**_two(outputs.take(named == source)), "support": int((named == source).sum())}
+            for source in sorted(set(sources) - {""})
+        },
+    }
+
+
+def counts_per_class(outputs: Outputs) -> Floats:
+    """True positives, false positives and false negatives, ``[3, classes]``.
+
+    Args:
+        outputs: The outputs.
+    """
+    truth, predicted = outputs.truth, outputs.predicted
+    parts = (truth & predicted, ~truth & predicted, truth & ~predicted)
+    return np.stack([part.sum(axis=0) for part in parts]).astype(np.float64)
+
+
+def macro_f1(counts: Floats) -> Floats:
+    """The mean F1 of the classes that are there or predicted, as scikit-learn and torchmetrics have it.
+
+    Args:
+        counts: True positives, false positives and false negatives, ``[..., 3, classes]``.
+
+    Returns:
+        ``[...]``; zero where there are none.
+    """
+    tp, fp, fn = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
+    present = (tp + fp + fn) > 0
+    f1 = np.where(present, 2 * tp / np.maximum(2 * tp + fp + fn, SMALLEST), 0.0)
+    return np.asarray(f1.sum(axis=-1) / np.maximum(present.sum(axis=-1), 1))
+
+
+def _two(outputs: Outputs) -> Scores:
+    return {
+        "accuracy": float(outputs.right.mean()),
+        "macro_f1": float(macro_f1(counts_per_class(outputs))),
+    }
+
+
+def _overall(outputs: Outputs) -> Scores:
+    if outputs.multi_label:
+        tp, fp, fn = counts_per_class(outputs).sum(axis=1)
+        return {**_two(outputs), "micro_f1": float(2 * tp / max(2 * tp + fp + fn, 1))}
+    any_hit = outputs.targets[np.arange(len(outputs)), outputs.best] > 0
+    return {**_two(outputs), "accuracy_any": float(any_hit.mean())}
+
+
+def _loss(outputs: Outputs) -> float:
+    if outputs.multi_label:
+        return log_loss(outputs)
+    logarithms = np.log(np.maximum(outputs.probabilities, SMALLEST))
+    return float(-(outputs.targets * logarithms).sum(axis=1).mean())
+
+
+def _rates(counts: Floats) -> tuple[Floats, Floats, Floats]:
+    tp, fp, fn = counts
+    return tp / np.maximum(tp + fp, 1), tp / np.maximum(tp + fn, 1), 2 * tp / np.maximum(2 * tp + fp + fn, 1)

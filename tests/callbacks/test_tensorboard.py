@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+SCALARS = {
+    *(f"{stage}/{name}" for stage in ("train", "val") for name in ("macro_f1", "accuracy")),
+    *("train/loss_step", "train/loss_epoch", "val/loss", "train/gradient_norm"),
+    *("speed/samples_per_second", "speed/tokens_per_second", "speed/padding_share", "speed/memory_mb"),
+    *("lr-AdamW/encoder", "lr-AdamW/head"),
+}
+FIGURES = {"confusion", "reliability", "precision_recall", "per_class", "risk_coverage", "learning"}
+
+
+@pytest.fixture(scope="module")
+def events(lora_run: Path) -> EventAccumulator:
+    return EventAccumulator(str(lora_run), size_guidance={"tensors": 0, "images": 0}).Reload()
+
+
+def test_scalars(events: EventAccumulator) -> None:
+    there = set(events.Tags()["scalars"])
+    assert {tag for tag in SCALARS if not any(found.startswith(tag) for found in there)} == set()
+    assert len(events.Scalars("val/macro_f1")) == 2
+
+
+def test_figures_of_every_epoch_and_of_the_end(events: EventAccumulator) -> None:
+    images = set(events.Tags()["images"])
+    assert {f"test/{name}" for name in FIGURES} | {"validation/confusion", "validation/reliability"} <= images
+    assert len(events.Images("validation/confusion")) == 2
+
+
+def test_curves_mistakes_and_charts_of_both(events: EventAccumulator) -> None:
+    tensors = set(events.Tags()["tensors"])
+    assert {"validation/Joy", "test/Joy", "custom_scalars__config__"} <= tensors
+    (mistakes,) = events.Tensors("test/worst mistakes/text_summary")
+    assert b" taken for " in mistakes.tensor_proto.string_val[0]
+    layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    assert b"train/macro_f1" in layout
+    assert b"val/macro_f1" in layout
+
+
+def test_hparams_list_the_final_scores(lora_run: Path, events: EventAccumulator) -> None:
+    content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
+    experiment = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
+    assert {info.name.tag for info in experiment.metric_infos} == {
+        f"final/test_{name}" for name in ("accuracy", "macro_f1", "loss", "ece")
+    }
+    assert "model/tuning" in {info.name for info in experiment.hparam_infos}
+    assert 0 <= events.Scalars("final/test_macro_f1")[-1].value <= 1
+
+
+def test_the_projector_has_labels_and_texts(lora_run: Path) -> None:
+    assert "validation" in (lora_run / "projector_config.pbtxt").read_text()
+    (metadata,) = lora_run.glob("*/validation/metadata.tsv")
+    rows = [line.split("\t") for line in metadata.read_text().splitlines()]
+    assert rows[0] == ["label", "text"]
+    assert len(rows) == 43
+    (vectors,) = lora_run.glob("*/validation/tensors.tsv")
+    assert len(vectors.read_text().splitlines()[0].split("\t")) == 384
