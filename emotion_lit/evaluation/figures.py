@@ -27,6 +27,7 @@ STYLE: Any = {
 # Points of a curve that are drawn.
 POINTS = 300
 LONGEST_NAME = 14
+LEGEND_COLUMNS = 3
 # Up to so many classes get numbers in the confusion matrix.
 NUMBERED = 12
 
@@ -94,9 +95,14 @@ def precision_recall_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
         style: Any = {"color": colour(label, place), "linestyle": LINES[place % len(LINES)]}
         axes.plot(recall[drawn], precision[drawn], label=f"{_short(label)} {average:.2f}", linewidth=1.5, **style)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-    columns = 1 + len(labels) // 15
-    axes.legend(
-        frameon=False, fontsize=7.5, title="average precision", title_fontsize=7.5, ncols=columns, loc="lower left"
+    figure.set_figheight(HEIGHT + 0.18 * (2 + len(labels) // LEGEND_COLUMNS))
+    figure.legend(
+        frameon=False,
+        fontsize=8,
+        title="class and average precision",
+        title_fontsize=8,
+        ncols=LEGEND_COLUMNS,
+        loc="outside lower center",
     )
     return figure
 

@@ -17,10 +17,10 @@ from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows
 Report = dict[str, Any]
 EVIDENCE = "predictions.parquet"
 NAMES = {
-    MAJORITY: "the most frequent class",
-    TFIDF: "words alone (TF-IDF, logistic regression)",
-    BEFORE: "the untouched model",
-    AFTER: "the fine-tuned model",
+    MAJORITY: "frequent class",
+    TFIDF: "words alone",
+    BEFORE: "untouched",
+    AFTER: "fine-tuned",
 }
 LONGEST_TEXT = 160
 
@@ -128,36 +128,42 @@ def _summary(report: Report) -> list[Part]:
 
 
 def _ladder(report: Report) -> list[Part]:
-    heading = ["", "accuracy", "macro-F1", "95% interval", "gain over the row above", "log loss", "ECE", "seconds"]
-    rows = [[*heading, "parameters trained"]]
-    for rung in report["ladder"]:
-        gain = Interval(**rung["gain"]) if rung["gain"] else None
-        rows.append(
-            [
-                NAMES[rung["name"]],
-                f"{rung['accuracy']:.4f}",
-                f"{rung['macro_f1']:.4f}",
-                f"{rung['macro_f1_interval']['low']:.3f} to {rung['macro_f1_interval']['high']:.3f}",
-                _gain(gain),
-                f"{rung['log_loss']:.4f}",
-                f"{rung['ece']:.4f}",
-                f"{rung['seconds']:,.0f}" if "seconds" in rung else "",
-                f"{rung['parameters']:,.0f}" if "parameters" in rung else "",
-            ]
-        )
-    words = report["gain_over_words"]
+    rungs = report["ladder"]
+    gains = [Interval(**rung["gain"]) if rung["gain"] else None for rung in rungs]
+    own = [rung["macro_f1_interval"] for rung in rungs]
+    rows = [
+        ["", *(NAMES[rung["name"]] for rung in rungs)],
+        ["accuracy", *(f"{rung['accuracy']:.4f}" for rung in rungs)],
+        ["macro-F1", *(f"{rung['macro_f1']:.4f}" for rung in rungs)],
+        ["its 95% interval", *(f"{one['low']:.3f} to {one['high']:.3f}" for one in own)],
+        ["gain over the left", *(f"{gain.value:+.4f}" if gain else "" for gain in gains)],
+        ["its 95% interval", *(f"{gain.low:+.3f} to {gain.high:+.3f}" if gain else "" for gain in gains)],
+        ["log loss", *(f"{rung['log_loss']:.4f}" for rung in rungs)],
+        ["ECE", *(f"{rung['ece']:.4f}" for rung in rungs)],
+        ["seconds to train", *(f"{rung['seconds']:,.1f}" if "seconds" in rung else "" for rung in rungs)],
+        ["numbers trained", *(_short_number(rung["parameters"]) if "parameters" in rung else "" for rung in rungs)],
+    ]
     return [
         Table(rows),
-        *([f"Over words alone, fine-tuning has gained {_gain(Interval(**words))} macro-F1."] if words else []),
-        "Intervals are by drawing the test texts again 2,000 times, for a gain both models' together. A gain whose "
-        "interval holds zero may be chance.",
+        "Words alone is logistic regression on TF-IDF; untouched is the pre-trained encoder with a head that has "
+        "learned nothing. Intervals are by drawing the test texts again 2,000 times, for a gain both models' together.",
+        *_over_words(report["gain_over_words"]),
     ]
 
 
-def _gain(gain: Interval | None) -> str:
+def _over_words(gain: dict[str, float] | None) -> list[Part]:
     if gain is None:
-        return ""
-    return f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}){'' if gain.excludes_zero else ', may be chance'}"
+        return []
+    interval = Interval(**gain)
+    judged = "more than chance" if interval.excludes_zero else "which may be chance"
+    return [
+        f"Over words alone, fine-tuning has gained {interval.value:+.4f} macro-F1 ({interval.low:+.3f} to "
+        f"{interval.high:+.3f}), {judged}."
+    ]
+
+
+def _short_number(count: float) -> str:
+    return f"{count / 1e6:,.1f} M" if count >= 1e6 else f"{count:,.0f}"
 
 
 def _failures(report: Report) -> list[Part]:
@@ -281,8 +287,12 @@ def _front(report: Report) -> str:
     environment = report["environment"]
     return (
         f"emotion_lit {environment['emotion_lit']}, {environment['device']}, {environment['threads']} threads; "
-        f"trained in {report['training']['wall_seconds'] / 60:,.1f} minutes"
+        f"trained in {_duration(report['training']['wall_seconds'])}"
     )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:,.0f} minutes"
 
 
 def _cut(text: str) -> str:
