@@ -65,6 +65,20 @@ def test_validate_and_test_need_only_the_checkpoint(lora_run: Path, capsys: pyte
         assert (lora_run / "evaluation.parquet").is_file()
 
 
+def test_part_of_a_split_can_be_judged(lora_run: Path, tmp_path: Path) -> None:
+    arguments = [f"--ckpt_path={lora_run}", f"--evaluation.path={tmp_path / 'part.json'}", "--data.batch_size=8"]
+    main(["test", *arguments, "--trainer.limit_test_batches=2"])
+    assert json.loads((tmp_path / "part.json").read_text())["after"]["rows"] == 16
+
+
+def test_a_step_to_infinity_still_ends_with_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = ["--model.learning_rate=1e30", "--model.tuning=full", "--trainer.gradient_clip_val=0"]
+    main(["fit", *SMALL, *broken, "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}", "--name=own"])
+    report = json.loads((tmp_path / "own" / "version_0" / "report.json").read_text())
+    assert report["after"]["invalid_rows"] == 42
+    assert "no valid probabilities for 42 texts" in (tmp_path / "own" / "version_0" / "report.md").read_text()
+
+
 def test_an_evaluation_goes_where_it_is_told(
     lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

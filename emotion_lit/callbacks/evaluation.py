@@ -63,6 +63,11 @@ class Collected:
         kept = (probabilities.float(), batch["targets"], batch["label"], batch["row"])
         self._parts.append(tuple(tensor.cpu() for tensor in kept))  # type: ignore[arg-type]
 
+    @property
+    def rows(self) -> list[int]:
+        """Which rows these are, in order; not all of a split where the Trainer was told to stop early."""
+        return sorted({row for *_, rows in self._parts for row in rows.tolist()})
+
     def outputs(self, model: EmotionClassifier) -> Outputs:
         """What was collected, in the order of the rows.
 
@@ -75,7 +80,7 @@ class Collected:
 
 
 def evidence_of(
-    outputs: Outputs,
+    collected: Collected,
     model: EmotionClassifier,
     data: EmotionDataModule,
     split: str,
@@ -85,14 +90,14 @@ def evidence_of(
     """The rows of a split and what was said about them.
 
     Args:
-        outputs: What the model said, with its temperature.
+        collected: What the model said, with its temperature.
         model: The model.
         data: The data.
         split: The split.
         others: What other models said, by name, ``[rows, classes]``.
         overlaps: Whether each text also stands in train, where that was looked for.
     """
-    rows = data.rows(split)
+    outputs, rows = collected.outputs(model), data.rows(split).take(collected.rows)
     plain = tempered(outputs.probabilities, 1 / (model.temperature or 1.0), model.multi_label)
     return Evidence(
         rows.texts,
@@ -153,7 +158,7 @@ class Evaluation(pl.Callback):
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(pl_module, EmotionClassifier)
-        evidence = evidence_of(self._collected.outputs(pl_module), pl_module, data, split)
+        evidence = evidence_of(self._collected, pl_module, data, split)
         judged = judge(evidence, pl_module.temperature or 1.0, {})
         columns = {split: judged[AFTER]}
         show(table(headline_rows(columns)) + "\n\n" + table(class_rows(columns)))

@@ -97,21 +97,24 @@ class Report(pl.Callback):
         self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, checkpoint: Checkpoint | None
     ) -> Outputs:
         """What the best model says about the validation rows; kept since then, or else computed again."""
-        if self.validation.best and checkpoint and checkpoint["global_step"] == self.validation.best_step:
-            return self.validation.best
+        kept = self.validation.best
+        of_best = checkpoint is not None and checkpoint["global_step"] == self.validation.best_step
+        if kept and of_best and len(kept) == len(data.rows("validation")):
+            return kept
         return collect(trainer, model, data, "validation", "after training, validation").outputs(model)
 
     def _evidence(
         self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule
     ) -> tuple[Evidence, dict[str, dict[str, float]]]:
-        test = collect(trainer, model, data, "test", "after training, test").outputs(model)
+        said_after = collect(trainer, model, data, "test", "after training, test")
+        test = data.rows("test")
         train = data.rows("train")
         truth = np.zeros((len(train), len(model.labels)), dtype=bool)
         for row, ids in enumerate(train.labels):
             truth[row, list(ids) if model.multi_label else list(ids[:1])] = True
         rungs = {
             MAJORITY: majority(truth, len(test)),
-            TFIDF: tfidf(train.texts, truth, data.rows("test").texts, model.multi_label),
+            TFIDF: tfidf(train.texts, truth, test.texts, model.multi_label),
         }
         said: dict[str, Floats] = {name: rung.probabilities for name, rung in rungs.items()}
         before = self.baseline.probabilities(len(test))
@@ -123,8 +126,8 @@ class Report(pl.Callback):
             "seconds": self.throughput.counts["train_seconds"] + self.throughput.counts["encode_seconds"],
             "parameters": parameter_counts(model)[0],
         }
-        overlaps = overlap(train.texts, data.rows("test").texts)
-        return evidence_of(test, model, data, "test", said, overlaps), costs
+        overlaps = overlap(train.texts, test.texts)
+        return evidence_of(said_after, model, data, "test", said, overlaps), costs
 
     def _training(self, trainer: pl.Trainer, model: EmotionClassifier, best: str) -> dict[str, Any]:
         trained, total = parameter_counts(model)

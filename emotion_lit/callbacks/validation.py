@@ -14,11 +14,12 @@ from emotion_lit.evaluation.figures import confusion_figure, reliability_figure
 from emotion_lit.evaluation.outputs import Outputs
 from emotion_lit.model.classifier import EmotionClassifier
 
+# Charts and the patterns of the scalars on them.
 LAYOUT = {
     "training and validation": {
-        "loss": ["Multiline", ["train/loss_epoch", "val/loss"]],
-        "macro-F1": ["Multiline", ["train/macro_f1", "val/macro_f1"]],
-        "accuracy": ["Multiline", ["train/accuracy", "val/accuracy"]],
+        "loss": ["Multiline", ["^train/loss_epoch$", "^val/loss$"]],
+        "macro-F1": ["Multiline", ["^train/macro_f1$", "^val/macro_f1$"]],
+        "accuracy": ["Multiline", ["^train/accuracy$", "^val/accuracy$"]],
     }
 }
 
@@ -57,7 +58,7 @@ class ValidationFigures(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws, and keeps what is better than all before."""
         assert isinstance(pl_module, EmotionClassifier)
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or trainer.sanity_checking:
             return
         start = time.perf_counter()
         outputs = self._collected.outputs(pl_module)

@@ -26,6 +26,8 @@ from emotion_lit.model.backbone import load_tokenizer
 SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size"}
 # Settings of the model, the machine or the command rather than of the data.
 OF_THE_MOMENT = ("backbone", "classes", "pad_to_multiple_of", "num_workers", "cache_dir", "predict_path")
+# Evaluation keeps nothing for a backward pass, so its batches may be larger, which spares the casting of weights.
+EVALUATION = 4
 # Splits that each stage of Lightning reads; `fit` scores validation and test before and after.
 STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "predict": ()}
 
@@ -279,7 +281,7 @@ class EmotionDataModule(pl.LightningDataModule):
             split: A split that `setup` has prepared.
         """
         dataset = self._datasets[split]
-        return BatchLoader(dataset, BatchSampler(dataset.padded_lengths, self.tokens_per_batch))
+        return BatchLoader(dataset, BatchSampler(dataset.padded_lengths, EVALUATION * self.tokens_per_batch))
 
     def measured_batches(self, count: int) -> list[Batch]:
         """Training batches to measure the speed with, from short texts to long ones.
@@ -313,7 +315,7 @@ class EmotionDataModule(pl.LightningDataModule):
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = BatchSampler(
             dataset.padded_lengths,
-            self.tokens_per_batch,
+            self.tokens_per_batch * (1 if shuffle else EVALUATION),
             batch_size=self.batch_size,
             shuffle=shuffle,
             seed=self.seed,

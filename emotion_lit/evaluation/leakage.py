@@ -1,7 +1,7 @@
 """Test texts that the model has seen in training, word for word or nearly."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from datasketch import MinHash, MinHashLSH
@@ -31,12 +31,12 @@ def overlap(train: Sequence[str], test: Sequence[str]) -> list[str]:
     folded = [fold(text) for text in test]
     marks = [SAME if text in seen else "" for text in folded]
     runs = {place: _runs(text) for place, text in enumerate(folded) if not marks[place]}
-    index = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
-    for place, hashed in zip(runs, _hashes(runs.values()), strict=True):
-        index.insert(place, hashed)
-    unique = [_runs(text) for text in sorted(seen)]
-    for own, hashed in zip(unique, _hashes(unique), strict=True):
-        for place in index.query(hashed):
+    index, empty = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS), MinHash(PERMUTATIONS, hashfunc=zlib.crc32)
+    for place, own in runs.items():
+        index.insert(place, _hashed(own, empty))
+    for text in seen:
+        own = _runs(text)
+        for place in index.query(_hashed(own, empty)):
             if not marks[place] and _similarity(own, runs[place]) >= NEAR:
                 marks[place] = NEARLY
     return marks
@@ -46,8 +46,10 @@ def _runs(text: str) -> set[bytes]:
     return {text[start : start + RUN].encode() for start in range(max(1, len(text) - RUN + 1))}
 
 
-def _hashes(texts: Iterable[set[bytes]]) -> Any:
-    return MinHash.generator(texts, num_perm=PERMUTATIONS, hashfunc=zlib.crc32)
+def _hashed(runs: set[bytes], empty: Any) -> Any:
+    hashed = empty.copy()  # with its permutations, which take longer to draw than a text to hash
+    hashed.update_batch(list(runs))
+    return hashed
 
 
 def _similarity(left: set[bytes], right: set[bytes]) -> float:
