@@ -123,7 +123,8 @@ class Outputs:
         Args:
             probabilities: ``[rows, classes]``.
         """
-        return Outputs.checked(probabilities, self.targets, self.first, self.multi_label, self.thresholds)
+        made = Outputs.checked(probabilities, self.targets, self.first, self.multi_label, self.thresholds)
+        return replace(made, invalid=max(made.invalid, self.invalid))
 
 
 def label_names(row: Bools, labels: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
 import io
+import json
 import pickle
 import shutil
 import zipfile
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from emotion_lit import EmotionClassifier, load
+from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone
 from emotion_lit.model.checkpoint import portable, read_checkpoint
@@ -122,3 +124,19 @@ def test_lightning_loads_it_too(lora_run: Path) -> None:
 def test_portable_settings_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert portable({"a": [str(tmp_path / "data"), "embedded"], "b": 1}) == {"a": ["data", "embedded"], "b": 1}
+
+
+def test_the_temperature_is_kept_and_can_be_switched_off(lora_run: Path, tmp_path: Path) -> None:
+    report = json.loads((lora_run / "report.json").read_text())
+    kept = {name: read_checkpoint(lora_run / "checkpoints" / f"{name}.ckpt") for name in ("best", "last")}
+    assert kept["best"]["hyper_parameters"]["temperature"] == report["calibration"]["temperature"]
+    assert kept["last"]["hyper_parameters"]["temperature"] is None  # a resumed run chooses anew
+    (tmp_path / "texts.txt").write_text("what a day!\n")
+    scores = []
+    for name, more in (("kept", []), ("off", ["--model.temperature=1"])):
+        output = tmp_path / f"{name}.jsonl"
+        paths = [f"--data.predict_path={tmp_path / 'texts.txt'}", f"--prediction.path={output}"]
+        main(["predict", f"--ckpt_path={lora_run}", *paths, *more])
+        scores.append(json.loads(output.read_text()))
+    assert scores[0]["label"] == scores[1]["label"]
+    assert scores[0]["score"] != scores[1]["score"]
