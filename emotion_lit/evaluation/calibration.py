@@ -131,7 +131,9 @@ def fit_thresholds(outputs: Outputs) -> list[float]:
         f1 = 2 * hits / (np.arange(1, len(order) + 1) + truth.sum())
         last_of_equals = np.append(scores[order][1:] < scores[order][:-1], True)
         best = int(np.argmax(np.where(last_of_equals, f1, -1)))
-        found.append(float(scores[order][best]) if truth.any() else 0.5)
+        # Half-way to the next one: on a row's own probability, rounding would decide about its equals.
+        below = scores[order][best + 1] if best + 1 < len(order) else scores[order][best] / 2
+        found.append(float((scores[order][best] + below) / 2) if truth.any() else 0.5)
     return found
 
 
