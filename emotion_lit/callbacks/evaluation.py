@@ -68,12 +68,6 @@ class Collected:
         """Which rows these are, in order; not all of a split where the Trainer was told to stop early."""
         return sorted({row for *_, rows in self._parts for row in rows.tolist()})
 
-    @property
-    def missing(self) -> list[int]:
-        """The places, in the order of the rows, where the model gave no probabilities."""
-        bad = {int(row) for part, *_, rows in self._parts for row in rows[~part.isfinite().all(dim=1)]}
-        return [place for place, row in enumerate(self.rows) if row in bad]
-
     def outputs(self, model: EmotionClassifier) -> Outputs:
         """What was collected, in the order of the rows.
 
@@ -105,8 +99,7 @@ def evidence_of(
     """
     outputs, rows = collected.outputs(model), data.rows(split).take(collected.rows)
     plain = tempered(outputs.probabilities, 1 / (model.temperature or 1.0), model.multi_label)
-    after = outputs.probabilities.copy()
-    after[collected.missing] = np.nan  # the evidence says so, and whoever reads it counts them
+    after = np.where(outputs.invalid[:, None], np.nan, outputs.probabilities)  # whoever reads the evidence counts them
     return Evidence(
         rows.texts,
         rows.sources,

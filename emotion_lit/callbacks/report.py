@@ -26,7 +26,7 @@ from emotion_lit.evaluation.history import read_history
 from emotion_lit.evaluation.judgement import judge
 from emotion_lit.evaluation.ladder import majority, tfidf
 from emotion_lit.evaluation.leakage import overlap
-from emotion_lit.evaluation.outputs import Floats, Outputs
+from emotion_lit.evaluation.outputs import Floats, Outputs, truth_of
 from emotion_lit.evaluation.report import EVIDENCE, draw_figures, write_report
 from emotion_lit.evaluation.scores import evaluate_outputs
 from emotion_lit.evaluation.tables import headline_rows
@@ -109,9 +109,8 @@ class Report(pl.Callback):
         said_after = collect(trainer, model, data, "test", "after training, test")
         test = data.rows("test")
         train = data.rows("train")
-        truth = np.zeros((len(train), len(model.labels)), dtype=bool)
-        for row, ids in enumerate(train.labels):
-            truth[row, list(ids) if model.multi_label else list(ids[:1])] = True
+        prepared = data.prepared("train")
+        truth = truth_of(prepared.targets.numpy(), prepared.first.numpy(), model.multi_label)
         rungs = {
             MAJORITY: majority(truth, len(test)),
             TFIDF: tfidf(train.texts, truth, test.texts, model.multi_label),

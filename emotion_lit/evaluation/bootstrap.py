@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emotion_lit.evaluation.outputs import Bools, Floats, Outputs
-from emotion_lit.evaluation.scores import macro_f1
+from emotion_lit.evaluation.scores import confusion_counts, macro_f1
 
 DRAWS = 2000
 SEED = 0
@@ -65,8 +65,5 @@ def _interval(truth: Bools, predictions: list[Bools]) -> Interval:
 
 def _difference(weights: Floats, truth: Bools, predictions: list[Bools]) -> Floats:
     """Macro-F1 of the first prediction less that of the second, if there is one, ``[draws]``."""
-    scores = []
-    for predicted in predictions:
-        parts = (truth & predicted, ~truth & predicted, truth & ~predicted)
-        scores.append(macro_f1(np.stack([weights @ part.astype(np.float64) for part in parts], axis=-2)))
+    scores = [macro_f1(confusion_counts(truth, predicted, weights)) for predicted in predictions]
     return scores[0] if len(scores) == 1 else scores[0] - scores[1]

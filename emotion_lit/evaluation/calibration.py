@@ -127,13 +127,13 @@ def fit_thresholds(outputs: Outputs) -> list[float]:
     found = []
     for scores, truth in zip(outputs.probabilities.T, outputs.truth.T, strict=True):
         order = np.argsort(-scores, kind="stable")
+        falling = np.append(scores[order], 0.0)
         hits = np.cumsum(truth[order])
         f1 = 2 * hits / (np.arange(1, len(order) + 1) + truth.sum())
-        last_of_equals = np.append(scores[order][1:] < scores[order][:-1], True)
+        last_of_equals = np.append(np.diff(scores[order]) < 0, True)
         best = int(np.argmax(np.where(last_of_equals, f1, -1)))
         # Half-way to the next one: on a row's own probability, rounding would decide about its equals.
-        below = scores[order][best + 1] if best + 1 < len(order) else scores[order][best] / 2
-        found.append(float((scores[order][best] + below) / 2) if truth.any() else 0.5)
+        found.append(float(falling[best : best + 2].mean()) if truth.any() else 0.5)
     return found
 
 
@@ -146,14 +146,15 @@ def risk_coverage(outputs: Outputs) -> list[dict[str, float]]:
     Returns:
         Per share of rows that are kept ``coverage``, ``accuracy``, and ``confidence``, the least that was kept.
     """
-    order = np.argsort(-outputs.confidence, kind="stable")
+    confidence = outputs.confidence
+    order = np.argsort(-confidence, kind="stable")
     right = np.cumsum(outputs.right[order])
     counts = np.maximum(1, np.round(COVERAGES * len(order)).astype(int))
     return [
         {
             "coverage": float(count / len(order)),
             "accuracy": float(right[count - 1] / count),
-            "confidence": float(outputs.confidence[order[count - 1]]),
+            "confidence": float(confidence[order[count - 1]]),
         }
         for count in dict.fromkeys(counts.tolist())
     ]

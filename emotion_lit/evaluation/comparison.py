@@ -57,21 +57,7 @@ def compare(folders: Sequence[Path], output: Path) -> list[list[str]]:
         UserError: One of them has no whole report, or the output cannot be written.
     """
     runs = sorted((Run(folder, read_report(folder)) for folder in folders), key=lambda run: -run.macro_f1)
-    rows = [["run", "macro-F1", "accuracy", "ECE", "training rows", "epochs", "seconds", "parameters trained"]]
-    for run in runs:
-        after, training = run.report["after"], run.report["training"]
-        rows.append(
-            [
-                run.name,
-                f"{after['macro_f1']:.4f}",
-                f"{after['accuracy']:.4f}",
-                f"{after['ece']:.4f}",
-                f"{run.report['data']['rows']['train']:,}",
-                str(training["epochs"]),
-                f"{run.seconds:,.0f}",
-                f"{training['trainable_parameters']:,}",
-            ]
-        )
+    rows = _overview(runs)
     points = [{"name": run.name, "seconds": run.seconds, "macro_f1": run.macro_f1} for run in runs]
     sections = [
         Section(f"{len(runs)} runs, the best first", [Table(rows), *_best_two(runs)]),
@@ -82,6 +68,23 @@ def compare(folders: Sequence[Path], output: Path) -> list[list[str]]:
         write_document(sections, {"cost": cost_figure(points)}, output, "comparison")
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}; give another folder with --output") from error
+    return rows
+
+
+def _overview(runs: Sequence[Run]) -> list[list[str]]:
+    rows = [["run", "macro-F1", "accuracy", "ECE", "training rows", "epochs", "seconds", "parameters trained"]]
+    for run in runs:
+        after, training = run.report["after"], run.report["training"]
+        rows.append(
+            [
+                run.name,
+                *(f"{after[key]:.4f}" for key in ("macro_f1", "accuracy", "ece")),
+                f"{run.report['data']['rows']['train']:,}",
+                str(training["epochs"]),
+                f"{run.seconds:,.0f}",
+                f"{training['trainable_parameters']:,}",
+            ]
+        )
     return rows
 
 

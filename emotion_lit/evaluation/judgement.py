@@ -11,8 +11,7 @@ from emotion_lit.evaluation.calibration import describe_calibration
 from emotion_lit.evaluation.evidence import AFTER, BEFORE, RUNGS, TFIDF, UNCALIBRATED, Evidence
 from emotion_lit.evaluation.leakage import NEARLY, SAME
 from emotion_lit.evaluation.mistakes import confident_mistakes, confused_pairs, confusion
-from emotion_lit.evaluation.outputs import Outputs
-from emotion_lit.evaluation.scores import evaluate_outputs
+from emotion_lit.evaluation.scores import Scores, accuracy_and_macro_f1, evaluate_outputs
 
 HEADLINES = ("accuracy", "macro_f1", "log_loss", "ece")
 
@@ -32,14 +31,14 @@ def judge(evidence: Evidence, temperature: float, costs: Mapping[str, dict[str, 
     """
     after = evidence.outputs(AFTER)
     matrix = confusion(after)
-    judged = {
+    scores = {
         name: evaluate_outputs(evidence.outputs(name), evidence.labels, evidence.sources)
-        for name in (BEFORE, AFTER)
+        for name in RUNGS
         if name in evidence.probabilities
     }
     return {
-        **judged,
-        "ladder": ladder(evidence, costs),
+        **{name: scores[name] for name in (BEFORE, AFTER) if name in scores},
+        "ladder": ladder(evidence, scores, costs),
         "gain_over_words": _gain_over_words(evidence),
         "calibration": describe_calibration(after, evidence.outputs(UNCALIBRATED), temperature),
         "leakage": leakage(evidence, evidence.overlaps) if evidence.overlaps is not None else None,
@@ -49,24 +48,24 @@ def judge(evidence: Evidence, temperature: float, costs: Mapping[str, dict[str, 
     }
 
 
-def ladder(evidence: Evidence, costs: Mapping[str, dict[str, float]]) -> list[dict[str, Any]]:
+def ladder(
+    evidence: Evidence, scores: Mapping[str, Scores], costs: Mapping[str, dict[str, float]]
+) -> list[dict[str, Any]]:
     """The model and what is simpler, each with its gain over the rung below.
 
     Args:
         evidence: The test rows.
+        scores: The evaluation of each rung, from the lowest up.
         costs: Per rung ``seconds`` and ``parameters``.
     """
     rungs: list[dict[str, Any]] = []
     below = None
-    for name in RUNGS:
-        if name not in evidence.probabilities:
-            continue
+    for name, own in scores.items():
         outputs = evidence.outputs(name)
-        scores = evaluate_outputs(outputs, evidence.labels, [])
         rungs.append(
             {
                 "name": name,
-                **{key: scores[key] for key in HEADLINES},
+                **{key: own[key] for key in HEADLINES},
                 "macro_f1_interval": asdict(macro_f1_interval(outputs)),
                 "gain": asdict(macro_f1_gain(outputs, below)) if below is not None else None,
                 **costs.get(name, {}),
@@ -97,10 +96,8 @@ def leakage(evidence: Evidence, overlaps: Sequence[str]) -> dict[str, Any]:
     return {
         SAME: int((marks == SAME).sum()),
         NEARLY: int((marks == NEARLY).sum()),
-        **{name: {"rows": len(part), **(_two(part, evidence) if len(part) else {})} for name, part in parts.items()},
+        **{
+            name: {"rows": len(part), **(accuracy_and_macro_f1(part) if len(part) else {})}
+            for name, part in parts.items()
+        },
     }
-
-
-def _two(outputs: Outputs, evidence: Evidence) -> dict[str, float]:
-    scores = evaluate_outputs(outputs, evidence.labels, [])
-    return {key: scores[key] for key in ("accuracy", "macro_f1")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ class Outputs:
         first: Each row's first class, ``[rows]``; -1 where there is none.
         multi_label: Whether a row may have several classes.
         thresholds: From which probability on each class is predicted, ``[classes]``; multi-label only.
-        invalid: How many rows had no finite probabilities, and count as if nothing was known about them.
+        invalid: Which rows had no finite probabilities, and count as if nothing was known about them, ``[rows]``.
     """
 
     probabilities: Floats
@@ -29,7 +30,7 @@ class Outputs:
     first: Ints
     multi_label: bool
     thresholds: Floats
-    invalid: int = 0
+    invalid: Bools
 
     @classmethod
     def checked(
@@ -50,7 +51,7 @@ class Outputs:
             thresholds: ``[classes]``, or one for all.
         """
         values = np.array(probabilities, dtype=np.float64)
-        bad = ~np.isfinite(values).all(axis=1)
+        bad = np.asarray(~np.isfinite(values).all(axis=1))
         classes = values.shape[1]
         values[bad] = 0.5 if multi_label else 1 / classes
         if not multi_label:
@@ -61,7 +62,7 @@ class Outputs:
             np.asarray(first, dtype=np.int64),
             multi_label,
             np.broadcast_to(np.asarray(thresholds, dtype=np.float64), classes),
-            int(bad.sum()),
+            bad,
         )
 
     def __len__(self) -> int:
@@ -71,10 +72,7 @@ class Outputs:
     @property
     def truth(self) -> Bools:
         """Which classes a row has: its first alone, or all of them, ``[rows, classes]``."""
-        if self.multi_label:
-            return self.targets > 0
-        truth: Bools = self.first[:, None] == np.arange(self.probabilities.shape[1])
-        return truth
+        return truth_of(self.targets, self.first, self.multi_label)
 
     @property
     def predicted(self) -> Bools:
@@ -114,7 +112,11 @@ class Outputs:
             rows: A mask, or the places.
         """
         return replace(
-            self, probabilities=self.probabilities[rows], targets=self.targets[rows], first=self.first[rows], invalid=0
+            self,
+            probabilities=self.probabilities[rows],
+            targets=self.targets[rows],
+            first=self.first[rows],
+            invalid=self.invalid[rows],
         )
 
     def with_probabilities(self, probabilities: Floats) -> "Outputs":
@@ -124,7 +126,18 @@ class Outputs:
             probabilities: ``[rows, classes]``.
         """
         made = Outputs.checked(probabilities, self.targets, self.first, self.multi_label, self.thresholds)
-        return replace(made, invalid=max(made.invalid, self.invalid))
+        return replace(made, invalid=made.invalid | self.invalid)
+
+
+def truth_of(targets: npt.NDArray[Any], first: Ints, multi_label: bool) -> Bools:
+    """Which classes rows have: the first alone, or all of them, ``[rows, classes]``.
+
+    Args:
+        targets: ``[rows, classes]``.
+        first: Each row's first class, ``[rows]``.
+        multi_label: Whether a row may have several classes.
+    """
+    return np.asarray(targets > 0 if multi_label else first[:, None] == np.arange(targets.shape[1]))
 
 
 def label_names(row: Bools, labels: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from emotion_lit.evaluation.calibration import SMALLEST, brier_score, expected_calibration_error, log_loss
-from emotion_lit.evaluation.outputs import Floats, Outputs
+from emotion_lit.evaluation.outputs import Bools, Floats, Outputs
 
 Scores = dict[str, Any]
 
@@ -25,7 +25,7 @@ def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[
         also ``accuracy_any``, with several also ``micro_f1``. With several classes, ``accuracy`` asks that all are
         right.
     """
-    counts = counts_per_class(outputs)
+    counts = confusion_counts(outputs.truth, outputs.predicted)
     precision, recall, f1 = _rates(counts)
     named = np.asarray(sources)
     return {
@@ -35,7 +35,7 @@ def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[
         "brier": brier_score(outputs),
         "ece": expected_calibration_error(outputs),
         "rows": len(outputs),
-        "invalid_rows": outputs.invalid,
+        "invalid_rows": int(outputs.invalid.sum()),
         "per_class": {
             label: {
                 "precision": float(precision[index]),
@@ -46,21 +46,24 @@ def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[
             for index, label in enumerate(labels)
         },
         "per_source": {
-            source: {**_two(outputs.take(named == source)), "support": int((named == source).sum())}
+            source: {**accuracy_and_macro_f1(outputs.take(named == source)), "support": int((named == source).sum())}
             for source in sorted(set(sources) - {""})
         },
     }
 
 
-def counts_per_class(outputs: Outputs) -> Floats:
-    """True positives, false positives and false negatives, ``[3, classes]``.
+def confusion_counts(truth: Bools, predicted: Bools, weights: Floats | None = None) -> Floats:
+    """True positives, false positives and false negatives of each class, ``[..., 3, classes]``.
 
     Args:
-        outputs: The outputs.
+        truth: Which classes a row has, ``[rows, classes]``.
+        predicted: Which are predicted, ``[rows, classes]``.
+        weights: How often each row counts, ``[..., rows]``; by default once.
     """
-    truth, predicted = outputs.truth, outputs.predicted
     parts = (truth & predicted, ~truth & predicted, truth & ~predicted)
-    return np.stack([part.sum(axis=0) for part in parts]).astype(np.float64)
+    if weights is None:
+        return np.stack([part.sum(axis=0) for part in parts]).astype(np.float64)
+    return np.stack([weights @ part.astype(np.float64) for part in parts], axis=-2)
 
 
 def macro_f1(counts: Floats) -> Floats:
@@ -78,19 +81,24 @@ def macro_f1(counts: Floats) -> Floats:
     return np.asarray(f1.sum(axis=-1) / np.maximum(present.sum(axis=-1), 1))
 
 
-def _two(outputs: Outputs) -> Scores:
+def accuracy_and_macro_f1(outputs: Outputs) -> Scores:
+    """The two scores that are kept of a part of the rows.
+
+    Args:
+        outputs: The outputs of those rows, at least one.
+    """
     return {
         "accuracy": float(outputs.right.mean()),
-        "macro_f1": float(macro_f1(counts_per_class(outputs))),
+        "macro_f1": float(macro_f1(confusion_counts(outputs.truth, outputs.predicted))),
     }
 
 
 def _overall(outputs: Outputs) -> Scores:
     if outputs.multi_label:
-        tp, fp, fn = counts_per_class(outputs).sum(axis=1)
-        return {**_two(outputs), "micro_f1": float(2 * tp / max(2 * tp + fp + fn, 1))}
+        tp, fp, fn = confusion_counts(outputs.truth, outputs.predicted).sum(axis=1)
+        return {**accuracy_and_macro_f1(outputs), "micro_f1": float(2 * tp / max(2 * tp + fp + fn, 1))}
     any_hit = outputs.targets[np.arange(len(outputs)), outputs.best] > 0
-    return {**_two(outputs), "accuracy_any": float(any_hit.mean())}
+    return {**accuracy_and_macro_f1(outputs), "accuracy_any": float(any_hit.mean())}
 
 
 def _loss(outputs: Outputs) -> float:

@@ -73,6 +73,9 @@ def test_logits_that_are_not_numbers_count_as_knowing_nothing(multi_label: bool)
     out = outputs(multi_label)
     broken = out.probabilities.copy()
     broken[:3] = np.nan
-    scores = evaluate_outputs(out.with_probabilities(broken), LABELS, [""] * 400)
+    found = out.with_probabilities(broken)
+    scores = evaluate_outputs(found, LABELS, [""] * 400)
     assert scores["invalid_rows"] == 3
+    assert found.take(np.arange(2, 10)).invalid.tolist() == [True] + [False] * 7
+    assert found.with_probabilities(found.probabilities).invalid.sum() == 3  # other values do not make them known
     assert all(np.isfinite(scores[key]) for key in ("accuracy", "macro_f1", "loss", "log_loss", "brier", "ece"))
