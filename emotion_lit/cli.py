@@ -24,9 +24,9 @@ from emotion_lit.callbacks.progress import TextProgress
 from emotion_lit.callbacks.report import Report
 from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.callbacks.validation import ValidationFigures
-from emotion_lit.commands import HELP, overview
+from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.errors import UserError
+from emotion_lit.errors import UserError, unknown
 from emotion_lit.memory import keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
@@ -224,9 +224,13 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
         sys.stdout.write(overview())
         raise SystemExit(0)
     try:
-        if isinstance(typed, list) and typed[0] in TOOLS:
-            TOOLS[typed[0]](typed[1:])
-            return None
+        if isinstance(typed, list):
+            command = typed[0]
+            if command in TOOLS:
+                TOOLS[command](typed[1:])
+                return None
+            if command not in COMMANDS and not command.startswith("-"):
+                raise unknown("the command", command, COMMANDS)
         return EmotionCLI(args)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")

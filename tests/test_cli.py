@@ -260,6 +260,7 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["repot", "logs"], "the command 'repot' is not known; did you mean 'report'?"),
         (["fit", "--model.tunning=lora"], "Did you mean model.tuning?"),
         (["fit", "--model.tuning=lorra"], "'head', 'lora', 'full'"),
         (["fit", "--config=nowhere.yaml"], "nowhere.yaml"),
