@@ -12,7 +12,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion_lit import quiet
-from emotion_lit.apps import report
+from emotion_lit.apps import export, report
 from emotion_lit.callbacks.baseline import Baseline
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from emotion_lit.callbacks.estimate import Estimate
@@ -27,6 +27,7 @@ from emotion_lit.callbacks.validation import ValidationFigures
 from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError, unknown
+from emotion_lit.inference.choice import EngineChoice
 from emotion_lit.memory import keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
@@ -34,7 +35,7 @@ from emotion_lit.model.precision import native_precision
 from emotion_lit.parser import EmotionParser
 
 # Commands that are no stage of a Trainer.
-TOOLS = {"report": report.main}
+TOOLS = {"export": export.main, "report": report.main}
 
 TRAINER_DEFAULTS = {
     "max_epochs": 3,
@@ -112,6 +113,7 @@ class EmotionCLI(LightningCLI):
         )
         parser.link_arguments("model.backbone", "data.backbone")
         parser.link_arguments("data.multi_label", "model.multi_label")
+        parser.link_arguments("prediction.on_error", "data.on_error")
         parser.link_arguments("model.compile_encoder", "data.pad_to_multiple_of", compute_fn=_lengths_for_compiling)
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
@@ -172,6 +174,8 @@ class EmotionCLI(LightningCLI):
             if config.trainer.logger is None:
                 kwargs["logger"] = run_logger(config.trainer.default_root_dir or "logs", config.name, config.ckpt_path)
         else:
+            if self.subcommand == "predict":
+                callbacks.append(EngineChoice(Path(config.ckpt_path), bf16=config.trainer.precision is None))
             kwargs["logger"] = False
             self.save_config_callback = None
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}

@@ -5,6 +5,7 @@ COMMANDS = {
     "validate": "Score a checkpoint on the validation split.",
     "test": "Score a checkpoint on the test split.",
     "predict": "Label texts with a checkpoint.",
+    "export": "Write a checkpoint for transformers, peft or ONNX Runtime.",
     "report": "Make the report of a run again, or compare several runs.",
 }
 # What asks for the help page of the program.

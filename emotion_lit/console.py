@@ -1,12 +1,21 @@
 """What the program says to a person: progress and notes on stderr, results on stdout."""
 
 import sys
+import time
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
 # Seconds; into a file a bar is written line after line, so more seldom, and not at all for short work.
 REFRESH_ON_TERMINAL, REFRESH_IN_FILE = 0.1, 15.0
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar that is not drawn before its delay is over, not even again after a line was written."""
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Draws the bar."""
+        return time.time() >= self.start_t + self.delay and super().refresh(*args, **kwargs)
 
 
 def say(text: str) -> None:
@@ -18,17 +27,19 @@ def say(text: str) -> None:
     _write(text, sys.stderr)
 
 
-def progress_bar(title: str, total: int | None, enabled: bool = True) -> "tqdm[Any]":
+def progress_bar(title: str, total: int | None, done: int = 0, enabled: bool = True) -> "tqdm[Any]":
     """A bar on stderr that counts texts and shows texts per second and the time left, and goes when it is done.
 
     Args:
         title: What is going on.
         total: How many texts there are; None where that is not known.
+        done: How many of them are done already.
         enabled: False shows nothing.
     """
     on_terminal = sys.stderr.isatty()
-    return tqdm(
+    return _Bar(
         total=total,
+        initial=done,
         desc=title,
         unit=" texts",
         leave=False,

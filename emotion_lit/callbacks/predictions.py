@@ -1,119 +1,80 @@
 """Streams predictions to a file, in the order of the input."""
 
-import csv
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Literal
 
 import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
 
+from emotion_lit import __version__
+from emotion_lit.callbacks.formats import FORMATS, Row, json_line
+from emotion_lit.callbacks.parts import Parts
 from emotion_lit.console import say
+from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.data.streaming import NO_TEXT, OnBadRow, Window
 from emotion_lit.errors import UserError
 from emotion_lit.model.classifier import EmotionClassifier
 
-Row = dict[str, Any]
 # Beyond this, digits of a probability are noise of the arithmetic.
 DIGITS = 6
-
-
-class RowWriter(Protocol):
-    """Writes rows of one format."""
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Writes rows, in order."""
-
-    def close(self) -> None:
-        """Completes the file."""
-
-
-class CsvWriter:
-    """Writes CSV with a heading.
-
-    Args:
-        file: Where to.
-        columns: The columns, in order.
-    """
-
-    def __init__(self, file: TextIO, columns: Sequence[str]) -> None:
-        self._file = file
-        self._writer = csv.DictWriter(file, columns, lineterminator="\n")
-        self._writer.writeheader()
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Writes rows, in order."""
-        for row in rows:
-            labels = {"labels": "|".join(row["labels"])} if "labels" in row else {}
-            self._writer.writerow({**row, **labels})
-
-    def close(self) -> None:
-        """Completes the file."""
-        self._file.close()
-
-
-class JsonlWriter:
-    """Writes an object a line.
-
-    Args:
-        file: Where to.
-    """
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Writes rows, in order."""
-        self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        self._file.flush()
-
-    def close(self) -> None:
-        """Completes the file."""
-        if self._file is not sys.stdout:
-            self._file.close()
-
-
-class ParquetWriter:
-    """Writes Parquet.
-
-    Args:
-        path: Where to.
-        columns: The columns, in order.
-    """
-
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        kinds = {"id": pa.string(), "text": pa.string(), "label": pa.string(), "labels": pa.list_(pa.string())}
-        self._schema = pa.schema([(column, kinds.get(column, pa.float32())) for column in columns])
-        self._writer = pq.ParquetWriter(path, self._schema)
-        self._table = pa.Table
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Writes rows, in order."""
-        plain = [{**row, "id": str(row["id"]), "label": row["label"] or None} for row in rows]
-        self._writer.write_table(self._table.from_pylist(plain, schema=self._schema))
-
-    def close(self) -> None:
-        """Completes the file."""
-        self._writer.close()
+UNCERTAIN = "uncertain"
+STDOUT = "-"
 
 
 class PredictionWriter(pl.Callback):
-    """Writes a row per text: `id`, `text`, `label`, `score`, and a probability `p_<label>` per class.
+    """Writes a row per text: `id`, `text`, `label`, `score`, a probability `p_<label>` per class, and a `note`.
 
     Args:
-        path: A `.csv`, `.jsonl` or `.parquet` file, or - for JSON lines on stdout.
+        path: A `.csv`, `.jsonl` or `.parquet` file, or - for JSON lines on stdout. It grows in a hidden folder
+            beside it; broken off, the same command goes on where it stopped.
+        engine: What computes: `torch`, `onnx` (ONNX Runtime), or `auto`, which tries them for a moment on the texts
+            themselves, in half precision too where that agrees, and takes the fastest.
+        quantize: `int8` for 8-bit products in ONNX Runtime, where 99% of the labels stay the same.
+        top_k: The so many most probable classes get columns `label_2`, `score_2` and so on.
+        threshold: Below this probability the label is `uncertain`.
+        probabilities: Whether to write the columns `p_<label>`.
+        overwrite: Whether to replace an output that is there, and to throw away what is kept of one that was made from
+            something else.
+        on_error: What to do about a row that cannot be read: `stop`, or `skip` it into `<path>.rejects.jsonl`.
     """
 
-    def __init__(self, path: str = "-") -> None:
+    def __init__(
+        self,
+        path: str = STDOUT,
+        engine: Literal["torch", "onnx", "auto"] = "torch",
+        quantize: Literal["none", "int8"] = "none",
+        top_k: int = 1,
+        threshold: float = 0.0,
+        probabilities: bool = True,
+        overwrite: bool = False,
+        on_error: OnBadRow = "stop",
+    ) -> None:
+        if top_k < 1:
+            raise UserError(f"prediction.top_k is {top_k}; it should be at least 1")
+        if not 0 <= threshold <= 1:
+            raise UserError(f"prediction.threshold is {threshold}; it should be from 0 to 1")
+        if quantize == "int8" and engine == "torch":
+            raise UserError("prediction.quantize int8 needs --prediction.engine onnx, or auto")
         self.path = path
-        self._part = Path(path).with_name(f".{Path(path).name}.part")
-        self._writer: RowWriter | None = None
-        self._pending: dict[int, Row] = {}
-        self._written = 0
-        self._unlabelled: list[int] = []
+        self.engine = engine
+        self.quantize = quantize
+        self.top_k = top_k
+        self.threshold = threshold
+        self.probabilities = probabilities
+        self.overwrite = overwrite
+        self.on_error = on_error
+        self.parts: Parts | None = None
+        self._active = False
+        self._found: list[npt.NDArray[np.float64] | None] = []
+        self._arrived = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._writing: Future[None] | None = None
+        self._counts = {"rows": 0, "rejects": 0, "unlabelled": 0}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Opens the output, so that a path that cannot be written is found before the work starts.
@@ -124,84 +85,196 @@ class PredictionWriter(pl.Callback):
         if stage != "predict" or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, EmotionClassifier)
-        columns = ["id", "text", "label", "score", *(["labels"] if pl_module.multi_label else [])]
-        self._writer = self._open([*columns, *(f"p_{label}" for label in pl_module.labels)])
+        data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        self.columns = self._columns(pl_module, data)
+        if self.path != STDOUT:
+            self._open(pl_module, data, str(trainer.precision))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._active = True
 
-    def _open(self, columns: Sequence[str]) -> RowWriter:
-        if self.path == "-":
-            return JsonlWriter(sys.stdout)
-        suffix = Path(self.path).suffix
-        if suffix not in {".csv", ".jsonl", ".parquet"}:
+    def _columns(self, model: EmotionClassifier, data: EmotionDataModule) -> list[str]:
+        self.top_k = min(self.top_k, len(model.labels))
+        columns = ["id", "text", "label", "score"]
+        columns += [f"{name}_{place}" for place in range(2, self.top_k + 1) for name in ("label", "score")]
+        columns += ["labels"] if model.multi_label else []
+        columns += [f"p_{label}" for label in model.labels] if self.probabilities else []
+        taken = sorted({*columns, "note"} & set(data.keep_columns))
+        if taken:
+            raise UserError(f"data.keep_columns has {taken[0]}, which is a column of the predictions; leave it out")
+        return [*columns, *data.keep_columns, "note"]
+
+    def _open(self, model: EmotionClassifier, data: EmotionDataModule, precision: str) -> None:
+        target = Path(self.path)
+        if target.suffix not in FORMATS:
             raise UserError(f"prediction.path {self.path} should end in .csv, .jsonl or .parquet, or be - for stdout")
+        made_from = {
+            "the version of emotion_lit": __version__,
+            "the checkpoint": [model.weights_sha256, model.labels, model.temperature, model.threshold],
+            "the input": data.stream.digest,
+            "a setting of the data": [data.max_length, data.tokens_per_batch, data.text_column, data.id_column],
+            "trainer.precision": precision,
+            "prediction.engine": [self.engine, self.quantize],
+            "a setting of the prediction": [self.columns, self.threshold, self.on_error],
+        }
+        self.parts = Parts(target, self.columns)
         try:
-            self._part.parent.mkdir(parents=True, exist_ok=True)
-            if Path(self.path).is_dir():
+            if target.is_dir():
                 raise IsADirectoryError(f"{self.path} is a folder")
-            if suffix == ".parquet":
-                return ParquetWriter(self._part, columns)
-            file = self._part.open("w", encoding="utf-8", newline="")
+            state = self.parts.open(made_from, self.overwrite)
         except OSError as error:
             raise UserError(f"prediction.path {self.path} cannot be written: {error.strerror or error}") from error
-        return CsvWriter(file, columns) if suffix == ".csv" else JsonlWriter(file)
+        if state.windows:
+            say(f"{state.rows:,} rows are labelled already; going on after them")
+        data.stream.resume(state.windows, state.digest)
+        data.rows_done = state.rows
+
+    def decide(self, choose: Callable[[], str]) -> str:
+        """The engine that computes: the one of the earlier run that this one goes on with, or else a choice.
+
+        Args:
+            choose: Chooses.
+        """
+        if self.parts is None:
+            return choose()
+        if self.parts.state.engine is None:
+            self.parts.remember_engine(choose())
+        assert self.parts.state.engine is not None
+        return self.parts.state.engine
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Writes the rows that are next in order; batches come by length, so some wait for others."""
+        """Writes a window when its last batch has come; batches come by length."""
         assert isinstance(pl_module, EmotionClassifier)
-        if self._writer is None:
+        if not self._active:
             return
-        probabilities = outputs.float().tolist() or [None] * len(batch["row"])
-        for row, identity, text, scores in zip(batch["row"], batch["id"], batch["text"], probabilities, strict=True):
-            self._pending[row] = prediction_row(pl_module, identity, text, scores)
-            if scores is None:
-                self._unlabelled.append(row)
-        ready: list[Row] = []
-        while self._written + len(ready) in self._pending:
-            ready.append(self._pending.pop(self._written + len(ready)))
-        self._writer.write(ready)
-        self._written += len(ready)
+        window: Window = batch["window"]
+        if not self._arrived:
+            self._found = [None] * len(window)
+        if "input_ids" in batch:
+            for place, scores in zip(batch["places"], outputs.double().cpu().numpy(), strict=True):
+                self._found[place] = scores
+        self._arrived += len(batch["places"])
+        if self._arrived == len(window):
+            self._wait()
+            assert self._thread is not None
+            self._writing = self._thread.submit(self._write, pl_module, trainer, window, self._found)
+            self._arrived = 0
+
+    def _write(
+        self,
+        model: EmotionClassifier,
+        trainer: pl.Trainer,
+        window: Window,
+        found: Sequence[npt.NDArray[np.float64] | None],
+    ) -> None:
+        data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        rows = []
+        for row, record, note, scores in zip(window.rows, window.records, window.notes, found, strict=True):
+            made = {"id": record.get(data.id_column, row), "text": record[data.text_column]}
+            made |= self._labels(model, scores)
+            made |= {column: record[column] for column in data.keep_columns}
+            rows.append({**made, "note": note or None})
+        unlabelled = [row + 1 for row, note in zip(window.rows, window.notes, strict=True) if note == NO_TEXT]
+        rejects = [asdict(reject) for reject in window.rejects]
+        if self.parts is not None:
+            if window.number != self.parts.state.windows:
+                raise RuntimeError(f"window {window.number} came where {self.parts.state.windows} was due")
+            self.parts.add([_writable(row) for row in rows], rejects, unlabelled, window.digest)
+            return
+        sys.stdout.writelines(json_line(_writable(row)) for row in rows)
+        sys.stdout.flush()
+        for reject in window.rejects:
+            say(f"skipped: {reject.where}: {reject.reason}")
+        for key, more in (("rows", rows), ("rejects", rejects), ("unlabelled", unlabelled)):
+            self._counts[key] += len(more)
+        self._counts["first_unlabelled"] = self._counts.get("first_unlabelled") or next(iter(unlabelled), 0)
+
+    def _labels(self, model: EmotionClassifier, scores: npt.NDArray[np.float64] | None) -> Row:
+        """The columns that come from the model; empty for a row without a text."""
+        ranks = range(1, self.top_k + 1)
+        if scores is None:
+            row: Row = {name: None for rank in ranks for name in (_named("label", rank), _named("score", rank))}
+            row["label"] = ""
+            row |= {"labels": []} if model.multi_label else {}
+            return row | ({f"p_{label}": None for label in model.labels} if self.probabilities else {})
+        rounded = [round(float(score), DIGITS) for score in scores]
+        row = {}
+        for rank, place in zip(ranks, np.argsort(-scores, kind="stable").tolist(), strict=False):
+            row |= {_named("label", rank): model.labels[place], _named("score", rank): rounded[place]}
+        if row["score"] < self.threshold:
+            row["label"] = UNCERTAIN
+        if model.multi_label:
+            row["labels"] = model.threshold_labels(rounded)
+        return row | (
+            {f"p_{label}": score for label, score in zip(model.labels, rounded, strict=True)}
+            if self.probabilities
+            else {}
+        )
+
+    def _wait(self) -> None:
+        """Waits until the window before is written.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            writing.result()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written: {error.strerror or error}; make room for it") from error
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Puts the complete file under its name."""
-        if self._writer is None:
+        if not self._active:
             return
-        self._writer.close()
-        self._writer = None
-        if self.path != "-":
-            self._part.replace(self.path)
-        say(f"{self._written:,} rows written to {'stdout' if self.path == '-' else self.path}")
-        if self._unlabelled:
+        self._wait()
+        if self.parts is not None:
+            try:
+                self.parts.publish()
+            except OSError as error:
+                raise UserError(f"{self.path} cannot be written: {error.strerror or error}; make room") from error
+            self._counts = asdict(self.parts.state)
+        self._end()
+        counts = self._counts
+        where = "stdout" if self.path == STDOUT else self.path
+        rejected = ""
+        if counts["rejects"]:
+            kept = f"; they are in {self.parts.rejects}" if self.parts else ""
+            rejected = f", {counts['rejects']:,} could not be read{kept}"
+        if counts["unlabelled"]:
             say(
-                f"warning: {len(self._unlabelled):,} of them have no label, because their text is null, empty or not a "
-                f"string; the first is row {min(self._unlabelled) + 1}"
+                f"warning: {counts['unlabelled']:,} rows have no label, because their text is null, empty or not a "
+                f"string; the first is row {counts['first_unlabelled']}"
             )
+        say(f"{counts['rows']:,} rows written to {where}{rejected}")
+
+    def _end(self) -> None:
+        self._active = False
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Keeps what was written."""
-        if self._writer is not None:
-            self._writer.close()
-            if self.path != "-" and not self._written:
-                self._part.unlink(missing_ok=True)
-            elif self.path != "-":
-                say(f"{self._written:,} rows were labelled before the error; they are in {self._part}")
+        if not self._active:
+            return
+        self._end()
+        if self.parts is not None:
+            self.parts.close()
+            if self.parts.state.rows:
+                say(f"{self.parts.state.rows:,} labelled rows are kept; the same command goes on after them")
 
 
-def prediction_row(model: EmotionClassifier, identity: Any, text: Any, scores: Sequence[float] | None) -> Row:
-    """A row of the output.
+def _named(name: str, rank: int) -> str:
+    return name if rank == 1 else f"{name}_{rank}"
 
-    Args:
-        model: Whose labels and threshold to use.
-        identity: The row's id.
-        text: Its text.
-        scores: A probability per class; None for a row without a text, whose label stays empty.
-    """
-    row: Row = {"id": identity, "text": text if isinstance(text, str) or text is None else str(text)}
-    if scores is None:
-        blank: Row = {"label": "", "score": None, **({"labels": []} if model.multi_label else {})}
-        return {**row, **blank, **{f"p_{label}": None for label in model.labels}}
-    best = max(range(len(scores)), key=scores.__getitem__)
-    row |= {"label": model.labels[best], "score": round(scores[best], DIGITS)}
-    if model.multi_label:
-        row["labels"] = model.threshold_labels(scores)
-    return row | {f"p_{label}": round(score, DIGITS) for label, score in zip(model.labels, scores, strict=True)}
+
+def _writable(row: Row) -> Row:
+    """A row whose texts can be written: half of a surrogate pair, which JSON may hold, is replaced."""
+    text = row["text"]
+    text = text if isinstance(text, str) or text is None else str(text)
+    return {**row, "text": None if text is None else text.encode("utf-8", "replace").decode("utf-8")}

@@ -64,7 +64,8 @@ class TextProgress(ProgressBar):
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the bar of a prediction."""
-        self._start("predict", getattr(trainer.datamodule, "predict_rows", None))  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self._start("predict", data.predict_rows, data.rows_done)
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -102,9 +103,9 @@ class TextProgress(ProgressBar):
         if self._train is not None:
             self._train.close()
 
-    def _start(self, title: str, total: int | None) -> None:
+    def _start(self, title: str, total: int | None, done: int = 0) -> None:
         if self._enabled:
-            self._evaluation = progress_bar(title, total)
+            self._evaluation = progress_bar(title, total, done)
 
     def _count(self, trainer: pl.Trainer, batch: Any) -> None:
         if self._evaluation is not None:

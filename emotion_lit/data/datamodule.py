@@ -17,17 +17,22 @@ from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, Labelled
 from emotion_lit.data.labels import LabelSet
 from emotion_lit.data.records import record_files
 from emotion_lit.data.sampling import Size
-from emotion_lit.data.sources import SPLITS, Rows, read_dataset
-from emotion_lit.data.streaming import TextStream
+from emotion_lit.data.sources import SPLITS, Rows, hub_folder, read_dataset
+from emotion_lit.data.streaming import OnBadRow, TextStream
 from emotion_lit.data.tokenization import cached_tokens, default_cache_dir
 from emotion_lit.errors import UserError
 from emotion_lit.model.backbone import load_tokenizer
 
 SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size"}
 # Settings of the model, the machine or the command rather than of the data.
-OF_THE_MOMENT = ("backbone", "classes", "pad_to_multiple_of", "num_workers", "cache_dir", "predict_path")
+OF_THE_MOMENT = (
+    *("backbone", "classes", "pad_to_multiple_of", "num_workers", "cache_dir"),
+    *("predict_path", "id_column", "keep_columns", "on_error"),
+)
 # Evaluation keeps nothing for a backward pass, so its batches may be larger, which spares the casting of weights.
 EVALUATION = 4
+# Less for prediction, which may be in single precision: on two cores it is fastest at 2,048 tokens.
+PREDICTION = 2
 # Splits that each stage of Lightning reads; `fit` scores validation and test before and after.
 STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "predict": ()}
 
@@ -59,7 +64,12 @@ class EmotionDataModule(pl.LightningDataModule):
         seed: Decides which rows are sampled, and their order.
         num_workers: Processes that prepare batches; by default 2 where there is a GPU, else none, which is fastest.
         cache_dir: Where tokens are kept. By default $EMOTION_LIT_CACHE, or a folder in the user's cache.
-        predict_path: What `predict` reads: a .csv, .jsonl, .parquet or .txt file, a folder of these, or - for stdin.
+        predict_path: What `predict` reads: a .csv, .jsonl, .parquet or .txt file, also as .gz or .zst, a folder of
+            these, a data set on the Hub, or - for stdin.
+        id_column: The column of ids that `predict` hands on; a row without one gets its number.
+        keep_columns: Other columns that `predict` hands on.
+        on_error: What `predict` does about a row that cannot be read: `stop`, or `skip` it; on the command line it is
+            that of the prediction.
     """
 
     def __init__(
@@ -85,6 +95,9 @@ class EmotionDataModule(pl.LightningDataModule):
         num_workers: int | None = None,
         cache_dir: str | None = None,
         predict_path: str | None = None,
+        id_column: str = "id",
+        keep_columns: list[str] | None = None,
+        on_error: OnBadRow = "stop",
     ) -> None:
         super().__init__()
         for key, value in (
@@ -116,6 +129,9 @@ class EmotionDataModule(pl.LightningDataModule):
         self.num_workers = num_workers if num_workers is not None else 2 * torch.cuda.is_available()
         self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
         self.predict_path = predict_path
+        self.id_column = id_column
+        self.keep_columns = keep_columns or []
+        self.on_error: OnBadRow = on_error
         self.duplicates_removed: dict[str, int] = {}
         self._rows: dict[str, Rows] = {}
         self._label_set: LabelSet | None = None
@@ -123,6 +139,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self._datasets: dict[str, LabelledTokens] = {}
         self._stream: TextStream | None = None
         self.predict_rows: int | None = None
+        self.rows_done = 0  # by an earlier run that this one goes on with
         self._train_loader: BatchLoader | None = None
         self._place = {"batches": 0}
 
@@ -303,12 +320,25 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Batches of the texts to label, read as a stream."""
+        return DataLoader(self.stream, batch_size=None)
+
+    @property
+    def stream(self) -> TextStream:
+        """The texts to label, after `setup`."""
         assert self._stream is not None
-        return DataLoader(self._stream, batch_size=None)
+        return self._stream
 
     def _text_stream(self, path: str) -> TextStream:
-        files = record_files(path)
-        return TextStream(files, self.text_column, self.tokenizer, self.max_length, self.tokens_per_batch, self._pad_id)
+        return TextStream(
+            record_files(hub_folder(path)),
+            self.text_column,
+            self.keep_columns,
+            self.tokenizer,
+            self.max_length,
+            PREDICTION * self.tokens_per_batch,
+            self._pad_id,
+            self.on_error,
+        )
 
     def _loader(self, split: str, shuffle: bool) -> BatchLoader:
         dataset = self._datasets[split]

@@ -1,48 +1,84 @@
 """Records of a file, one at a time, each with the place it came from."""
 
 import csv
+import gzip
+import io
 import json
+import re
+import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, NoReturn, cast
 
 from emotion_lit.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl", ".parquet", ".txt")
+COMPRESSIONS = (".gz", ".zst")
 # Texts may be long; the csv module's own limit is 128 KiB a field.
 csv.field_size_limit(2**31 - 1)
+# How Python keeps a byte that is no UTF-8.
+ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 Record = dict[str, Any]
+# Called with the place of a row that cannot be read, the reason, and what stands there.
+OnError = Callable[[str, str, Any], None]
 
 
-def read_records(path: str, text_column: str = "text") -> Iterator[tuple[str, Record]]:
+def stop(where: str, reason: str, content: Any) -> NoReturn:
+    """Ends the reading at a row that cannot be read.
+
+    Args:
+        where: Its place.
+        reason: What is wrong with it.
+        content: What stands there.
+
+    Raises:
+        UserError: Always.
+    """
+    raise UserError(f"{where}{reason}")
+
+
+def read_records(path: str, text_column: str = "text", on_error: OnError = stop) -> Iterator[tuple[str, Record]]:
     """Yields the records of a file with their places, such as ``"line 17"``.
 
     Args:
-        path: A ``.csv``, ``.jsonl``, ``.parquet`` or ``.txt`` file, or ``-`` for standard input: a text a line, or JSON
-            lines where the first line is a JSON object.
+        path: A ``.csv``, ``.jsonl``, ``.parquet`` or ``.txt`` file, or one of these as ``.gz`` or ``.zst``, or ``-``
+            for standard input: a text a line, or JSON lines where the first line is a JSON object.
         text_column: The key under which the lines of a ``.txt`` file come.
+        on_error: What to do about a row that cannot be read; by default it is an error.
 
     Raises:
         UserError: The file is missing, of another kind, or has an unreadable row.
     """
     if path == "-":
-        yield from _stdin(text_column)
+        yield from _stdin(text_column, on_error)
         return
     file = Path(path)
     check_readable(file)
-    if file.suffix == ".parquet":
-        yield from _parquet(file)
-        return
-    with file.open(encoding="utf-8-sig", newline="") as lines, _decoding(file.name):
-        if file.suffix == ".csv":
-            yield from _csv(lines, file.name)
-        elif file.suffix == ".jsonl":
-            yield from _jsonl(lines, file.name)
+    with _opened(file) as raw:
+        if kind(file) == ".parquet":
+            yield from _parquet(raw, file.name)
+            return
+        lines = _text(raw)
+        if kind(file) == ".csv":
+            yield from _csv(lines, file.name, on_error)
+        elif kind(file) == ".jsonl":
+            yield from _jsonl(lines, file.name, on_error)
         else:
-            yield from _txt(lines, file.name, text_column)
+            yield from _txt(lines, file.name, text_column, on_error)
+
+
+def kind(file: Path) -> str:
+    """The suffix of a file, without that of its compression.
+
+    Args:
+        file: The file.
+    """
+    return Path(file.stem).suffix if file.suffix in COMPRESSIONS else file.suffix
 
 
 def check_readable(file: Path) -> None:
@@ -56,8 +92,10 @@ def check_readable(file: Path) -> None:
     """
     if not file.is_file():
         raise UserError(f"there is no file {file}")
-    if file.suffix not in SUFFIXES:
-        raise UserError(f"{file} is not one of {', '.join(SUFFIXES)}; rename or convert it")
+    if kind(file) not in SUFFIXES:
+        raise UserError(
+            f"{file} is not one of {', '.join(SUFFIXES)}, nor one of these as .gz or .zst; rename or convert it"
+        )
 
 
 def record_files(path: str) -> list[str]:
@@ -74,84 +112,137 @@ def record_files(path: str) -> list[str]:
         if path != "-":
             check_readable(folder)
         return [path]
-    files = sorted(str(file) for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    files = sorted(str(file) for file in folder.rglob("*") if kind(file) in SUFFIXES and file.is_file())
     if not files:
         raise UserError(f"the folder {path} holds no file of {', '.join(SUFFIXES)}")
     return files
 
 
 @contextmanager
-def _decoding(name: str) -> Iterator[None]:
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file, uncompressed; those of Parquet, which is not read in order, in a temporary file."""
     try:
-        yield
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise UserError(f"{name} is not UTF-8: byte 0x{byte:02x} cannot be read; convert the file to UTF-8") from error
+        with _uncompressed(file) as raw:
+            if kind(file) != ".parquet" or file.suffix not in COMPRESSIONS:
+                yield raw
+                return
+            with tempfile.TemporaryFile() as whole:
+                shutil.copyfileobj(raw, whole)
+                whole.seek(0)
+                yield cast(BinaryIO, whole)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{file.name} is truncated or damaged ({error}); copy it again") from error
+    except OSError as error:
+        if file.suffix != ".zst":
+            raise
+        raise UserError(f"{file.name} is truncated or damaged ({error}); copy it again") from error
 
 
-def _stdin(text_column: str) -> Iterator[tuple[str, Record]]:
-    with _decoding("standard input"):
-        first = sys.stdin.readline()
-        lines = _chain(first, sys.stdin)
-        if first.lstrip().startswith("{"):
-            yield from _jsonl(lines, "standard input")
-        else:
-            yield from _txt(lines, "standard input", text_column)
+def _uncompressed(file: Path) -> BinaryIO:
+    if file.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(file, "rb"))
+    if file.suffix == ".zst":
+        import pyarrow as pa
+
+        return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(file), compression="zstd")))
+    return file.open("rb")
 
 
-def _chain(first: str, rest: TextIO) -> Iterator[str]:
+def _text(raw: BinaryIO) -> io.TextIOWrapper:
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _is_utf8(text: str, where: str, content: Any, on_error: OnError) -> bool:
+    """Whether all bytes of a text could be read; if not, says which one could not."""
+    found = None if text.isascii() else ESCAPED_BYTE.search(text)
+    if found is None:
+        return True
+    byte = ord(found.group()) - 0xDC00
+    reason = f": byte 0x{byte:02x} is not UTF-8 (character {found.start() + 1}); convert the file to UTF-8"
+    shown = content.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if isinstance(content, str) else None
+    on_error(where, reason, shown)
+    return False
+
+
+def _stdin(text_column: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
+    raw = getattr(sys.stdin, "buffer", None)
+    source: Iterable[str] = sys.stdin if raw is None else _text(raw)
+    lines = iter(source)
+    first = next(lines, "")
+    whole = _chain(first, lines)
+    if first.lstrip().startswith("{"):
+        yield from _jsonl(whole, "standard input", on_error)
+    else:
+        yield from _txt(whole, "standard input", text_column, on_error)
+
+
+def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     if first:
         yield first
     yield from rest
 
 
-def _txt(lines: Iterator[str] | TextIO, name: str, text_column: str) -> Iterator[tuple[str, Record]]:
+def _txt(lines: Iterable[str], name: str, text_column: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
     for number, line in enumerate(lines, 1):
-        yield f"{name}, line {number}", {text_column: line.rstrip("\r\n")}
+        where, text = f"{name}, line {number}", line.rstrip("\r\n")
+        if _is_utf8(line, where, text, on_error):
+            yield where, {text_column: text}
 
 
-def _jsonl(lines: Iterator[str] | TextIO, name: str) -> Iterator[tuple[str, Record]]:
+def _jsonl(lines: Iterable[str], name: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        where, text = f"{name}, line {number}", line.rstrip("\r\n")
+        if not text.strip() or not _is_utf8(line, where, text, on_error):
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(text)
         except ValueError as error:
-            raise UserError(f"{name}, line {number} is not JSON ({error}); mend or remove the line") from error
-        if not isinstance(record, dict):
-            raise UserError(f"{name}, line {number} is not a JSON object; write one object a line")
-        yield f"{name}, line {number}", record
+            on_error(where, f" is not JSON ({error}); mend or remove the line", text)
+            continue
+        if isinstance(record, dict):
+            yield where, record
+        else:
+            on_error(where, " is not a JSON object; write one object a line", text)
 
 
-def _csv(lines: TextIO, name: str) -> Iterator[tuple[str, Record]]:
+def _csv(lines: Iterable[str], name: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
     reader = csv.reader(lines, strict=True)
-    try:
-        header = next(reader, None)
+    header: list[str] | None = None
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            on_error(f"{name}, line {reader.line_num}", f" cannot be read ({error}); mend the line", None)
+            continue
+        where = f"{name}, line {reader.line_num}"
         if header is None:
-            raise UserError(f"{name} is empty; its first line should name the columns")
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise UserError(
-                    f"{name}, line {reader.line_num} has {len(row)} fields where the heading has {len(header)}; "
-                    "mend the line (a text with commas needs quotes)"
-                )
-            yield f"{name}, line {reader.line_num}", dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise UserError(f"{name}, line {reader.line_num} cannot be read ({error}); mend the line") from error
+            _is_utf8("".join(row), where, None, stop)
+            header = row
+        elif row and len(row) != len(header):
+            on_error(
+                where,
+                f" has {len(row)} fields where the heading has {len(header)}; mend the line (a text with commas "
+                "needs quotes)",
+                row,
+            )
+        elif row and _is_utf8("".join(row), where, None, on_error):
+            yield where, dict(zip(header, row, strict=True))
+    if header is None:
+        raise UserError(f"{name} is empty; its first line should name the columns")
 
 
-def _parquet(file: Path) -> Iterator[tuple[str, Record]]:
+def _parquet(raw: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         number = 0
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(raw) as parquet:
             for batch in parquet.iter_batches(batch_size=4096):
                 for record in batch.to_pylist():
                     number += 1
-                    yield f"{file.name}, row {number}", record
+                    yield f"{name}, row {number}", record
     except pa.ArrowInvalid as error:
-        raise UserError(f"{file.name} is not a readable parquet file ({error})") from error
+        raise UserError(f"{name} is not a readable parquet file ({error})") from error

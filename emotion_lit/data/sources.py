@@ -8,7 +8,7 @@ from typing import Any
 
 from emotion_lit import hub
 from emotion_lit.data.labels import LabelColumn, Labels, LabelSet, encode
-from emotion_lit.data.records import SUFFIXES, read_records, record_files
+from emotion_lit.data.records import COMPRESSIONS, SUFFIXES, kind, read_records, record_files
 from emotion_lit.errors import UserError, unknown
 
 SAMPLE = "sample"
@@ -71,7 +71,7 @@ def read_dataset(
     names: Sequence[str] | None = None
     if path.is_dir():
         splits, names = _load(str(path), f"the folder {dataset}", label_column)
-    elif path.suffix in SUFFIXES or path.is_file():
+    elif kind(path) in SUFFIXES or path.is_file():
         splits = {"train": _read_file(path)}
     elif dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")):
         hub.reachable()
@@ -95,6 +95,27 @@ def read_dataset(
     return label_set, rows
 
 
+def hub_folder(path: str) -> str:
+    """The folder of a data set on the Hub, fetched on first use; any other path as it is.
+
+    Args:
+        path: A Hub id, or something else that can be read.
+
+    Raises:
+        UserError: It cannot be fetched.
+    """
+    if Path(path).exists() or path == "-" or path.count("/") != 1 or path.startswith((".", "/", "~")):
+        return path
+    if kind(Path(path)) in SUFFIXES:  # a file that is missing
+        return path
+    from huggingface_hub import snapshot_download
+
+    hub.reachable()
+    with _clear_errors(path, f"the data set {path}"), _quiet_progress():
+        patterns = [f"*{suffix}{packed}" for suffix in SUFFIXES for packed in ("", *COMPRESSIONS)]
+        return str(snapshot_download(path, repo_type="dataset", allow_patterns=patterns))
+
+
 def _check_columns(columns: Columns, text_column: str, label_column: str, where: str) -> None:
     for key, column in (("text", text_column), ("label", label_column)):
         if column not in columns:
@@ -108,7 +129,7 @@ def _check_columns(columns: Columns, text_column: str, label_column: str, where:
 
 
 def _read_file(path: Path) -> Columns:
-    if path.suffix == ".txt":
+    if kind(path) == ".txt":
         raise UserError(f"{path} has no labels; a labelled data set is a .parquet, .jsonl or .csv file")
     records = [record for _, record in read_records(str(path))]
     if not records:

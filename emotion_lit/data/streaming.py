@@ -1,95 +1,273 @@
 """Unlabelled texts as a stream of batches, in windows, so that memory stays flat at any size of input."""
 
+import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch, pack, pad
-from emotion_lit.data.records import Record, read_records
+from emotion_lit.data.overlap import ahead
+from emotion_lit.data.records import Record, read_records, stop
 from emotion_lit.data.tokenization import Tokens, tokenize
 from emotion_lit.errors import UserError, unknown
 
 WINDOW = 8192
-ID_COLUMN = "id"
+# A window also ends where its texts come to so many characters, so that long ones do not fill the memory.
+WINDOW_CHARACTERS = 2**25
+# No tokenizer needs more of a text for one token, and the rest of a very long text costs time alone.
+CHARACTERS_PER_TOKEN = 1024
+NO_TEXT = "no text: null, empty or not a string"
+HALF_CHARACTER = "half a character was replaced"
+
+OnBadRow = Literal["stop", "skip"]
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that cannot be read.
+
+    Args:
+        where: Its place.
+        reason: What is wrong with it.
+        content: What stands there, if that is known.
+    """
+
+    where: str
+    reason: str
+    content: Any
+
+
+class Window:
+    """Rows in the order of the input, which are computed together and written together.
+
+    Attributes:
+        number: Its place among the windows, from zero.
+        rows: The number of each row in the input, from zero; rejected rows count.
+        records: The rows.
+        notes: What there is to say about each row; mostly nothing.
+        rejects: Rows among them that could not be read.
+        digest: A hash of the whole input up to its end.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.rows: list[int] = []
+        self.records: list[Record] = []
+        self.notes: list[str] = []
+        self.rejects: list[Reject] = []
+        self.digest = ""
+
+    def __len__(self) -> int:
+        return len(self.records)
 
 
 class TextStream(IterableDataset[Batch]):
     """Batches of like length out of files of texts.
 
-    Each batch carries the ``row`` numbers of its texts, counted from zero over all files, their ``text`` (None where
-    it is missing) and their ``id``; the token tensors leave out rows without a text, whose places ``labelled`` omits.
+    Each batch carries its ``window``, the ``places`` of its texts in it and their ``row`` numbers; the last batch of a
+    window has the rows without a text, and no tensors.
 
     Args:
         files: What to read: files, or ``-`` for standard input.
         text_column: The column of texts.
+        columns: Other columns that every row has to have.
         tokenizer: The backbone's tokenizer.
         max_length: Where texts are cut, in tokens.
         tokens_per_batch: The token budget of a batch, padding included.
         pad_id: The id of the padding token.
+        on_error: ``stop`` at a row that cannot be read, or ``skip`` it into the window's rejects.
     """
 
     def __init__(
         self,
         files: Sequence[str],
         text_column: str,
+        columns: Sequence[str],
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         tokens_per_batch: int,
         pad_id: int,
+        on_error: OnBadRow = "stop",
     ) -> None:
         self.files = files
         self.text_column = text_column
+        self.columns = [text_column, *columns]
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
         self.pad_id = pad_id
+        self.on_error = on_error
+        self.digest: str | None = None
+        self._windows: Iterator[Window] | None = None
+        self._first: Window | None = None
+        self._done = 0
+        self._done_digest = ""
 
     def survey(self) -> int | None:
         """Reads everything once, so that a bad row is found before the work starts rather than in its midst.
 
         Returns:
-            The number of rows; None for standard input, which can be read only once.
+            The number of rows; None for standard input, which can be read only once. ``digest`` is a hash of the rows.
 
         Raises:
             UserError: A row is unreadable, or has no text column.
         """
-        return None if "-" in self.files else sum(1 for _ in self._records())
+        if "-" in self.files:
+            return None
+        rows = 0
+        for window in self._read():
+            rows, self.digest = rows + len(window), window.digest
+        return rows
+
+    def resume(self, windows: int, digest: str) -> None:
+        """Leaves out windows that an earlier run has dealt with.
+
+        Args:
+            windows: How many.
+            digest: The hash of the input up to there, which has to be the same.
+        """
+        self._done, self._done_digest = windows, digest
+
+    def first_batches(self, rows: int) -> list[Batch]:
+        """Batches of the first texts that are still to be labelled, to try an engine on; they come again later.
+
+        Args:
+            rows: How many texts at most.
+        """
+        if self._first is None:  # else it is being read already
+            windows = self._pending()
+            first = next(windows, None)
+            self._windows = itertools.chain([first] if first else [], windows)
+        if self._first is None:
+            return []
+        sample = Window(self._first.number)
+        sample.rows, sample.records = self._first.rows[:rows], self._first.records[:rows]
+        return [batch for batch in self._batches(sample) if "input_ids" in batch]
 
     def __iter__(self) -> Iterator[Batch]:
-        records = enumerate(self._records())
-        while window := list(islice(records, WINDOW)):
-            yield from self._batches(window)
+        def prepared() -> Iterator[list[Batch]]:
+            for window in self._pending():
+                yield list(self._batches(window))
 
-    def _records(self) -> Iterator[Record]:
+        for batches in ahead(prepared()):
+            yield from batches
+
+    def _pending(self) -> Iterator[Window]:
+        """The windows that are left; standard input can be read once only, so they are read once only."""
+        if self._windows is None:
+            self._windows = self._after(self._read())
+        return self._windows
+
+    def _after(self, windows: Iterator[Window]) -> Iterator[Window]:
+        last = -1
+        for window in windows:
+            last = window.number
+            if window.number == self._done - 1 and window.digest != self._done_digest:
+                break
+            if window.number >= self._done:
+                self._first = self._first or window
+                yield window
+        else:
+            if last >= self._done - 1:
+                return
+        raise UserError(
+            "the input is not the one that the kept rows were made from; give the same input again, or start "
+            "anew with --prediction.overwrite true"
+        )
+
+    def _read(self) -> Iterator[Window]:
+        """The rows in windows, rejected ones apart."""
+        content = hashlib.sha256()
+        window, characters = Window(0), 0
+        for row, item in enumerate(self._items()):
+            content.update(repr(item).encode("utf-8", "surrogatepass"))
+            if isinstance(item, Reject):
+                window.rejects.append(item)
+            else:
+                window.rows.append(row)
+                window.records.append(item)
+                characters += len(text) if isinstance(text := item[self.text_column], str) else 0
+            if len(window) + len(window.rejects) >= WINDOW or characters >= WINDOW_CHARACTERS:
+                window.digest = content.hexdigest()
+                yield window
+                window, characters = Window(window.number + 1), 0
+        if window.records or window.rejects:
+            window.digest = content.hexdigest()
+            yield window
+
+    def _items(self) -> Iterator[Record | Reject]:
+        rejects: list[Reject] = []
+
+        def reject(where: str, reason: str, content: Any) -> None:
+            rejects.append(Reject(where, reason.strip(": "), content))
+
         for file in self.files:
-            for where, record in read_records(file, self.text_column):
-                if self.text_column not in record:
-                    raise UserError(
-                        f"{where}: {unknown('column', self.text_column, record)} Name it with data.text_column."
-                    )
-                yield record
+            for where, record in read_records(file, self.text_column, reject if self.on_error == "skip" else stop):
+                yield from _drained(rejects)
+                missing = next((column for column in self.columns if column not in record), None)
+                if missing is None:
+                    yield record
+                    continue
+                problem = f": {unknown('column', missing, record)}"
+                if self.on_error == "skip":
+                    yield Reject(where, problem.strip(": "), record)
+                else:
+                    key = "data.text_column" if missing == self.text_column else "data.keep_columns"
+                    raise UserError(f"{where}{problem} Name it with {key}.")
+            yield from _drained(rejects)
 
-    def _batches(self, window: list[tuple[int, Record]]) -> Iterator[Batch]:
-        texts = [record[self.text_column] for _, record in window]
+    def _batches(self, window: Window) -> Iterator[Batch]:
+        texts = [record[self.text_column] for record in window.records]
         readable = [place for place, text in enumerate(texts) if isinstance(text, str) and text.strip()]
-        tokens = tokenize([texts[place] for place in readable], self.tokenizer, self.max_length)
+        window.notes = [""] * len(texts)
+        for place in set(range(len(texts))) - set(readable):
+            window.notes[place] = NO_TEXT
+        tokens = self._tokens(window, readable)
         order = np.argsort(tokens.lengths, kind="stable")
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
             chosen = order[places]
-            yield self._batch(window, [readable[place] for place in chosen], tokens, chosen.tolist())
-        missing = sorted(set(range(len(window))) - set(readable))
-        if missing:
-            yield self._batch(window, missing, None, [])
+            yield {
+                **pad(tokens, chosen.tolist(), self.pad_id),
+                **_of(window, [readable[place] for place in chosen]),
+            }
+        missing = sorted(set(range(len(texts))) - set(readable))
+        if missing or not texts:
+            yield _of(window, missing)
 
-    def _batch(
-        self, window: list[tuple[int, Record]], places: list[int], tokens: Tokens | None, token_rows: list[int]
-    ) -> Batch:
-        return {
-            **(pad(tokens, token_rows, self.pad_id) if tokens else {}),
-            "row": [window[place][0] for place in places],
-            "id": [window[place][1].get(ID_COLUMN, window[place][0]) for place in places],
-            "text": [window[place][1][self.text_column] for place in places],
-        }
+    def _tokens(self, window: Window, readable: Sequence[int]) -> Tokens:
+        """The tokens of the texts, with a note where a text was cut."""
+        longest = CHARACTERS_PER_TOKEN * self.max_length
+        texts = []
+        for place in readable:
+            text = window.records[place][self.text_column]
+            whole = text.encode("utf-8", "replace").decode() if not _encodes(text) else text
+            window.notes[place] = "" if whole is text else HALF_CHARACTER
+            texts.append(whole[:longest])
+        tokens = tokenize(texts, self.tokenizer, self.max_length)
+        for place in np.flatnonzero(tokens.lengths >= self.max_length).tolist():
+            all_of_it = self.tokenizer(texts[place], verbose=False)["input_ids"]
+            if len(all_of_it) > self.max_length or len(window.records[readable[place]][self.text_column]) > longest:
+                window.notes[readable[place]] = f"only its first {self.max_length} tokens were read"
+        return tokens
+
+
+def _of(window: Window, places: list[int]) -> Batch:
+    return {"row": [window.rows[place] for place in places], "places": places, "window": window}
+
+
+def _drained(rejects: list[Reject]) -> Iterator[Reject]:
+    yield from rejects
+    rejects.clear()
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, out of a JSON escape
+        return False
+    return True

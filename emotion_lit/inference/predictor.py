@@ -1,18 +1,23 @@
 """load(path) -> Predictor: labels for texts, in notebooks, apps and servers."""
 
+import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
 
 from emotion_lit.data.batching import pack, pad
 from emotion_lit.data.tokenization import tokenize
-from emotion_lit.errors import UserError
+from emotion_lit.errors import UserError, unknown
+from emotion_lit.evaluation.palette import colour
+from emotion_lit.inference.exported import load_exported
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
+
+TOKENS_PER_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,39 @@ class Prediction:
     score: float
     probabilities: dict[str, float]
     labels: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """Bars in the emotions' colours, for Jupyter."""
+        bars = "".join(
+            f"<tr><td>{html.escape(label)}</td><td style='text-align:right'>{probability:.1%}</td>"
+            f"<td style='width:20em'><div style='background:{colour(label, place)};"
+            f"width:{100 * probability:.1f}%;height:0.9em'></div></td></tr>"
+            for place, (label, probability) in enumerate(self.probabilities.items())
+        )
+        return f"<table>{bars}</table>"
+
+
+class Predictions(list[Prediction]):
+    """Predictions of many texts, in their order."""
+
+    def _repr_html_(self) -> str:
+        """A bar for each text, for Jupyter, with a piece in each emotion's colour."""
+        rows = "".join(
+            f"<tr><td>{html.escape(', '.join(one.labels) or one.label)}</td><td>{one.score:.1%}</td>"
+            f"<td style='width:20em'>{_pieces(one)}</td></tr>"
+            for one in self
+        )
+        return f"<table>{rows}</table>"
+
+
+def _pieces(prediction: Prediction) -> str:
+    whole = sum(prediction.probabilities.values()) or 1.0
+    pieces = "".join(
+        f"<div title='{html.escape(label, quote=True)} {probability:.1%}' style='background:{colour(label, place)};"
+        f"width:{100 * probability / whole:.1f}%'></div>"
+        for place, (label, probability) in enumerate(prediction.probabilities.items())
+    )
+    return f"<div style='display:flex;height:0.9em'>{pieces}</div>"
 
 
 class Predictor:
@@ -56,9 +94,9 @@ class Predictor:
     def __call__(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]
 
     @overload
-    def __call__(self, texts: Iterable[str]) -> list[Prediction]: ...
+    def __call__(self, texts: Iterable[str]) -> Predictions: ...
 
-    def __call__(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
+    def __call__(self, texts: str | Iterable[str]) -> Prediction | Predictions:
         """Labels one text or many.
 
         Args:
@@ -76,7 +114,40 @@ class Predictor:
         for place, text in enumerate(listed):
             if not isinstance(text, str):
                 raise UserError(f"text {place} is {text!r}, which is not a string")
-        return [self._prediction(scores) for scores in self.probabilities(listed).tolist()]
+        return Predictions(self._prediction(scores) for scores in self.probabilities(listed).tolist())
+
+    def frame(self, frame: Any, column: str = "text") -> Any:
+        """Labels a column of a data frame.
+
+        Args:
+            frame: A data frame of pandas or polars.
+            column: The column of texts; a row without a text gets no label.
+
+        Returns:
+            The frame with the columns ``label``, ``score``, ``p_<label>`` for every class, and ``labels`` where a text
+            may have several.
+
+        Raises:
+            UserError: It has no such column.
+        """
+        if column not in frame.columns:
+            raise unknown("column", column, map(str, frame.columns))
+        texts = frame[column].to_list()
+        readable = [place for place, text in enumerate(texts) if isinstance(text, str) and text.strip()]
+        found: list[Prediction | None] = [None] * len(texts)
+        for place, prediction in zip(readable, self([texts[place] for place in readable]), strict=True):
+            found[place] = prediction
+        columns: dict[str, list[Any]] = {
+            "label": [one.label if one else None for one in found],
+            "score": [one.score if one else None for one in found],
+            **{f"p_{name}": [one.probabilities[name] if one else None for one in found] for name in self.labels},
+        }
+        if self.model.multi_label:
+            columns["labels"] = [list(one.labels) if one else None for one in found]
+        if hasattr(frame, "assign"):
+            return frame.assign(**columns)
+        series = type(frame[column])
+        return frame.with_columns([series(name, values) for name, values in columns.items()])
 
     @torch.inference_mode()
     def probabilities(self, texts: list[str]) -> torch.Tensor:
@@ -90,6 +161,7 @@ class Predictor:
         """
         result = torch.empty(len(texts), len(self.labels))
         tokenizer, device = self.model.tokenizer, self.model.device
+        compute = self.model.engine or self.model
         tokens = tokenize(texts, tokenizer, self.max_length)
         order = np.argsort(tokens.lengths, kind="stable")
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
@@ -98,7 +170,7 @@ class Predictor:
             batch = {
                 key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()
             }
-            result[rows] = self.model.probabilities(self.model(batch)).cpu()
+            result[rows] = self.model.probabilities(compute(batch)).cpu()
         return result
 
     def _prediction(self, scores: list[float]) -> Prediction:
@@ -112,13 +184,18 @@ def load(path: str | Path, backbone: str | None = None, device: str | None = Non
     """Loads a trained model.
 
     Args:
-        path: A checkpoint that `fit` wrote, or its run folder.
-        backbone: Where the base model of a `head` or `lora` checkpoint is, if not where it was: a folder or a Hub id.
+        path: A checkpoint that `fit` wrote, its run folder, or a folder that `export` wrote.
+        backbone: Where the base model of a `head` or `lora` checkpoint, or of an adapter, is, if not where it was: a
+            folder or a Hub id.
         device: A torch device; by default a GPU where there is one.
 
     Raises:
         UserError: The checkpoint, or the base model that it was trained on, cannot be loaded.
     """
+    exported = load_exported(Path(path), backbone)
+    if exported is not None:
+        model, max_length = exported
+        return Predictor(model, max_length, TOKENS_PER_BATCH)
     checkpoint = checkpoints.read_checkpoint(path)
     settings = dict(checkpoint[checkpoints.MODEL_KEY])
     if backbone:
@@ -128,4 +205,4 @@ def load(path: str | Path, backbone: str | None = None, device: str | None = Non
     model.load_state_dict(checkpoint["state_dict"])
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     data = checkpoint[checkpoints.DATA_KEY]
-    return Predictor(model, data.get("max_length", 128), data.get("tokens_per_batch", 1024))
+    return Predictor(model, data.get("max_length", 128), data.get("tokens_per_batch", TOKENS_PER_BATCH))

@@ -97,7 +97,7 @@ def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: f
         UserError: It cannot be loaded.
     """
     source = locate(name)
-    with _clear_errors(name), _quiet_transformers():
+    with _clear_errors(name), quiet_transformers():
         config = _configured(AutoConfig.from_pretrained(source), labels, dropout)
         config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
         # dtype: transformers 5 keeps that of the file, and half precision does not train.
@@ -126,7 +126,7 @@ def load_carried(files: Files) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
     Args:
         files: What `carried_files` gave.
     """
-    with tempfile.TemporaryDirectory() as folder, _quiet_transformers():
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         for name, text in files.items():
             (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
@@ -202,7 +202,7 @@ def _clear_errors(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Hides the bars and the load report of transformers: that a head is new is no news here."""
     from transformers.utils import logging as typeless
 

@@ -1,7 +1,7 @@
 """EmotionClassifier: the LightningModule around an encoder, its head, and optional LoRA."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -131,6 +131,8 @@ class EmotionClassifier(pl.LightningModule):
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._identity: dict[str, Any] = {}
         self._files: backbones.Files = {}
+        self.weights_sha256 = ""  # of the checkpoint that it was built for
+        self.engine: Callable[[Batch], Tensor] | None = None  # what `predict` computes logits with, if not this
         self._seed = 0
         self.train_metrics = self._metrics("train")
         self.val_metrics = self._metrics("val")
@@ -167,6 +169,7 @@ class EmotionClassifier(pl.LightningModule):
             UserError: The backbone cannot be loaded, or is not the one that the checkpoint was trained on.
         """
         carried = checkpoint[checkpoints.KEY] if checkpoint else {}
+        self.weights_sha256 = carried.get("weights_sha256", "")
         if checkpoint:
             checkpoints.check_settings(self.settings, checkpoint[checkpoints.MODEL_KEY])
         if carried.get("files"):
@@ -305,7 +308,8 @@ class EmotionClassifier(pl.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of prediction; returns probabilities, ``[batch, classes]``, ``[0]`` where the texts are missing."""
-        return self.probabilities(self(batch)) if "input_ids" in batch else torch.empty(0)
+        compute = self.engine or self
+        return self.probabilities(compute(batch)) if "input_ids" in batch else torch.empty(0)
 
     def _evaluation_step(self, stage: Stage, batch: Batch) -> Tensor:
         logits = self(batch)

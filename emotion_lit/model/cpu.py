@@ -87,6 +87,15 @@ def make_fast_on_cpu(encoder: PreTrainedModel) -> None:
         for name, child in module.named_children():
             if type(child) is nn.Dropout:
                 setattr(module, name, ByteDropout(child.p).train(child.training))
+    use_eager_attention(encoder)
+
+
+def use_eager_attention(encoder: PreTrainedModel) -> None:
+    """Puts attention in single steps in the place of an encoder's own.
+
+    Args:
+        encoder: The encoder.
+    """
     AttentionInterface.register(ATTENTION, eager_attention)
     AttentionMaskInterface.register(ATTENTION, eager_mask)
     # Some architectures, such as DeBERTa, have attention of their own kind.

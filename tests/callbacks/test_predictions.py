@@ -23,12 +23,16 @@ def test_all_formats_say_the_same(lora_run: Path, texts_file: Path, tmp_path: Pa
         from_csv = list(csv.DictReader(file))
     from_jsonl = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     from_parquet = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    assert list(from_csv[0]) == list(from_jsonl[0]) == ["id", "text", "label", "score", *(f"p_{x}" for x in LABELS)]
+    assert (
+        list(from_csv[0])
+        == list(from_jsonl[0])
+        == ["id", "text", "label", "score", *(f"p_{x}" for x in LABELS), "note"]
+    )
     assert [row["text"] for row in from_jsonl] == texts_file.read_text().splitlines()
     for one, two, three in zip(from_csv, from_jsonl, from_parquet, strict=True):
         assert one["label"] == two["label"] == three["label"]
         assert float(one["score"]) == two["score"] == pytest.approx(three["score"], abs=1e-6)
-    assert not list(tmp_path.glob(".*.part"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_stdin_to_stdout_holds_nothing_but_rows(
@@ -41,9 +45,9 @@ def test_stdin_to_stdout_holds_nothing_but_rows(
     rows = [json.loads(line) for line in captured.out.splitlines()]
     assert [row["id"] for row in rows] == ["k1", "k2"]
     assert (rows[1]["label"], rows[1]["score"]) == ("", None)
-    assert "1 of them have no label" in captured.err
-    assert captured.err.rstrip().endswith("row 2")  # no bar is drawn after the last word
+    assert "1 rows have no label" in captured.err
     assert "row 2" in captured.err
+    assert captured.err.rstrip().endswith("2 rows written to stdout")  # no bar is drawn after the last word
 
 
 def test_a_folder_comes_in_order(lora_run: Path, tmp_path: Path) -> None:
@@ -59,7 +63,7 @@ def test_a_folder_comes_in_order(lora_run: Path, tmp_path: Path) -> None:
 def test_many_windows_keep_the_order(lora_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 16)
     (tmp_path / "in.txt").write_text("".join(f"number {n} {'and on ' * (n % 9)}\n" for n in range(100)))
-    predict(lora_run, tmp_path / "in.txt", tmp_path / "out.jsonl", "--data.tokens_per_batch=64")
+    predict(lora_run, tmp_path / "in.txt", tmp_path / "out.jsonl", "--data.tokens_per_batch=32")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == list(range(100))
     assert [row["text"].split()[1] for row in rows] == [str(n) for n in range(100)]
@@ -92,6 +96,69 @@ def test_a_bad_output_is_found_before_the_work(
 def test_an_old_output_survives_a_bad_input(lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n{"text": \n')
     (tmp_path / "out.csv").write_text("old")
-    arguments = (f"--data.predict_path={tmp_path / 'in.jsonl'}", f"--prediction.path={tmp_path / 'out.csv'}")
+    arguments = (
+        f"--data.predict_path={tmp_path / 'in.jsonl'}",
+        f"--prediction.path={tmp_path / 'out.csv'}",
+        "--prediction.overwrite=true",
+    )
     assert "line 2 is not JSON" in failing(capsys, "predict", f"--ckpt_path={lora_run}", *arguments)
     assert (tmp_path / "out.csv").read_text() == "old"
+
+
+def rows_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_the_columns_may_be(lora_run: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"key": "a", "body": "hooray", "n": 1}\n{"key": "b", "body": "oh no", "n": null}\n')
+    columns = ("--data.text_column=body", "--data.id_column=key", "--data.keep_columns=[n]")
+    more = ("--prediction.top_k=3", "--prediction.threshold=0.9", "--prediction.probabilities=false")
+    predict(lora_run, source, tmp_path / "out.jsonl", *columns, *more)
+    ranked = [f"{name}_{rank}" for rank in (2, 3) for name in ("label", "score")]
+    first, second = rows_of(tmp_path / "out.jsonl")
+    assert list(first) == ["id", "text", "label", "score", *ranked, "n", "note"]
+    assert (first["id"], first["n"], second["id"], second["n"]) == ("a", 1, "b", None)
+    assert first["label"] == "uncertain"
+    assert first["score"] >= first["score_2"] >= first["score_3"]  # type: ignore[operator]
+    predict(lora_run, source, tmp_path / "out.parquet", *columns, *more)
+    assert pq.read_table(tmp_path / "out.parquet").column("n").to_pylist() == [1, None]
+
+
+def test_odd_texts_have_a_row_and_a_note(lora_run: Path, tmp_path: Path) -> None:
+    texts = [None, "", "  \t", "so happy " * 120_000, "half \ud83d", "fine"]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    predict(lora_run, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    rows = rows_of(tmp_path / "out.jsonl")
+    assert [row["label"] for row in rows[:3]] == ["", "", ""]
+    assert {row["note"] for row in rows[:3]} == {"no text: null, empty or not a string"}
+    assert rows[3]["note"] == "only its first 128 tokens were read"
+    assert rows[3]["text"] == texts[3]
+    assert rows[4]["note"] == "half a character was replaced"
+    assert all(row["label"] for row in rows[3:])
+    assert rows[5]["note"] is None
+
+
+def test_bad_rows_can_be_skipped(lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.jsonl").write_bytes(
+        b'{"text": "fine"}\n{"text": \n{"txt": "odd"}\n{"text": "na\xefve"}\n{"text": "ok"}\n'
+    )
+    predict(lora_run, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--prediction.on_error=skip")
+    assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [0, 4]
+    rejects = rows_of(tmp_path / "out.jsonl.rejects.jsonl")
+    assert [str(reject["where"]) for reject in rejects] == [f"in.jsonl, line {line}" for line in (2, 3, 4)]
+    assert "byte 0xef" in str(rejects[2]["reason"])
+    assert "2 rows written" in (last := capsys.readouterr().err.splitlines()[-1])
+    assert "3 could not be read" in last
+
+
+def test_a_missing_column_lists_those_there_are(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.csv").write_text("id,comment\n1,fine\n")
+    words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
+    assert "There is: id, comment" in failing(capsys, "predict", f"--ckpt_path={lora_run}", *words)
+    message = failing(
+        capsys, "predict", f"--ckpt_path={lora_run}", *words, "--data.text_column=comment", "--data.keep_columns=[x]"
+    )
+    assert "column 'x' is not known" in message

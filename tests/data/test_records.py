@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ def test_every_format_gives_the_same_texts(tmp_path: Path) -> None:
         ("a.csv", b"text,label\nfine,1\none,two,three\n", "a.csv, line 3 has 3 fields where the heading has 2"),
         ("a.csv", b'text\n"never closed\n', "a.csv, line 2 cannot be read"),
         ("a.csv", b"", "a.csv is empty"),
-        ("a.txt", b"fine\nna\xefve\n", "a.txt is not UTF-8: byte 0xef"),
+        ("a.txt", b"fine\nna\xefve\n", "a.txt, line 2: byte 0xef is not UTF-8 (character 3)"),
         ("a.parquet", b"not parquet", "a.parquet is not a readable parquet file"),
         ("a.doc", b"", "is not one of .csv, .jsonl, .parquet, .txt"),
     ],
@@ -51,3 +52,22 @@ def test_a_folder_is_read_in_order_of_names(tmp_path: Path) -> None:
 def test_a_folder_without_texts_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no file"):
         record_files(str(tmp_path))
+
+
+def test_compressed_files_give_the_same_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "a.csv").write_text("text\none\ntwo\n")
+    pq.write_table(pa.table({"text": ["one", "two"]}), tmp_path / "a.parquet")
+    for suffix in ("txt", "csv", "parquet"):
+        content = (tmp_path / f"a.{suffix}").read_bytes()
+        (tmp_path / f"a.{suffix}.gz").write_bytes(gzip.compress(content))
+        with pa.output_stream(str(tmp_path / f"a.{suffix}.zst"), compression="zstd") as file:
+            file.write(content)
+        assert texts(tmp_path / f"a.{suffix}.gz") == texts(tmp_path / f"a.{suffix}.zst") == ["one", "two"]
+    assert len(record_files(str(tmp_path))) == 9
+
+
+def test_a_truncated_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"one\n" * 1000)[:-20])
+    with pytest.raises(UserError, match=r"a.txt.gz is truncated or damaged"):
+        texts(tmp_path / "a.txt.gz")

@@ -16,7 +16,7 @@ def stream(path: Path, **settings: object) -> EmotionDataModule:
 def test_all_rows_come_once_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 10)
     (tmp_path / "a.txt").write_text("".join(f"text {'long ' * (place % 7)}{place}\n" for place in range(45)))
-    data = stream(tmp_path / "a.txt", tokens_per_batch=40)
+    data = stream(tmp_path / "a.txt", tokens_per_batch=20)
     assert data.predict_rows == 45
     batches = list(data.predict_dataloader())
     assert sorted(row for batch in batches for row in batch["row"]) == list(range(45))
@@ -28,8 +28,9 @@ def test_ids_and_missing_texts(tmp_path: Path) -> None:
     rows = [{"id": "x", "text": "fine"}, {"id": "y", "text": None}, {"text": 3}, {"text": "  "}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     labelled, missing = stream(tmp_path / "a.jsonl").predict_dataloader()
-    assert (labelled["id"], labelled["text"]) == (["x"], ["fine"])
-    assert (missing["row"], missing["id"]) == ([1, 2, 3], ["y", 2, 3])
+    assert (labelled["places"], labelled["row"]) == ([0], [0])
+    assert missing["row"] == [1, 2, 3]
+    assert missing["window"].notes == ["", *["no text: null, empty or not a string"] * 3]
     assert "input_ids" not in missing
 
 

@@ -1,0 +1,139 @@
+"""`python -m emotion_lit export`: a checkpoint as a folder for transformers, peft or ONNX Runtime."""
+
+import itertools
+import json
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from emotion_lit.apps.model_card import model_card
+from emotion_lit.commands import COMMANDS
+from emotion_lit.console import say
+from emotion_lit.data.records import read_records
+from emotion_lit.data.sources import SAMPLE
+from emotion_lit.errors import UserError
+from emotion_lit.inference.exported import load_exported
+from emotion_lit.inference.exports import base_name, write_adapter, write_hf, write_onnx_folder
+from emotion_lit.inference.predictor import Predictor, load
+from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.backbone import quiet_transformers
+from emotion_lit.parser import EmotionParser
+
+Format = Literal["hf", "adapter", "onnx"]
+WRITERS = {"hf": write_hf, "adapter": write_adapter, "onnx": write_onnx_folder}
+# What an export is checked on, and how far its probabilities may be off: the drift of single precision.
+CHECKED_TEXTS, TOLERANCE = 256, 1e-5
+
+
+def main(args: list[str]) -> None:
+    """Runs the command.
+
+    Args:
+        args: What was typed after `export`.
+    """
+    parser = EmotionParser(prog="python -m emotion_lit export", description=COMMANDS["export"])
+    parser.add_argument("--ckpt_path", type=Path, required=True, help="A checkpoint, or a run folder.")
+    parser.add_argument("--output", type=Path, required=True, help="The folder to write.")
+    parser.add_argument("--format", type=Format, default="hf", help="For transformers, peft or ONNX Runtime.")
+    parser.add_argument("--backbone", type=str | None, default=None, help="Where the base model is, if not as before.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Whether to replace a folder that is there.")
+    parser.add_argument("--push_to_hub", type=str | None, default=None, help="A Hub id to upload the folder to.")
+    typed = parser.parse_args(args)
+    export(typed.ckpt_path, typed.output, typed.format, typed.backbone, typed.overwrite)
+    if typed.push_to_hub:
+        _push(typed.output, typed.push_to_hub)
+
+
+def export(
+    ckpt_path: Path, output: Path, format: Format = "hf", backbone: str | None = None, overwrite: bool = False
+) -> None:
+    """Writes a checkpoint as a folder for other programs, and checks that they say the same.
+
+    Args:
+        ckpt_path: A checkpoint, or a run folder.
+        output: The folder; it appears when it is complete and checked.
+        format: ``hf`` for transformers, ``adapter`` for peft, ``onnx`` for ONNX Runtime.
+        backbone: Where the base model of a `head` or `lora` checkpoint is, if not where it was.
+        overwrite: Whether to replace a folder that is there.
+
+    Raises:
+        UserError: The checkpoint cannot be exported like this, or what was written says something else.
+    """
+    if output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} is there already; give another --output, or --overwrite true")
+    predictor = load(ckpt_path, backbone, device="cpu")
+    data = checkpoints.read_checkpoint(ckpt_path)[checkpoints.DATA_KEY]
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as name:
+            folder = Path(name) / "folder"
+            folder.mkdir()
+            with warnings.catch_warnings(), quiet_transformers():
+                warnings.simplefilter("ignore", FutureWarning)  # peft's calls of transformers
+                WRITERS[format](predictor.model, folder, predictor.max_length)
+            checked = _check(predictor, folder, format)
+            report = _report(checkpoints.find_checkpoint(ckpt_path))
+            card = model_card(predictor.model, format, base_name(predictor.model), data, report, checked)
+            (folder / "README.md").write_text(card, encoding="utf-8")
+            if output.exists():
+                shutil.rmtree(output)
+            folder.rename(output)
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror or error}") from error
+    say(checked)
+    say(f"exported     {output}")
+
+
+def _check(predictor: Predictor, folder: Path, format: Format) -> str:
+    """Loads what was written with the library that it is for, and compares.
+
+    Raises:
+        UserError: It says something else.
+    """
+    backbone = predictor.model.backbone if format == "adapter" else None
+    exported = load_exported(folder, backbone)
+    assert exported is not None
+    texts = _texts()
+    ours, theirs = (one.probabilities(texts) for one in (predictor, Predictor(*exported, predictor.tokens_per_batch)))
+    off = float((ours - theirs).abs().max())
+    if not off <= TOLERANCE or not torch.isfinite(theirs).all():
+        raise UserError(
+            f"what was written does not say what the checkpoint says: on {len(texts)} texts, probabilities are off by "
+            f"up to {off:.2g}; nothing was kept. Please report it, with the backbone's name"
+        )
+    return f"checked on {len(texts)} texts: probabilities differ from the checkpoint's by at most {off:.1e}"
+
+
+def _texts() -> list[str]:
+    file = Path(checkpoints.__file__).parent.parent / "data" / SAMPLE / "test.jsonl"
+    return [record["text"] for _, record in itertools.islice(read_records(str(file)), CHECKED_TEXTS)]
+
+
+def _report(checkpoint: Path) -> dict[str, Any] | None:
+    """The report of the run that a checkpoint stands in."""
+    try:
+        report: dict[str, Any] = json.loads((checkpoint.parent.parent / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report
+
+
+def _push(folder: Path, repository: str) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        api = HfApi()
+        api.create_repo(repository, exist_ok=True)
+        address = api.upload_folder(repo_id=repository, folder_path=str(folder))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise UserError(
+            f"{folder} is complete, but could not be uploaded to {repository}: {reason}; "
+            "log in with `hf auth login`, and upload it with `hf upload`"
+        ) from error
+    say(f"uploaded     {address}")

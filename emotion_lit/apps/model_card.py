@@ -1,0 +1,117 @@
+"""The model card of an export: what it is, how good, made from what, and how to use it."""
+
+from typing import Any
+
+import yaml
+
+from emotion_lit import __version__
+from emotion_lit.console import markdown_table
+from emotion_lit.evaluation.tables import headline_rows
+from emotion_lit.model.classifier import EmotionClassifier
+
+Report = dict[str, Any]
+
+USAGE = {
+    "hf": """```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", "FOLDER")
+print(classify(["what a day!"], truncation=True, max_length={max_length}{multi_label}))
+```""",
+    "adapter": """```python
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+base = AutoModelForSequenceClassification.from_pretrained("{base}", num_labels={classes}, dtype="float32")
+model = PeftModel.from_pretrained(base, "FOLDER").eval()
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+logits = model(**tokenizer("what a day!", return_tensors="pt")).logits  # the classes in order: {labels}
+```""",
+    "onnx": """`model.onnx` is in single precision; `model_int8.onnx` has 8-bit weights and is faster, and less exact.
+
+```python
+import json
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+labels = json.load(open("FOLDER/labels.json"))["labels"]
+tokenizer = Tokenizer.from_file("FOLDER/tokenizer.json")
+encoded = tokenizer.encode_batch(["what a day!", "leave me alone"])
+ids, mask = (np.array([getattr(e, key) for e in encoded]) for key in ("ids", "attention_mask"))
+logits = onnxruntime.InferenceSession("FOLDER/model.onnx").run(None, {{"input_ids": ids, "attention_mask": mask}})[0]
+print([labels[row.argmax()] for row in logits])
+```""",
+}
+
+
+def model_card(
+    model: EmotionClassifier, kind: str, base: str, data: dict[str, Any], report: Report | None, checked: str
+) -> str:
+    """The text of a model card, with the header that the Hub reads.
+
+    Args:
+        model: The model.
+        kind: The format of the export.
+        base: The name of the base model.
+        data: The settings of the data that it was trained on.
+        report: The report of its training, if it is at hand.
+        checked: How the export was checked.
+    """
+    dataset = str(data.get("dataset", "sample"))
+    header: dict[str, Any] = {
+        "library_name": {"hf": "transformers", "adapter": "peft", "onnx": "onnx"}[kind],
+        "pipeline_tag": "text-classification",
+        "base_model": base,
+        "tags": ["emotion", "emotion_lit"],
+        "metrics": ["accuracy", "f1"],
+    }
+    if dataset.count("/") == 1 and not dataset.startswith("."):
+        header["datasets"] = [dataset]
+    usage = USAGE[kind].format(
+        max_length=data.get("max_length", 128),
+        multi_label=", top_k=None" if model.multi_label else "",
+        base=base,
+        classes=len(model.labels),
+        labels=", ".join(model.labels),
+    )
+    several = "any number of classes a text" if model.multi_label else "one class a text"
+    parts = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False)}---",
+        f"# Emotions in text: {base}, {model.tuning}",
+        f"{base}, fine-tuned ({model.tuning}) to recognise {', '.join(model.labels)}: {several}.",
+        "## Use",
+        usage,
+        "## Scores",
+        _scores(report),
+        "## Training data",
+        _training_data(dataset, report),
+        "## Limits",
+        f"Texts are cut after {data.get('max_length', 128)} tokens. Labels are what annotators, or the authors' "
+        "hashtags, said of short English texts; what somebody feels is another matter. Scores are on texts of the same "
+        "corpora, and lower elsewhere. Not meant for judging persons, nor for decisions about them.",
+        "## Export",
+        f"Made by emotion_lit {__version__}; {checked}",
+    ]
+    if model.multi_label:
+        thresholds = ", ".join(
+            f"{label} {value:.3f}" for label, value in zip(model.labels, model.thresholds, strict=True)
+        )
+        parts.insert(4, f"A class is predicted from this probability on: {thresholds}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores(report: Report | None) -> str:
+    if report is None:
+        return "Not at hand: the report of the training was not beside the checkpoint."
+    rows = headline_rows({name: report[name] for name in ("before", "after") if name in report})
+    count = report["data"]["rows"].get("test")
+    return f"On the same {count:,} test texts, before and after fine-tuning:\n\n{markdown_table(rows)}"
+
+
+def _training_data(dataset: str, report: Report | None) -> str:
+    name = dataset if not dataset.startswith(("..", "/")) else dataset.rsplit("/", 1)[-1]
+    if report is None:
+        return f"{name}."
+    rows = report["data"]["rows"]
+    return f"{name}: {rows.get('train', 0):,} texts for training, {rows.get('validation', 0):,} for validation."

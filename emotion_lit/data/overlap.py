@@ -1,0 +1,21 @@
+"""Work that goes on in a thread of its own while the cores compute."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_END: Any = object()
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yields the same items, each prepared in a thread while the one before is in use.
+
+    Args:
+        items: What to yield; what it raises is raised here.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="read ahead") as thread:
+        coming = thread.submit(next, items, _END)
+        while (item := coming.result()) is not _END:
+            coming = thread.submit(next, items, _END)
+            yield item

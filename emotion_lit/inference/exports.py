@@ -1,0 +1,175 @@
+"""A trained model as a folder for other programs: transformers, peft, or ONNX Runtime."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+
+from emotion_lit.errors import UserError
+from emotion_lit.inference.merged import merged_network, temper
+from emotion_lit.inference.onnx_files import write_int8, write_onnx
+from emotion_lit.model.backbone import EMBEDDED, load_network
+from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.model.tuning import lora_config
+
+# Where the embedded encoder is on the Hub.
+EMBEDDED_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
+LABELS_FILE = "labels.json"
+
+
+def base_name(model: EmotionClassifier) -> str:
+    """The name of the base model as others know it: a Hub id, or the name of a folder without its path.
+
+    Args:
+        model: The model.
+    """
+    if model.backbone == EMBEDDED:
+        return EMBEDDED_ON_HUB
+    is_folder = Path(model.backbone).is_dir() or model.backbone.startswith(("/", "."))
+    return Path(model.backbone).name if is_folder else model.backbone
+
+
+def write_hf(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    """Writes what `transformers.pipeline` loads: adapters merged, probabilities as ours.
+
+    Args:
+        model: A trained model.
+        folder: Where to.
+        max_length: Where texts are cut, in tokens.
+
+    Raises:
+        UserError: Its head is not one of transformers'.
+    """
+    _need_own_head(model, "hf")
+    network = merged_network(model).body
+    network.config.emotion_lit = _description(model, max_length)
+    network.save_pretrained(folder)
+    _save_tokenizer(model, folder, max_length)
+
+
+def write_adapter(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    """Writes what `PeftModel.from_pretrained` loads, the head included.
+
+    Args:
+        model: A trained model.
+        folder: Where to.
+        max_length: Where texts are cut, in tokens.
+
+    Raises:
+        UserError: It has no adapters, or its head is not one of transformers'.
+    """
+    if model.tuning != "lora":
+        raise UserError(f"a checkpoint with model.tuning {model.tuning} has no adapter; export it with --format hf")
+    _need_own_head(model, "adapter")
+    assert model.network is not None
+    network = model.network
+    base = load_network(model.backbone, model.labels, model.multi_label, None)
+    head = sorted({name.rsplit(".", 1)[0] for name, _ in network.head_parameters()})
+    head = sorted({_module_of(name.removeprefix("body.")) for name in head})
+    ours = lora_config(network, model.lora)
+    names = [name for name, module in network.encoder.named_modules() if hasattr(module, "lora_A")]
+    config = LoraConfig(
+        task_type="SEQ_CLS",
+        r=ours.r,
+        lora_alpha=ours.lora_alpha,
+        lora_dropout=ours.lora_dropout,
+        target_modules=names,
+        modules_to_save=head,
+        inference_mode=True,
+    )
+    tuned: Any = get_peft_model(base, config)
+    state = {name: value.detach().cpu() for name, value in network.body.state_dict().items()}
+    own = dict(tuned.named_parameters())
+    with torch.no_grad():
+        for name, parameter in own.items():
+            source = name.removeprefix("base_model.model.").replace("modules_to_save.default.", "")
+            if "lora_" in name or ".modules_to_save." in name:
+                parameter.copy_(state[source])
+        classifier = network.classifier
+        inner = next(name for name, module in network.body.named_modules() if module is classifier)
+        wrapped = tuned.get_submodule(f"base_model.model.{inner}")
+        temper(_saved(wrapped), model.temperature)
+    config.base_model_name_or_path = base_name(model)
+    tuned.peft_config["default"].base_model_name_or_path = base_name(model)
+    tuned.save_pretrained(folder, save_embedding_layers=False)
+    _save_tokenizer(model, folder, max_length)
+    _write_labels(model, folder, max_length)
+
+
+def _saved(module: Any) -> nn.Linear:
+    found = module.modules_to_save["default"] if hasattr(module, "modules_to_save") else module
+    assert isinstance(found, nn.Linear)
+    return found
+
+
+def _module_of(name: str) -> str:
+    """The part of the head as peft names it: the last module above the layers, such as ``pooler`` or ``classifier``."""
+    parts = name.split(".")
+    return "pooler" if "pooler" in parts else parts[0]
+
+
+def write_onnx_folder(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    """Writes the network as ONNX, in single precision and with 8-bit weights, its tokenizer and labels.
+
+    Args:
+        model: A trained model.
+        folder: Where to.
+        max_length: Where texts are cut, in tokens.
+
+    Raises:
+        UserError: The packages for ONNX are missing, or the architecture cannot be written.
+    """
+    write_onnx(model, folder / "model.onnx")
+    write_int8(folder / "model.onnx", folder / "model_int8.onnx")
+    _save_tokenizer(model, folder, max_length)
+    _bake(model, folder, max_length)
+    _write_labels(model, folder, max_length)
+
+
+def _bake(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    """Puts truncation and padding into tokenizer.json, for those who load it with `tokenizers` alone."""
+    backend: Any = getattr(model.tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError(f"{type(model.tokenizer).__name__} has no tokenizer.json, which ONNX needs; export with hf")
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(backend.to_str())
+    tokenizer.enable_truncation(max_length)
+    tokenizer.enable_padding(pad_id=int(model.tokenizer.pad_token_id or 0), pad_token=str(model.tokenizer.pad_token))
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def _need_own_head(model: EmotionClassifier, kind: str) -> None:
+    if model.pooling != "cls":
+        raise UserError(
+            f"transformers has no head like that of model.pooling {model.pooling}, so --format {kind} cannot be; "
+            "export with --format onnx, or train with --model.pooling cls"
+        )
+
+
+def _description(model: EmotionClassifier, max_length: int) -> dict[str, Any]:
+    thresholds = model.thresholds if model.multi_label else None
+    return {
+        "labels": model.labels,
+        "multi_label": model.multi_label,
+        "thresholds": thresholds,
+        "max_length": max_length,
+        "base_model": base_name(model),
+    }
+
+
+def _write_labels(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    text = json.dumps(_description(model, max_length), indent=2, ensure_ascii=False)
+    (folder / LABELS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _save_tokenizer(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    tokenizer = model.tokenizer
+    longest, tokenizer.model_max_length = tokenizer.model_max_length, max_length
+    try:
+        tokenizer.save_pretrained(folder)
+    finally:
+        tokenizer.model_max_length = longest
