@@ -1,5 +1,6 @@
 """The command line: LightningCLI wires the data and the model to a Trainer."""
 
+import importlib
 import os
 import sys
 import tempfile
@@ -12,7 +13,6 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion_lit import quiet
-from emotion_lit.apps import export, report
 from emotion_lit.callbacks.baseline import Baseline
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from emotion_lit.callbacks.estimate import Estimate
@@ -35,7 +35,7 @@ from emotion_lit.model.precision import native_precision
 from emotion_lit.parser import EmotionParser
 
 # Commands that are no stage of a Trainer.
-TOOLS = {"export": export.main, "report": report.main}
+TOOLS = ("export", "report")
 
 TRAINER_DEFAULTS = {
     "max_epochs": 3,
@@ -231,7 +231,7 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
         if isinstance(typed, list):
             command = typed[0]
             if command in TOOLS:
-                TOOLS[command](typed[1:])
+                importlib.import_module(f"emotion_lit.apps.{command}").main(typed[1:])
                 return None
             if command not in COMMANDS and not command.startswith("-"):
                 raise unknown("the command", command, COMMANDS)

@@ -15,7 +15,7 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
     def refresh(self, *args: Any, **kwargs: Any) -> Any:
         """Draws the bar."""
-        return time.time() >= self.start_t + self.delay and super().refresh(*args, **kwargs)
+        return time.time() >= self.start_t + (self.delay or 0) and super().refresh(*args, **kwargs)
 
 
 def say(text: str) -> None:

@@ -5,8 +5,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -33,13 +37,13 @@ def free_port() -> int:
         return port
 
 
-def test_hub_ids_take_the_same_path(super_emotion: str, tmp_path: Path) -> None:
-    """The shipped recipes name the Hub; a Hub on the loopback serves their ids to the real client libraries."""
+@contextmanager
+def hub_on_loopback(*served: str) -> Iterator[dict[str, str]]:
+    """A Hub on the loopback, for the real client libraries; gives the environment that they need."""
     tool = SHARED / "tools" / "mini_hub.py"
     if not tool.is_file():
         pytest.skip("needs the loopback Hub beside the checkout (shared/tools/mini_hub.py)")
     port = free_port()
-    served = [f"models:bert-base-uncased={locate('embedded')}", f"datasets:cirimus/super-emotion={super_emotion}"]
     server = subprocess.Popen([sys.executable, str(tool), str(port), *served], stdout=subprocess.DEVNULL)
     try:
         for _ in range(100):
@@ -47,21 +51,36 @@ def test_hub_ids_take_the_same_path(super_emotion: str, tmp_path: Path) -> None:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
-        environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_HOME": str(tmp_path / "hf")}
-        smaller = ["--data.train_size=64", "--data.val_size=64", "--data.test_size=64", "--trainer.max_epochs=1"]
-        command = [
-            sys.executable,
-            "-m",
-            "emotion_lit",
-            "fit",
-            "--config",
-            str(ROOT / "configs" / "lora.yaml"),
-            *smaller,
-        ]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        yield {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{port}"}
     finally:
         server.kill()
         server.wait()
+
+
+def run(tmp_path: Path, environment: dict[str, str], *words: str) -> None:
+    command = [sys.executable, "-m", "emotion_lit", *words]
+    environment = {**environment, "HF_HOME": str(tmp_path / "hf")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "logs" / "lora" / "version_0" / "report.json").is_file()
     assert "Warning" not in done.stderr
+
+
+def test_hub_ids_take_the_same_path(super_emotion: str, tmp_path: Path) -> None:
+    """The shipped recipes name the Hub; a Hub on the loopback serves their ids to the real client libraries."""
+    served = [f"models:bert-base-uncased={locate('embedded')}", f"datasets:cirimus/super-emotion={super_emotion}"]
+    smaller = ["--data.train_size=64", "--data.val_size=64", "--data.test_size=64", "--trainer.max_epochs=1"]
+    with hub_on_loopback(*served) as environment:
+        run(tmp_path, environment, "fit", "--config", str(ROOT / "configs" / "lora.yaml"), *smaller)
+    assert (tmp_path / "logs" / "lora" / "version_0" / "report.json").is_file()
+
+
+def test_predict_reads_a_data_set_on_the_hub(lora_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "served" / "data").mkdir(parents=True)
+    (tmp_path / "served" / "README.md").write_text("Two texts.")
+    pq.write_table(
+        pa.table({"text": ["hooray", "oh no"]}), tmp_path / "served" / "data" / "train-00000-of-00001.parquet"
+    )
+    with hub_on_loopback(f"datasets:me/texts={tmp_path / 'served'}") as environment:
+        words = ("--data.predict_path=me/texts", f"--prediction.path={tmp_path / 'out.csv'}")
+        run(tmp_path, environment, "predict", f"--ckpt_path={lora_run}", *words)
+    assert [line.split(",")[1] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]] == ["hooray", "oh no"]

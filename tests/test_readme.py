@@ -38,7 +38,7 @@ def test_commands_and_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ran = commands()
     assert {words[0] for words in ran} >= {"fit", "test", "predict"}
     for words in ran:
-        fewer = [*SMALL, "--model.tuning=head"] if words[0] == "fit" and "--ckpt_path" not in words else []
+        fewer = [*SMALL, "--model.pooling=cls"] if words[0] == "fit" and "--ckpt_path" not in words else []
         if "own.csv" in " ".join(words):
             fewer.remove("--data.dataset=sample")
         main([*words, *fewer])

@@ -13,7 +13,7 @@ from emotion_lit.inference.merged import merged_network, temper
 from emotion_lit.inference.onnx_files import write_int8, write_onnx
 from emotion_lit.model.backbone import EMBEDDED, load_network
 from emotion_lit.model.classifier import EmotionClassifier
-from emotion_lit.model.tuning import lora_config
+from emotion_lit.model.pooling import Network
 
 # Where the embedded encoder is on the Hub.
 EMBEDDED_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
@@ -67,40 +67,36 @@ def write_adapter(model: EmotionClassifier, folder: Path, max_length: int) -> No
     assert model.network is not None
     network = model.network
     base = load_network(model.backbone, model.labels, model.multi_label, None)
-    head = sorted({name.rsplit(".", 1)[0] for name, _ in network.head_parameters()})
-    head = sorted({_module_of(name.removeprefix("body.")) for name in head})
-    ours = lora_config(network, model.lora)
+    head = sorted({_module_of(name.removeprefix("body.")) for name, _ in network.head_parameters()})
     names = [name for name, module in network.encoder.named_modules() if hasattr(module, "lora_A")]
     config = LoraConfig(
         task_type="SEQ_CLS",
-        r=ours.r,
-        lora_alpha=ours.lora_alpha,
-        lora_dropout=ours.lora_dropout,
+        r=model.lora.rank,
+        lora_alpha=model.lora.alpha,
+        lora_dropout=model.lora.dropout,
         target_modules=names,
         modules_to_save=head,
         inference_mode=True,
     )
     tuned: Any = get_peft_model(base, config)
-    state = {name: value.detach().cpu() for name, value in network.body.state_dict().items()}
-    own = dict(tuned.named_parameters())
+    weights = network.body.state_dict()
     with torch.no_grad():
-        for name, parameter in own.items():
-            source = name.removeprefix("base_model.model.").replace("modules_to_save.default.", "")
+        for name, parameter in tuned.named_parameters():
             if "lora_" in name or ".modules_to_save." in name:
-                parameter.copy_(state[source])
-        classifier = network.classifier
-        inner = next(name for name, module in network.body.named_modules() if module is classifier)
-        wrapped = tuned.get_submodule(f"base_model.model.{inner}")
-        temper(_saved(wrapped), model.temperature)
-    config.base_model_name_or_path = base_name(model)
+                ours = name.removeprefix("base_model.model.").replace("modules_to_save.default.", "")
+                parameter.copy_(weights[ours])
+    temper(_last_layer(tuned, network), model.temperature)
     tuned.peft_config["default"].base_model_name_or_path = base_name(model)
     tuned.save_pretrained(folder, save_embedding_layers=False)
     _save_tokenizer(model, folder, max_length)
     _write_labels(model, folder, max_length)
 
 
-def _saved(module: Any) -> nn.Linear:
-    found = module.modules_to_save["default"] if hasattr(module, "modules_to_save") else module
+def _last_layer(tuned: nn.Module, network: Network) -> nn.Linear:
+    """The last layer of the head in peft's model, which keeps a trained copy of every part of the head."""
+    name = next(name for name, module in network.body.named_modules() if module is network.classifier)
+    part, *rest = name.split(".")
+    found = tuned.get_submodule(".".join(["base_model.model", part, "modules_to_save.default", *rest]))
     assert isinstance(found, nn.Linear)
     return found
 

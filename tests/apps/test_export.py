@@ -77,12 +77,14 @@ def test_a_pipeline_gives_several_labels(train: Train, tmp_path: Path) -> None:
     assert [p.labels for p in load(tmp_path / "hf")(TEXTS)] == [p.labels for p in load(run)(TEXTS)]
 
 
-def test_peft_loads_the_adapter_and_the_head(lora_run: Path, tmp_path: Path) -> None:
-    folder = export(lora_run, tmp_path / "adapter", "adapter")
+@pytest.mark.parametrize("targets", ["all-linear", "[query,value]"])
+def test_peft_loads_the_adapter_and_the_head(train: Train, tmp_path: Path, targets: str) -> None:
+    run = train("--model.tuning=lora", "--model.learning_rate=1e-3", f"--model.lora.targets={targets}")
+    folder = export(run, tmp_path / "adapter", "adapter")
     config = json.loads((folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "sentence-transformers/all-MiniLM-L6-v2"
     said = np.array(json.loads(consume(ADAPTER, folder, tmp_path, locate("embedded"))))
-    assert said == pytest.approx(np.array([list(one.values()) for one in wanted(lora_run)]), abs=1e-5)
+    assert said == pytest.approx(np.array([list(one.values()) for one in wanted(run)]), abs=1e-5)
 
 
 def test_the_script_of_the_card_runs(lora_run: Path, tmp_path: Path) -> None:

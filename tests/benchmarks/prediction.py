@@ -8,30 +8,40 @@ import csv
 import itertools
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_lit import EmotionDataModule, load
+from emotion_lit import EmotionDataModule
+from emotion_lit.apps.export import export
 from tests.benchmarks.turns import Measures, publish, ratios, run_module, spread, take_turns
 
 PIPELINE = "transformers pipeline, fp32"
-OURS = {"emotion_lit, fp32": "32-true", "emotion_lit, bf16": "bf16-mixed"}
+OURS = {
+    "emotion_lit, torch": ("--prediction.engine", "torch"),
+    "emotion_lit, torch bf16": ("--prediction.engine", "torch", "--trainer.precision", "bf16-mixed"),
+    "emotion_lit, onnx": ("--prediction.engine", "onnx"),
+    "emotion_lit, auto": ("--prediction.engine", "auto"),
+    "emotion_lit, auto with int8": ("--prediction.engine", "auto", "--prediction.quantize", "int8"),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ckpt-path", type=Path, required=True, help="A checkpoint with `cls` pooling.")
+    parser.add_argument("--ckpt-path", type=Path, required=True, help="A checkpoint with `cls` pooling, or its run.")
     parser.add_argument("--dataset", default="sample", help="Whose test texts to label.")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--source", help="Texts of this source alone, such as GoEmotions.")
+    parser.add_argument("--engines", nargs="+", choices=list(OURS), default=list(OURS))
     parser.add_argument("--output", help="A file for the JSON.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_texts(options.dataset, options.rows, folder / "texts.txt")
-        _write_model(options.ckpt_path, folder / "model")
+        _write_texts(options.dataset, options.source, options.rows, folder / "texts.txt")
+        export(options.ckpt_path, folder / "model")
         peers = {PIPELINE: lambda: _pipeline(folder, options.rows)}
-        for ours, precision in OURS.items():
-            peers[ours] = lambda precision=precision: _ours(folder, options.ckpt_path, precision, options.rows)  # type: ignore[misc]
+        for ours in options.engines:
+            peers[ours] = lambda engine=OURS[ours]: _ours(folder, options.ckpt_path, engine, options.rows)  # type: ignore[misc]
         results = take_turns(peers, options.rounds)
     rows = [["", "texts/s", "times the pipeline", "same labels"]]
     for ours, measured in results.items():
@@ -47,18 +57,11 @@ def main() -> None:
     publish("prediction", rows, results, options.output)
 
 
-def _write_texts(dataset: str, rows: int, file: Path) -> None:
-    texts = [" ".join(text.split()) for text in EmotionDataModule(dataset).rows("test").texts]
+def _write_texts(dataset: str, source: str | None, rows: int, file: Path) -> None:
+    data = EmotionDataModule(dataset, sources=[source] if source else None)
+    found = [text for split in ("test", "validation", "train") for text in data.rows(split).texts]
+    texts = [" ".join(text.split()) for text in found]
     file.write_text("\n".join(itertools.islice(itertools.cycle(texts), rows)) + "\n", encoding="utf-8")
-
-
-def _write_model(checkpoint: Path, folder: Path) -> None:
-    model = load(checkpoint, device="cpu").model
-    assert model.network is not None
-    if model.pooling != "cls" or model.tuning != "full":
-        raise SystemExit("transformers can load a `full` checkpoint with `cls` pooling; give one of these")
-    model.network.body.save_pretrained(folder)
-    model.tokenizer.save_pretrained(folder)
 
 
 def _labels(file: Path) -> list[str]:
@@ -73,10 +76,10 @@ def _pipeline(folder: Path, rows: int) -> Measures:
     return {"texts_per_second": rows / seconds, "seconds": seconds, "peak_memory_mb": peak, "same_labels": 1.0}
 
 
-def _ours(folder: Path, checkpoint: Path, precision: str, rows: int) -> Measures:
+def _ours(folder: Path, checkpoint: Path, engine: Sequence[str], rows: int) -> Measures:
     _, seconds = run_module(
         "emotion_lit",
-        *("predict", "--ckpt_path", str(checkpoint.resolve()), "--trainer.precision", precision),
+        *("predict", "--ckpt_path", str(checkpoint.resolve()), *engine, "--prediction.overwrite", "true"),
         *("--data.predict_path", str(folder / "texts.txt"), "--prediction.path", str(folder / "ours.csv")),
     )
     pairs = list(zip(_labels(folder / "theirs.csv"), _labels(folder / "ours.csv"), strict=True))

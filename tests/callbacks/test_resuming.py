@@ -176,3 +176,15 @@ def test_a_second_run_into_an_output_refuses(
     with FileLock(tmp_path / ".out.csv.lock"):
         message = failing(capsys, *arguments(lora_run, texts_file, tmp_path / "out.csv"))
     assert "another run is writing" in message
+
+
+def test_a_closed_pipe_ends_without_a_traceback(lora_run: Path, tmp_path: Path) -> None:
+    source = write_texts(tmp_path / "texts.txt")
+    words = [sys.executable, "-c", PROGRAM, *arguments(lora_run, source, Path("-"))]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None  # noqa: PT018
+    assert process.stdout.readline().startswith('{"id": 0')
+    process.stdout.close()
+    said = process.stderr.read()
+    assert process.wait() == 1
+    assert "Traceback" not in said

@@ -1,0 +1,93 @@
+"""The engines of `predict` in one process: texts a second, and the share of the machine's matrix peak they reach.
+
+python -m tests.benchmarks.engines --ckpt-path logs/quickstart/version_0/checkpoints/best.ckpt --texts texts.txt
+"""
+
+import argparse
+import itertools
+import time
+from pathlib import Path
+
+import torch
+
+from emotion_lit import load
+from emotion_lit.data.batching import Batch
+from emotion_lit.data.streaming import TextStream
+from emotion_lit.inference.choice import agreement
+from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine
+from emotion_lit.memory import keep_freed_memory
+from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.model.cpu import use_eager_attention
+from tests.benchmarks.peak import measure
+from tests.benchmarks.turns import Measures, publish, spread, take_turns
+
+ENGINES = (TORCH, TORCH_BF16, ONNX, ONNX_INT8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ckpt-path", type=Path, required=True)
+    parser.add_argument("--texts", required=True, help="A file of texts, as `predict` reads it.")
+    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", help="A file for the JSON.")
+    options = parser.parse_args()
+    keep_freed_memory()
+    model = load(options.ckpt_path, device="cpu").model
+    assert model.network is not None
+    use_eager_attention(model.network.encoder)
+    stream = TextStream([options.texts], "text", [], model.tokenizer, 128, 2048, int(model.tokenizer.pad_token_id or 0))
+    batches = stream.first_batches(options.rows)
+    engines = {name: make_engine(name, model, options.ckpt_path) for name in ENGINES}
+    reference = run(model, engines[TORCH], batches)
+    peers = {name: lambda engine=engine: timed(model, engine, batches, reference) for name, engine in engines.items()}
+    peaks = take_turns({"peak": lambda: {**_peak(torch.float32, "fp32"), **_peak(torch.bfloat16, "bf16")}}, 1)["peak"]
+    results = take_turns(peers, options.rounds)
+    rows = [["", "texts/s", "GFLOP/s", "of the bf16 peak", "same labels", "mean difference"]]
+    for name, measured in results.items():
+        gflops = [one["gflops_per_second"] for one in measured]
+        rows.append(
+            [
+                name,
+                spread([one["texts_per_second"] for one in measured], 0),
+                spread(gflops, 0),
+                spread([value / peaks[0]["bf16"] for value in gflops]),
+                f"{measured[-1]['same_labels']:.2%}",
+                f"{measured[-1]['difference']:.4f}",
+            ]
+        )
+    publish("engines", rows, {"peaks": peaks, **results}, options.output)
+
+
+def _peak(dtype: torch.dtype, name: str) -> Measures:
+    return {name: max(measure(dtype, torch.get_num_threads()).values())}
+
+
+@torch.inference_mode()
+def run(model: EmotionClassifier, engine: Engine, batches: list[Batch]) -> torch.Tensor:
+    return torch.cat([model.probabilities(engine(batch)) for batch in batches])
+
+
+def timed(model: EmotionClassifier, engine: Engine, batches: list[Batch], reference: torch.Tensor) -> Measures:
+    start = time.perf_counter()
+    found = run(model, engine, batches)
+    seconds = time.perf_counter() - start
+    same, difference = agreement(reference, found)
+    tokens = sum(batch["input_ids"].numel() for batch in batches)
+    return {
+        "texts_per_second": len(found) / seconds,
+        "gflops_per_second": 2e-9 * tokens * _weights(model) / seconds,
+        "same_labels": same,
+        "difference": difference,
+    }
+
+
+def _weights(model: EmotionClassifier) -> int:
+    """Weights of matrix products that every token goes through, adapters merged."""
+    assert model.network is not None
+    layers = itertools.chain.from_iterable(layer.named_parameters() for layer in model.network.layers)
+    return sum(weight.numel() for name, weight in layers if weight.ndim == 2 and "lora_" not in name)
+
+
+if __name__ == "__main__":
+    main()
