@@ -4,7 +4,6 @@ import itertools
 import json
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,8 +71,7 @@ def export(
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as name:
             folder = Path(name) / "folder"
             folder.mkdir()
-            with warnings.catch_warnings(), quiet_transformers():
-                warnings.simplefilter("ignore", FutureWarning)  # peft's calls of transformers
+            with quiet_transformers():
                 WRITERS[format](predictor.model, folder, predictor.max_length)
             checked = _check(predictor, folder, format)
             report = _report(checkpoints.find_checkpoint(ckpt_path))

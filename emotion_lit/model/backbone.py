@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,7 @@ def _clear_errors(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Hides the bars and the load report of transformers: that a head is new is no news here."""
+    """Hides the bars, the load report and the deprecations of transformers: that a head is new is no news here."""
     from transformers.utils import logging as typeless
 
     logging: Any = typeless
@@ -212,7 +213,9 @@ def quiet_transformers() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of one library about another
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:
