@@ -61,8 +61,6 @@ class OnnxEngine:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        # Threads that wait for work by spinning would take the cores from reading and writing.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self._temperature = temperature
 

@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import io
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,7 +92,7 @@ def write_int8(source: Path, path: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with atomically(path) as unfinished, _quiet_exporter(), tempfile.TemporaryDirectory():
+    with atomically(path) as unfinished, _quiet_exporter():
         quantize_dynamic(
             source, unfinished, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"]
         )
