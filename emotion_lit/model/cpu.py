@@ -68,10 +68,10 @@ def eager_attention(
     Returns:
         What was attended to, ``[batch, tokens, heads, width]``, and the weights.
     """
-    scores = (query @ key.transpose(2, 3)) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(2, 3)
     if attention_mask is not None:
         scores = scores + attention_mask
-    weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = scores.softmax(dim=-1)  # in half precision, it adds up in single
     if dropout > 0:
         weights = byte_dropout(weights, dropout)
     return (weights @ value).transpose(1, 2).contiguous(), weights

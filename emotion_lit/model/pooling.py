@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from emotion_lit.errors import UserError
+from emotion_lit.model.first_token import keep_first_token
 from emotion_lit.model.prefix import lower_states, upper_layers
 
 Pooling = Literal["cls", "mean"]
@@ -37,6 +38,7 @@ class Network(nn.Module):
         self.prefix = f"body.{pretrained.base_model_prefix}." if pooling == "cls" else "body."
         self.body: PreTrainedModel = pretrained if pooling == "cls" else _base(pretrained)
         if pooling == "cls":
+            keep_first_token(pretrained)
             return
         config: Any = pretrained.config
         if getattr(self.body, "pooler", None) is not None:
