@@ -8,22 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion_lit import quiet
-from emotion_lit.callbacks.baseline import Baseline
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from emotion_lit.callbacks.estimate import Estimate
 from emotion_lit.callbacks.evaluation import Evaluation
-from emotion_lit.callbacks.frozen import FrozenFeatures
-from emotion_lit.callbacks.header import Header
 from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.callbacks.progress import TextProgress
-from emotion_lit.callbacks.report import Report
-from emotion_lit.callbacks.throughput import Throughput
-from emotion_lit.callbacks.validation import ValidationFigures
 from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError, unknown
@@ -159,18 +152,9 @@ class EmotionCLI(LightningCLI):
                 "32-true" if self.subcommand == "predict" else native_precision(config.trainer.accelerator)
             )
         if self.subcommand == "fit":
-            baseline, estimate, validation = Baseline(), Estimate(), ValidationFigures()
-            throughput = Throughput(estimate)
-            callbacks += [
-                Header(),
-                FrozenFeatures(throughput),
-                baseline,
-                estimate,
-                throughput,
-                LearningRateMonitor("step"),
-                validation,
-                Report(baseline, validation, throughput),
-            ]
+            from emotion_lit.callbacks.fitting import fit_callbacks
+
+            callbacks += fit_callbacks()
             if config.trainer.logger is None:
                 kwargs["logger"] = run_logger(config.trainer.default_root_dir or "logs", config.name, config.ckpt_path)
         else:

@@ -18,13 +18,14 @@ MASK = (IDS > 0).long()
 def network(family: str) -> PreTrainedModel:
     config = AutoConfig.for_model(family, **SIZES, vocab_size=50, pad_token_id=0, num_labels=3)
     torch.manual_seed(0)
-    made: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
-    return made.eval()
+    made: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    made.eval()  # type: ignore[no-untyped-call]
+    return made
 
 
 def gradients(model: torch.nn.Module, logits: Tensor) -> list[Tensor]:
     model.zero_grad()
-    logits.square().sum().backward()
+    logits.square().sum().backward()  # type: ignore[no-untyped-call]
     return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
 
