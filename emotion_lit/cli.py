@@ -21,7 +21,7 @@ from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.inference.choice import EngineChoice
-from emotion_lit.memory import keep_freed_memory
+from emotion_lit.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import native_precision
@@ -206,6 +206,7 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
         The data, the model and the Trainer of a command that has them.
     """
     quiet.hush()
+    keep_few_kernels()
     keep_freed_memory()
     typed = sys.argv[1:] if args is None else args
     if typed in HELP:

@@ -1,12 +1,26 @@
 """How the process asks the operating system for memory."""
 
 import ctypes
+import os
 import sys
 
 import psutil
 
 # glibc's names for the parameters of mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+
+
+# Enough for the matrix products of one training step.
+KERNELS = "64"
+
+
+def keep_few_kernels() -> None:
+    """Makes oneDNN, PyTorch's library for matrix products on a CPU, forget kernels of shapes that do not come again.
+
+    It keeps 1,024 of them, and every batch of texts has a shape of its own: 440 MB after 8,000 texts with LoRA, at the
+    same speed. A capacity that the user has set stays. It is read at the first product of a process.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS)
 
 
 def keep_freed_memory() -> None:
