@@ -102,6 +102,8 @@ class EmotionCLI(LightningCLI):
                 "early_stopping.monitor": "val/macro_f1",
                 "early_stopping.mode": "max",
                 "early_stopping.patience": 3,
+                # After a validation: at the end of training, max_steps may leave an epoch without one.
+                "early_stopping.check_on_train_epoch_end": False,
             }
         )
         parser.link_arguments("model.backbone", "data.backbone")

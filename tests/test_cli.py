@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from emotion_lit import load
 from emotion_lit.cli import main
 from tests.conftest import ROOT, SMALL, Train, failing
 
@@ -77,6 +78,16 @@ def test_a_step_to_infinity_still_ends_with_a_report(tmp_path: Path, capsys: pyt
     report = json.loads((tmp_path / "own" / "version_0" / "report.json").read_text())
     assert report["after"]["invalid_rows"] == 42
     assert "no valid probabilities for 42 texts" in (tmp_path / "own" / "version_0" / "report.md").read_text()
+
+
+def test_a_run_that_ends_before_its_first_validation_keeps_a_model(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train("--trainer.max_steps=1")
+    said = capfd.readouterr()
+    assert "test after" in said.out + said.err
+    assert "could not find the monitored key" not in said.out + said.err
+    assert load(run).model.temperature is not None
 
 
 def test_an_evaluation_goes_where_it_is_told(

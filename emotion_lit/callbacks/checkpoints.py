@@ -7,6 +7,8 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+BEST = "best"
+
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best validation score: weights and settings, without the optimizer's state.
@@ -27,7 +29,7 @@ class BestCheckpoint(ModelCheckpoint):
         mode: Literal["min", "max"] = "max",
         save_top_k: int = 1,
         dirpath: str | None = None,
-        filename: str = "best",
+        filename: str = BEST,
     ) -> None:
         super().__init__(
             monitor=monitor,
@@ -36,9 +38,17 @@ class BestCheckpoint(ModelCheckpoint):
             dirpath=dirpath,
             filename=filename,
             save_weights_only=True,
+            save_on_train_epoch_end=False,  # max_steps may leave an epoch without a validation
             auto_insert_metric_name=False,
             enable_version_counter=save_top_k != 1,
         )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the weights of a run that ends before its first validation."""
+        if self.best_model_path or not self.dirpath or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        self.best_model_path = str(Path(self.dirpath) / f"{BEST}.ckpt")
+        trainer.save_checkpoint(self.best_model_path, weights_only=True)
 
     def state_dict(self) -> dict[str, Any]:
         """The state, with file names in place of paths."""

@@ -54,7 +54,10 @@ def tfidf(train: Sequence[str], truth: Bools, test: Sequence[str], multi_label: 
     start = time.perf_counter()
     present = np.flatnonzero(truth.any(axis=0))
     known = np.zeros((len(test), truth.shape[1]))
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\b\w+\b|[^\w\s]")
+    pattern = r"(?u)\b\w+\b|[^\w\s]"
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=pattern, dtype=np.float32
+    )
     try:
         words = vectorizer.fit_transform(train)
     except ValueError:  # no word stands in two texts
