@@ -15,7 +15,7 @@ from emotion_lit.console import say
 from emotion_lit.data.records import read_records
 from emotion_lit.data.sources import SAMPLE
 from emotion_lit.errors import UserError
-from emotion_lit.inference.exported import load_exported
+from emotion_lit.inference.exported import is_exported, load_exported
 from emotion_lit.inference.exports import base_name, write_adapter, write_hf, write_onnx_folder
 from emotion_lit.inference.predictor import Predictor, load
 from emotion_lit.model import checkpoint as checkpoints
@@ -39,7 +39,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="The folder to write.")
     parser.add_argument("--format", type=Format, default="hf", help="For transformers, peft or ONNX Runtime.")
     parser.add_argument("--backbone", type=str | None, default=None, help="Where the base model is, if not as before.")
-    parser.add_argument("--overwrite", type=bool, default=False, help="Whether to replace a folder that is there.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Whether to replace an export that is there.")
     parser.add_argument("--push_to_hub", type=str | None, default=None, help="A Hub id to upload the folder to.")
     typed = parser.parse_args(args)
     export(typed.ckpt_path, typed.output, typed.format, typed.backbone, typed.overwrite)
@@ -57,13 +57,16 @@ def export(
         output: The folder; it appears when it is complete and checked.
         format: ``hf`` for transformers, ``adapter`` for peft, ``onnx`` for ONNX Runtime.
         backbone: Where the base model of a `head` or `lora` checkpoint is, if not where it was.
-        overwrite: Whether to replace a folder that is there.
+        overwrite: Whether to replace an export that is there.
 
     Raises:
         UserError: The checkpoint cannot be exported like this, or what was written says something else.
     """
-    if output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
+    occupied = output.exists() and (not output.is_dir() or any(output.iterdir()))
+    if occupied and not overwrite:
         raise UserError(f"{output} is there already; give another --output, or --overwrite true")
+    if occupied and not is_exported(output):
+        raise UserError(f"{output} is no export, and is not overwritten; give another --output, or remove it yourself")
     predictor = load(ckpt_path, backbone, device="cpu")
     data = checkpoints.read_checkpoint(ckpt_path)[checkpoints.DATA_KEY]
     try:
@@ -122,13 +125,12 @@ def _report(checkpoint: Path) -> dict[str, Any] | None:
 
 def _push(folder: Path, repository: str) -> None:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         api = HfApi()
         api.create_repo(repository, exist_ok=True)
         address = api.upload_folder(repo_id=repository, folder_path=str(folder))
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:  # the client, and what it sends with, have many kinds
         reason = str(error).strip().split("\n")[0][:200]
         raise UserError(
             f"{folder} is complete, but could not be uploaded to {repository}: {reason}; "

@@ -1,11 +1,14 @@
 """The model card of an export: what it is, how good, made from what, and how to use it."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from emotion_lit import __version__
 from emotion_lit.console import markdown_table
+from emotion_lit.data.records import SUFFIXES
+from emotion_lit.data.records import kind as kind_of_file
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -66,7 +69,7 @@ def model_card(
         "tags": ["emotion", "emotion_lit"],
         "metrics": ["accuracy", "f1"],
     }
-    if dataset.count("/") == 1 and not dataset.startswith("."):
+    if dataset.count("/") == 1 and not dataset.startswith(".") and kind_of_file(Path(dataset)) not in SUFFIXES:
         header["datasets"] = [dataset]
     usage = USAGE[kind].format(
         max_length=data.get("max_length", 128),

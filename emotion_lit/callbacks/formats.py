@@ -3,8 +3,9 @@
 import csv
 import io
 import json
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,36 +14,44 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Row = dict[str, Any]
+# The names of the columns in order, with their types; None for a column of the input, which keeps what it has.
+Columns = Mapping[str, pa.DataType | None]
+
+TEXT, SCORE, SEVERAL = pa.string(), pa.float32(), pa.list_(pa.string())
 
 
 class Format(Protocol):
     """Writes rows."""
 
-    def write(self, rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
+    def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
         """Writes rows as a part."""
 
-    def join(self, parts: Sequence[Path], columns: Sequence[str], path: Path) -> None:
+    def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
         """Writes the rows of all parts as one file."""
 
 
 class Csv:
     """CSV with a heading; several labels are joined by ``|``, and other lists and objects are JSON."""
 
-    def write(self, rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
+    def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
         """Writes rows as a part, without a heading."""
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([_cell(column, row[column]) for column in columns] for row in rows)
+            file.writelines(_line([_cell(kind, row[column]) for column, kind in columns.items()]) for row in rows)
 
-    def join(self, parts: Sequence[Path], columns: Sequence[str], path: Path) -> None:
+    def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
         """Writes the heading and the rows of all parts as one file."""
-        heading = io.StringIO()
-        csv.writer(heading, lineterminator="\n").writerow(columns)
-        _concatenate(parts, path, heading.getvalue())
+        concatenate(parts, path, _line(columns))
 
 
-def _cell(column: str, value: Any) -> Any:
-    if column == "labels":
+def _line(cells: Iterable[Any]) -> str:
+    """A line of CSV. The csv module quotes a carriage return only where its own lines end in one."""
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _cell(kind: pa.DataType | None, value: Any) -> Any:
+    if kind == SEVERAL:
         return "|".join(value)
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
@@ -50,14 +59,14 @@ def _cell(column: str, value: Any) -> Any:
 class Jsonl:
     """An object a line."""
 
-    def write(self, rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
+    def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
         """Writes rows as a part."""
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(json_line(row) for row in rows)
 
-    def join(self, parts: Sequence[Path], columns: Sequence[str], path: Path) -> None:
+    def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
         """Writes the rows of all parts as one file."""
-        _concatenate(parts, path)
+        concatenate(parts, path)
 
 
 def json_line(row: Row) -> str:
@@ -69,7 +78,14 @@ def json_line(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False, default=str) + "\n"
 
 
-def _concatenate(parts: Sequence[Path], path: Path, heading: str = "") -> None:
+def concatenate(parts: Sequence[Path], path: Path, heading: str = "") -> None:
+    """Writes a heading and files of text, one after the other.
+
+    Args:
+        parts: The files.
+        path: Where to.
+        heading: What stands before them.
+    """
     with path.open("wb") as whole:
         whole.write(heading.encode())
         for part in parts:
@@ -80,12 +96,12 @@ def _concatenate(parts: Sequence[Path], path: Path, heading: str = "") -> None:
 class Parquet:
     """Parquet; columns of the input keep their type where all of their values have the same."""
 
-    def write(self, rows: Sequence[Row], columns: Sequence[str], path: Path) -> None:
+    def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
         """Writes rows as a part."""
-        arrays = [_array(column, [row[column] for row in rows]) for column in columns]
+        arrays = [_array(kind, [row[column] for row in rows]) for column, kind in columns.items()]
         pq.write_table(pa.table(dict(zip(columns, arrays, strict=True))), path)
 
-    def join(self, parts: Sequence[Path], columns: Sequence[str], path: Path) -> None:
+    def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
         """Writes the rows of all parts as one file, a row group each."""
         if not parts:
             self.write([], columns, path)
@@ -99,27 +115,17 @@ class Parquet:
                 writer.write_table(pa.table(cast, schema=schema))
 
 
-def _array(column: str, values: list[Any]) -> pa.Array:
-    if column in _FIXED:
-        return pa.array(values if column != "id" else [str(value) for value in values], _FIXED[column])
-    if column.startswith(("p_", "score_")):
-        return pa.array(values, pa.float32())
-    if column.startswith("label_"):
-        return pa.array(values, pa.string())
+def _array(kind: pa.DataType | None, values: list[Any]) -> pa.Array:
+    if kind == TEXT:
+        return _texts(values)
     try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several types
-        return pa.array([None if value is None else _as_text(value) for value in values], pa.string())
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of the input, with values of several types
+        return _texts(values)
 
 
-_FIXED = {
-    "id": pa.string(),
-    "text": pa.string(),
-    "label": pa.string(),
-    "score": pa.float32(),
-    "labels": pa.list_(pa.string()),
-    "note": pa.string(),
-}
+def _texts(values: Sequence[Any]) -> pa.Array:
+    return pa.array([None if value is None else _as_text(value) for value in values], TEXT)
 
 
 def _as_text(value: Any) -> str:
@@ -132,13 +138,12 @@ def _field(column: str, schemas: Sequence[pa.Schema]) -> pa.Field:
         fields = [pa.schema([schema.field(column)]) for schema in schemas]
         return pa.unify_schemas(fields, promote_options="permissive").field(column)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.field(column, pa.string())
+        return pa.field(column, TEXT)
 
 
 def _as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if values.type != kind and kind == pa.string():
-        texts = [None if value is None else _as_text(value) for value in values.to_pylist()]
-        return pa.chunked_array([pa.array(texts, kind)])
+    if values.type != kind and kind == TEXT:
+        return pa.chunked_array([_texts(values.to_pylist())])
     return values.cast(kind)
 
 
@@ -152,6 +157,10 @@ def atomically(path: Path) -> Iterator[Path]:
     Args:
         path: The name.
     """
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    yield unfinished
-    unfinished.replace(path)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")  # two processes may make the same file
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -10,11 +10,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from emotion_lit.callbacks.formats import FORMATS, Row, atomically, json_line
+from emotion_lit.callbacks.formats import FORMATS, Columns, Row, atomically, concatenate, json_line
 from emotion_lit.errors import UserError
 
 STATE = "state.json"
-JOINED = "joined"
+JOINED, JOINED_REJECTS = "joined", "joined.rejects"
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Parts:
         columns: Its columns.
     """
 
-    def __init__(self, target: Path, columns: Sequence[str]) -> None:
+    def __init__(self, target: Path, columns: Columns) -> None:
         self.target = target
         self.rejects = target.with_name(f"{target.name}.rejects.jsonl")
         self.columns = columns
@@ -84,6 +84,8 @@ class Parts:
             self.state = self._kept(made_from, overwrite)
             self.folder.mkdir(exist_ok=True)
             self._save()
+            if not self.state.windows and not self.state.joined:
+                self._clear()
         except BaseException:
             self._unlock()
             raise
@@ -92,20 +94,23 @@ class Parts:
     def _kept(self, made_from: dict[str, Any], overwrite: bool) -> State:
         made_from = json.loads(json.dumps(made_from))
         kept = self._read_state()
+        published = kept is not None and kept.joined and not (self.folder / JOINED).exists()
+        if published and not self.target.exists():
+            kept = None  # complete, and gone since
         differs = sorted(key for key in made_from if kept and kept.made_from.get(key) != made_from[key])
-        if kept and not differs:
+        if kept and not differs and (published or overwrite or not self.target.exists()):
             return kept
-        if kept and not overwrite:
+        if kept and differs and not overwrite:
             raise UserError(
                 f"{kept.rows:,} rows of {self.target} are kept from a run that was broken off, but since then "
                 f"{' and '.join(differs)} changed; change it back to go on, or start anew with "
                 "--prediction.overwrite true"
             )
-        if self.target.exists() and not overwrite:
-            raise UserError(
-                f"{self.target} is there already; give another --prediction.path, or --prediction.overwrite true"
-            )
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for file in (self.target, self.rejects):
+            if file.exists() and not overwrite:
+                raise UserError(
+                    f"{file} is there already; give another --prediction.path, or --prediction.overwrite true"
+                )
         return State(made_from)
 
     def _read_state(self) -> State | None:
@@ -161,27 +166,36 @@ class Parts:
 
     def publish(self) -> None:
         """Puts the complete output under its name."""
-        joined = self.folder / JOINED
+        joined, rejects, numbers = self.folder / JOINED, self.folder / JOINED_REJECTS, range(self.state.windows)
         if not self.state.joined:
-            parts = [self._part(number) for number in range(self.state.windows)]
-            self._format.join(parts, self.columns, joined)
-            with atomically(self.rejects) as path:
-                parts = [self._rejects(number) for number in range(self.state.windows)]
-                path.write_bytes(b"".join(part.read_bytes() for part in parts if part.exists()))
-            if not self.state.rejects:
-                self.rejects.unlink()
+            self._format.join([self._part(number) for number in numbers], self.columns, joined)
+            concatenate([part for part in map(self._rejects, numbers) if part.exists()], rejects)
             self.state.joined = True
             self._save()
+        if rejects.exists():
+            rejects.replace(self.rejects)
+        if not self.state.rejects:
+            self.rejects.unlink(missing_ok=True)
         if joined.exists():
             joined.replace(self.target)
-        shutil.rmtree(self.folder)
+        self._remove()
         self._unlock()
 
     def close(self) -> None:
         """Lets go of the output, without completing it."""
-        self._unlock()
         if not self.state.windows:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove()
+        self._unlock()
+
+    def _clear(self) -> None:
+        """Removes everything but the state, which is what a later run believes."""
+        for file in self.folder.iterdir():
+            if file.name != STATE:
+                file.unlink()
+
+    def _remove(self) -> None:
+        self._clear()
+        shutil.rmtree(self.folder)
 
     def _unlock(self) -> None:
         with contextlib.suppress(OSError):  # Windows removes no open file

@@ -1,8 +1,9 @@
 """Streams predictions to a file, in the order of the input."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit import __version__
-from emotion_lit.callbacks.formats import FORMATS, Row, json_line
-from emotion_lit.callbacks.parts import Parts
+from emotion_lit.callbacks.formats import FORMATS, SCORE, SEVERAL, TEXT, Columns, Row, json_line
+from emotion_lit.callbacks.parts import Parts, State
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.data.streaming import NO_TEXT, OnBadRow, Window
+from emotion_lit.data.streaming import NO_TEXT, OnBadRow, TextStream, Window
 from emotion_lit.errors import UserError
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -92,16 +93,17 @@ class PredictionWriter(pl.Callback):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._active = True
 
-    def _columns(self, model: EmotionClassifier, data: EmotionDataModule) -> list[str]:
+    def _columns(self, model: EmotionClassifier, data: EmotionDataModule) -> Columns:
         self.top_k = min(self.top_k, len(model.labels))
-        columns = ["id", "text", "label", "score"]
-        columns += [f"{name}_{place}" for place in range(2, self.top_k + 1) for name in ("label", "score")]
-        columns += ["labels"] if model.multi_label else []
-        columns += [f"p_{label}" for label in model.labels] if self.probabilities else []
+        columns = {"id": TEXT, "text": TEXT}
+        for rank in range(1, self.top_k + 1):
+            columns |= {_named("label", rank): TEXT, _named("score", rank): SCORE}
+        columns |= {"labels": SEVERAL} if model.multi_label else {}
+        columns |= {f"p_{label}": SCORE for label in model.labels} if self.probabilities else {}
         taken = sorted({*columns, "note"} & set(data.keep_columns))
         if taken:
             raise UserError(f"data.keep_columns has {taken[0]}, which is a column of the predictions; leave it out")
-        return [*columns, *data.keep_columns, "note"]
+        return {**columns, **dict.fromkeys(data.keep_columns), "note": TEXT}
 
     def _open(self, model: EmotionClassifier, data: EmotionDataModule, precision: str) -> None:
         target = Path(self.path)
@@ -114,7 +116,7 @@ class PredictionWriter(pl.Callback):
             "a setting of the data": [data.max_length, data.tokens_per_batch, data.text_column, data.id_column],
             "trainer.precision": precision,
             "prediction.engine": [self.engine, self.quantize],
-            "a setting of the prediction": [self.columns, self.threshold, self.on_error],
+            "a setting of the prediction": [list(self.columns), self.threshold, self.on_error],
         }
         self.parts = Parts(target, self.columns)
         try:
@@ -137,7 +139,9 @@ class PredictionWriter(pl.Callback):
         if self.parts is None:
             return choose()
         if self.parts.state.engine is None:
-            self.parts.remember_engine(choose())
+            engine = choose()
+            with self._clear_errors():
+                self.parts.remember_engine(engine)
         assert self.parts.state.engine is not None
         return self.parts.state.engine
 
@@ -171,12 +175,13 @@ class PredictionWriter(pl.Callback):
         data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
         rows = []
         for row, record, note, scores in zip(window.rows, window.records, window.notes, found, strict=True):
-            made = {"id": record.get(data.id_column, row), "text": record[data.text_column]}
+            text = record[data.text_column]
+            made = {"id": record.get(data.id_column, row), "text": text if isinstance(text, str | None) else str(text)}
             made |= self._labels(model, scores)
             made |= {column: record[column] for column in data.keep_columns}
             rows.append({**made, "note": note or None})
         unlabelled = [row + 1 for row, note in zip(window.rows, window.notes, strict=True) if note == NO_TEXT]
-        rejects = [asdict(reject) for reject in window.rejects]
+        rejects = [_writable(asdict(reject)) for reject in window.rejects]
         if self.parts is not None:
             if window.number != self.parts.state.windows:
                 raise RuntimeError(f"window {window.number} came where {self.parts.state.windows} was due")
@@ -221,8 +226,13 @@ class PredictionWriter(pl.Callback):
         writing, self._writing = self._writing, None
         if writing is None:
             return
-        try:
+        with self._clear_errors():
             writing.result()
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -234,10 +244,12 @@ class PredictionWriter(pl.Callback):
             return
         self._wait()
         if self.parts is not None:
-            try:
+            data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
+            if not self._is_complete(data.stream, self.parts.state):
+                self._stop()
+                return
+            with self._clear_errors():
                 self.parts.publish()
-            except OSError as error:
-                raise UserError(f"{self.path} cannot be written: {error.strerror or error}; make room") from error
             self._counts = asdict(self.parts.state)
         self._end()
         counts = self._counts
@@ -253,6 +265,21 @@ class PredictionWriter(pl.Callback):
             )
         say(f"{counts['rows']:,} rows written to {where}{rejected}")
 
+    def _is_complete(self, stream: TextStream, state: State) -> bool:
+        """Whether all of the input is labelled, which a limit of the Trainer's may prevent.
+
+        Raises:
+            UserError: The input is not what it was when the work began.
+        """
+        if stream.windows != state.windows:
+            return False
+        if stream.digest not in (None, state.digest):
+            raise UserError(
+                f"the input changed while it was read; label it anew with --prediction.overwrite true, or what is kept "
+                f"of {self.path} is of both"
+            )
+        return True
+
     def _end(self) -> None:
         self._active = False
         if self._thread is not None:
@@ -260,8 +287,10 @@ class PredictionWriter(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Keeps what was written."""
-        if not self._active:
-            return
+        if self._active:
+            self._stop()
+
+    def _stop(self) -> None:
         self._end()
         if self.parts is not None:
             self.parts.close()
@@ -273,8 +302,12 @@ def _named(name: str, rank: int) -> str:
     return name if rank == 1 else f"{name}_{rank}"
 
 
-def _writable(row: Row) -> Row:
-    """A row whose texts can be written: half of a surrogate pair, which JSON may hold, is replaced."""
-    text = row["text"]
-    text = text if isinstance(text, str) or text is None else str(text)
-    return {**row, "text": None if text is None else text.encode("utf-8", "replace").decode("utf-8")}
+def _writable(value: Any) -> Any:
+    """A value whose texts can be written: half of a surrogate pair, which JSON may hold, is replaced."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_writable(one) for one in value]
+    if isinstance(value, dict):
+        return {_writable(key): _writable(one) for key, one in value.items()}
+    return value

@@ -236,17 +236,17 @@ class EmotionDataModule(pl.LightningDataModule):
         Raises:
             UserError: Something of it cannot be read.
         """
+        if self.max_length > self.tokenizer.model_max_length:
+            raise UserError(
+                f"data.max_length is {self.max_length}, but the backbone reads at most "
+                f"{self.tokenizer.model_max_length} tokens"
+            )
         if stage == "predict":
             if self.predict_path is None:
                 raise UserError("predict needs to know what to read; give --data.predict_path FILE, or - for stdin")
             self._stream = self._text_stream(self.predict_path)
             self.predict_rows = self._stream.survey()
             return
-        if self.max_length > self.tokenizer.model_max_length:
-            raise UserError(
-                f"data.max_length is {self.max_length}, but the backbone reads at most "
-                f"{self.tokenizer.model_max_length} tokens"
-            )
         for split in STAGE_SPLITS[stage]:
             if split not in self._datasets:
                 self._datasets[split] = self._tokenized(split)
@@ -333,6 +333,7 @@ class EmotionDataModule(pl.LightningDataModule):
             record_files(hub_folder(path)),
             self.text_column,
             self.keep_columns,
+            self.id_column,
             self.tokenizer,
             self.max_length,
             PREDICTION * self.tokens_per_batch,

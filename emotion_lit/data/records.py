@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import itertools
 import json
 import re
 import shutil
@@ -112,10 +113,15 @@ def record_files(path: str) -> list[str]:
         if path != "-":
             check_readable(folder)
         return [path]
-    files = sorted(str(file) for file in folder.rglob("*") if kind(file) in SUFFIXES and file.is_file())
+    files = sorted(str(file) for file in folder.rglob("*") if kind(file) in SUFFIXES and _is_shown(file, folder))
     if not files:
         raise UserError(f"the folder {path} holds no file of {', '.join(SUFFIXES)}")
     return files
+
+
+def _is_shown(file: Path, folder: Path) -> bool:
+    """Whether a file is none of the hidden ones, such as the parts of predictions that go into the same folder."""
+    return file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 @contextmanager
@@ -133,8 +139,8 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{file.name} is truncated or damaged ({error}); copy it again") from error
     except OSError as error:
-        if file.suffix != ".zst":
-            raise
+        if error.strerror:
+            raise UserError(f"{file} cannot be read: {error.strerror}") from error
         raise UserError(f"{file.name} is truncated or damaged ({error}); copy it again") from error
 
 
@@ -169,17 +175,11 @@ def _stdin(text_column: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
     source: Iterable[str] = sys.stdin if raw is None else _text(raw)
     lines = iter(source)
     first = next(lines, "")
-    whole = _chain(first, lines)
+    whole = itertools.chain([first] if first else [], lines)
     if first.lstrip().startswith("{"):
         yield from _jsonl(whole, "standard input", on_error)
     else:
         yield from _txt(whole, "standard input", text_column, on_error)
-
-
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from rest
 
 
 def _txt(lines: Iterable[str], name: str, text_column: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
@@ -196,7 +196,7 @@ def _jsonl(lines: Iterable[str], name: str, on_error: OnError) -> Iterator[tuple
             continue
         try:
             record = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             on_error(where, f" is not JSON ({error}); mend or remove the line", text)
             continue
         if isinstance(record, dict):

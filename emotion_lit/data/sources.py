@@ -167,6 +167,7 @@ def _quiet_progress() -> Iterator[None]:
 def _clear_errors(name: str, what: str) -> Iterator[None]:
     """Turns what the libraries raise into what a person can act on."""
     from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         yield
@@ -179,7 +180,7 @@ def _clear_errors(name: str, what: str) -> Iterator[None]:
                 for _ in read_records(file):
                     pass
             raise UserError(f"{what} cannot be read: {_first_line(error)}") from error
-        if isinstance(error, DatasetNotFoundError):
+        if isinstance(error, DatasetNotFoundError | RepositoryNotFoundError):
             raise UserError(f"{what} was not found on the Hugging Face Hub, or is private; check the name") from error
         raise UserError(
             f"{what} cannot be fetched, the Hugging Face Hub is out of reach ({_first_line(error)}). Offline, "

@@ -76,6 +76,7 @@ class TextStream(IterableDataset[Batch]):
         files: What to read: files, or ``-`` for standard input.
         text_column: The column of texts.
         columns: Other columns that every row has to have.
+        id_column: The column of names of the rows, which may be missing.
         tokenizer: The backbone's tokenizer.
         max_length: Where texts are cut, in tokens.
         tokens_per_batch: The token budget of a batch, padding included.
@@ -88,6 +89,7 @@ class TextStream(IterableDataset[Batch]):
         files: Sequence[str],
         text_column: str,
         columns: Sequence[str],
+        id_column: str,
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         tokens_per_batch: int,
@@ -97,14 +99,16 @@ class TextStream(IterableDataset[Batch]):
         self.files = files
         self.text_column = text_column
         self.columns = [text_column, *columns]
+        self.kept = {*self.columns, id_column}  # of everything else, memory is spared
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
         self.pad_id = pad_id
         self.on_error = on_error
         self.digest: str | None = None
-        self._windows: Iterator[Window] | None = None
-        self._first: Window | None = None
+        self.windows: int | None = None  # when all are read
+        self._coming: Iterator[list[Batch]] | None = None
+        self._first: list[Batch] | None = None
         self._done = 0
         self._done_digest = ""
 
@@ -115,13 +119,16 @@ class TextStream(IterableDataset[Batch]):
             The number of rows; None for standard input, which can be read only once. ``digest`` is a hash of the rows.
 
         Raises:
-            UserError: A row is unreadable, or has no text column.
+            UserError: A row is unreadable, or has no text column; or, with ``on_error: skip``, all of them.
         """
         if "-" in self.files:
             return None
-        rows = 0
+        rows, rejects = 0, 0
         for window in self._read():
-            rows, self.digest = rows + len(window), window.digest
+            rows, rejects, self.digest = rows + len(window), rejects + len(window.rejects), window.digest
+            if rejects and not rows:
+                first = window.rejects[0]
+                raise UserError(f"none of the first {rejects:,} rows can be read; {first.where}: {first.reason}")
         return rows
 
     def resume(self, windows: int, digest: str) -> None:
@@ -134,34 +141,27 @@ class TextStream(IterableDataset[Batch]):
         self._done, self._done_digest = windows, digest
 
     def first_batches(self, rows: int) -> list[Batch]:
-        """Batches of the first texts that are still to be labelled, to try an engine on; they come again later.
+        """Some batches of the first window that is still to be labelled, to try an engine on; they come again later.
 
         Args:
-            rows: How many texts at most.
+            rows: How many texts, about.
         """
         if self._first is None:  # else it is being read already
-            windows = self._pending()
-            first = next(windows, None)
-            self._windows = itertools.chain([first] if first else [], windows)
-        if self._first is None:
-            return []
-        sample = Window(self._first.number)
-        sample.rows, sample.records = self._first.rows[:rows], self._first.records[:rows]
-        return [batch for batch in self._batches(sample) if "input_ids" in batch]
+            coming = self._prepared()
+            self._coming = itertools.chain([next(coming, [])], coming)
+        batches = [batch for batch in self._first or [] if "input_ids" in batch]
+        every = -(-sum(len(batch["row"]) for batch in batches) // rows) or 1
+        return batches[every // 2 :: every] or batches
 
     def __iter__(self) -> Iterator[Batch]:
-        def prepared() -> Iterator[list[Batch]]:
-            for window in self._pending():
-                yield list(self._batches(window))
-
-        for batches in ahead(prepared()):
+        for batches in ahead(self._prepared()):
             yield from batches
 
-    def _pending(self) -> Iterator[Window]:
-        """The windows that are left; standard input can be read once only, so they are read once only."""
-        if self._windows is None:
-            self._windows = self._after(self._read())
-        return self._windows
+    def _prepared(self) -> Iterator[list[Batch]]:
+        """The batches of the windows that are left; standard input can be read once only, so all are read once only."""
+        if self._coming is None:
+            self._coming = map(self._batches, self._after(self._read()))
+        return self._coming
 
     def _after(self, windows: Iterator[Window]) -> Iterator[Window]:
         last = -1
@@ -170,10 +170,10 @@ class TextStream(IterableDataset[Batch]):
             if window.number == self._done - 1 and window.digest != self._done_digest:
                 break
             if window.number >= self._done:
-                self._first = self._first or window
                 yield window
         else:
             if last >= self._done - 1:
+                self.windows = last + 1
                 return
         raise UserError(
             "the input is not the one that the kept rows were made from; give the same input again, or start "
@@ -211,7 +211,7 @@ class TextStream(IterableDataset[Batch]):
                 yield from _drained(rejects)
                 missing = next((column for column in self.columns if column not in record), None)
                 if missing is None:
-                    yield record
+                    yield {column: value for column, value in record.items() if column in self.kept}
                     continue
                 problem = f": {unknown('column', missing, record)}"
                 if self.on_error == "skip":
@@ -221,23 +221,24 @@ class TextStream(IterableDataset[Batch]):
                     raise UserError(f"{where}{problem} Name it with {key}.")
             yield from _drained(rejects)
 
-    def _batches(self, window: Window) -> Iterator[Batch]:
+    def _batches(self, window: Window) -> list[Batch]:
         texts = [record[self.text_column] for record in window.records]
         readable = [place for place, text in enumerate(texts) if isinstance(text, str) and text.strip()]
+        missing = sorted(set(range(len(texts))) - set(readable))
         window.notes = [""] * len(texts)
-        for place in set(range(len(texts))) - set(readable):
+        for place in missing:
             window.notes[place] = NO_TEXT
         tokens = self._tokens(window, readable)
         order = np.argsort(tokens.lengths, kind="stable")
+        batches: list[Batch] = []
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
             chosen = order[places]
-            yield {
-                **pad(tokens, chosen.tolist(), self.pad_id),
-                **_of(window, [readable[place] for place in chosen]),
-            }
-        missing = sorted(set(range(len(texts))) - set(readable))
+            padded = pad(tokens, chosen.tolist(), self.pad_id)
+            batches.append({**padded, **_of(window, [readable[place] for place in chosen])})
         if missing or not texts:
-            yield _of(window, missing)
+            batches.append(_of(window, missing))
+        self._first = self._first or batches
+        return batches
 
     def _tokens(self, window: Window, readable: Sequence[int]) -> Tokens:
         """The tokens of the texts, with a note where a text was cut."""

@@ -18,6 +18,7 @@ from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.cpu import use_eager_attention
 from emotion_lit.model.precision import native_precision
 
+EXACT = (TORCH, ONNX)
 # The gate of an engine with fewer bits; of a short input, a twentieth is tried, but no less than 500 rows.
 GATE_ROWS, FEWEST_ROWS, GATE_SHARE = 2000, 500, 20
 SAME_LABELS, MEAN_DIFFERENCE = 0.99, 0.01
@@ -53,7 +54,7 @@ class EngineChoice(pl.Callback):
         int8 = [ONNX_INT8] if writer.quantize == "int8" else []
         if writer.engine == TORCH or (writer.engine == ONNX and not int8):
             return writer.engine
-        known = data.predict_rows or GATE_ROWS * GATE_SHARE
+        known = GATE_ROWS * GATE_SHARE if data.predict_rows is None else data.predict_rows
         batches = data.stream.first_batches(min(GATE_ROWS, max(FEWEST_ROWS, known // GATE_SHARE)))
         if writer.engine == ONNX:
             candidates = [ONNX_INT8, ONNX]
@@ -81,15 +82,17 @@ def choose(
         checkpoint: The model's checkpoint.
         timed: Whether to measure their speed, or to take them in the order given.
     """
+    if not batches:
+        return next(name for name in candidates if name in EXACT)
     engines = {name: make_engine(name, model, checkpoint) for name in candidates}
     if timed:
         speeds = {name: _speed(engine, batches) for name, engine in engines.items()}
         say("texts/s: " + ", ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items()))
         candidates = sorted(candidates, key=lambda name: -speeds[name])
-    exact = next(name for name in candidates if name in (TORCH, ONNX))
+    exact = next(name for name in candidates if name in EXACT)
     reference: Tensor | None = None
     for name in candidates:
-        if name == exact or not batches:
+        if name == exact:
             return exact
         if reference is None:
             reference = _probabilities(model, engines[exact], batches)

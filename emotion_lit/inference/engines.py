@@ -1,5 +1,6 @@
 """What computes logits: PyTorch in the precision of its choice, or ONNX Runtime."""
 
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -7,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_lit.callbacks.formats import atomically
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.tokenization import default_cache_dir
+from emotion_lit.errors import UserError
 from emotion_lit.inference.onnx_files import need_onnx, write_int8, write_onnx
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -102,7 +103,7 @@ def onnx_file(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> 
         int8: Whether its weights have 8 bits.
 
     Raises:
-        UserError: The packages for ONNX are missing, or the architecture cannot be written.
+        UserError: The packages for ONNX are missing, or the architecture or the file cannot be written.
     """
     need_onnx()
     name = f"{model.weights_sha256[:16]}-{model.temperature or 1.0:.6f}"
@@ -114,16 +115,15 @@ def onnx_file(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> 
             return file
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with atomically(folder / "writable") as path:
-                path.touch()
-            (folder / "writable").unlink()
+            tempfile.TemporaryFile(dir=folder).close()
+            break
         except OSError:
-            if folder is cache:
-                raise
-            continue
-        break
-    if int8:
-        write_int8(onnx_file(model, checkpoint, int8=False), file)
-    else:
-        write_onnx(model, file)
+            continue  # and where the cache cannot be written either, the error below says so
+    try:
+        if int8:
+            write_int8(onnx_file(model, checkpoint, int8=False), file)
+        else:
+            write_onnx(model, file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror or error}") from error
     return file

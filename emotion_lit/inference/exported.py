@@ -69,6 +69,15 @@ def load_exported(folder: Path, backbone: str | None = None) -> tuple[EmotionCla
     return model, int(described["max_length"])
 
 
+def is_exported(folder: Path) -> bool:
+    """Whether a folder is one that `export` wrote.
+
+    Args:
+        folder: The folder.
+    """
+    return _description(folder) is not None
+
+
 def _description(folder: Path) -> dict[str, Any] | None:
     for name, key in ((LABELS_FILE, None), ("config.json", "emotion_lit")):
         file = folder / name

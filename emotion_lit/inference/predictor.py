@@ -187,7 +187,7 @@ def load(path: str | Path, backbone: str | None = None, device: str | None = Non
         path: A checkpoint that `fit` wrote, its run folder, or a folder that `export` wrote.
         backbone: Where the base model of a `head` or `lora` checkpoint, or of an adapter, is, if not where it was: a
             folder or a Hub id.
-        device: A torch device; by default a GPU where there is one.
+        device: A torch device; by default a GPU where there is one. An exported folder runs on the CPU.
 
     Raises:
         UserError: The checkpoint, or the base model that it was trained on, cannot be loaded.

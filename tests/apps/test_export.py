@@ -177,3 +177,15 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert any("<table>" in output.get("data", {}).get("text/html", "") for output in outputs)
+
+
+def test_only_an_export_is_overwritten(lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("dear diary")
+    words = ("export", f"--ckpt_path={lora_run}", f"--output={tmp_path / 'mine'}", "--overwrite=true")
+    assert "is no export" in failing(capsys, *words)
+    assert (tmp_path / "mine" / "diary.txt").is_file()
+    folder = export(lora_run, tmp_path / "out", "onnx")
+    main(["export", f"--ckpt_path={lora_run}", f"--output={folder}", "--format=hf", "--overwrite=true"])
+    assert (folder / "model.safetensors").is_file()
+    assert not (folder / "model.onnx").exists()

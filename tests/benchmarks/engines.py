@@ -36,7 +36,9 @@ def main() -> None:
     model = load(options.ckpt_path, device="cpu").model
     assert model.network is not None
     use_eager_attention(model.network.encoder)
-    stream = TextStream([options.texts], "text", [], model.tokenizer, 128, 2048, int(model.tokenizer.pad_token_id or 0))
+    stream = TextStream(
+        [options.texts], "text", [], "id", model.tokenizer, 128, 2048, int(model.tokenizer.pad_token_id or 0)
+    )
     batches = stream.first_batches(options.rows)
     engines = {name: make_engine(name, model, options.ckpt_path) for name in ENGINES}
     reference = run(model, engines[TORCH], batches)

@@ -29,13 +29,14 @@ def main() -> None:
     parser.add_argument("--eval-size", type=int, default=500)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--checks", type=int, default=1, help="Our validations an epoch, for the time to a score.")
     parser.add_argument("--output", help="A file for the JSON.")
     options, ours = parser.parse_known_args()
 
     runs = {OURS: lambda: _ours(options, ours)}
-    for name, settings in PEERS.items():
-        runs[name] = lambda settings=settings: _peer(options, settings)  # type: ignore[misc]
+    for name in options.peers:
+        runs[name] = lambda settings=PEERS[name]: _peer(options, settings)  # type: ignore[misc]
     results = take_turns(runs, options.rounds)
     rows = [["", "samples/s", "times faster", "validation macro-F1", "test macro-F1", "peak MiB"]]
     for name, measured in results.items():

@@ -162,3 +162,55 @@ def test_a_missing_column_lists_those_there_are(
         capsys, "predict", f"--ckpt_path={lora_run}", *words, "--data.text_column=comment", "--data.keep_columns=[x]"
     )
     assert "column 'x' is not known" in message
+
+
+def test_columns_of_the_input_keep_their_values_whatever_their_names(lora_run: Path, tmp_path: Path) -> None:
+    rows = [
+        {"id": None, "text": "fine", "labels": "joy", "label_id": 4, "score_of": "me", "p_value": 0.1},
+        {"id": 7, "text": "odd", "labels": "fear", "label_id": 5, "score_of": "you", "p_value": 1e-9},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept = ["labels", "label_id", "score_of", "p_value"]
+    for suffix in ("csv", "parquet"):
+        predict(lora_run, tmp_path / "in.jsonl", tmp_path / f"out.{suffix}", f"--data.keep_columns={kept}")
+    found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [{key: row[key] for key in kept} for row in found] == [{key: row[key] for key in kept} for row in rows]
+    assert [row["id"] for row in found] == [None, "7"]
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [row["labels"] for row in csv.DictReader(file)] == ["joy", "fear"]
+
+
+def test_any_character_can_be_written(lora_run: Path, tmp_path: Path) -> None:
+    rows = [{"id": "\ud83d", "text": "a\rb", "more": ["\ude00"]}, {"id": "2", "text": 'c\nd, "e"', "more": []}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    predict(lora_run, tmp_path / "in.jsonl", tmp_path / "out.csv", "--data.keep_columns=[more]")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["id"], row["text"], row["more"]) for row in found] == [
+        ("?", "a\rb", '["?"]'),
+        ("2", 'c\nd, "e"', "[]"),
+    ]
+
+
+def test_a_bad_line_with_bad_bytes_is_a_reject(lora_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes(b"id,text\n1,fine\n2,na\xefve,or not\n")
+    predict(lora_run, tmp_path / "in.csv", tmp_path / "out.csv", "--prediction.on_error=skip")
+    (reject,) = rows_of(tmp_path / "out.csv.rejects.jsonl")
+    assert "3 fields" in str(reject["reason"])
+
+
+def test_an_input_without_a_good_row_is_a_mistake(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.csv").write_text("id,comment\n1,fine\n2,odd\n")
+    words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
+    message = failing(capsys, "predict", f"--ckpt_path={lora_run}", *words, "--prediction.on_error=skip")
+    assert "none of the first 2 rows can be read" in message
+    assert "There is: id, comment" in message
+
+
+def test_texts_longer_than_the_backbone_reads_are_refused(
+    lora_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"--data.predict_path={texts_file}", f"--prediction.path={tmp_path / 'out.csv'}", "--data.max_length=600")
+    assert "reads at most 512 tokens" in failing(capsys, "predict", f"--ckpt_path={lora_run}", *words)

@@ -139,11 +139,9 @@ def test_another_input_or_setting_is_noticed(
     assert len(target.read_text().splitlines()) == 62
 
 
-def test_standard_input_goes_on_too(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
-    main([*arguments(lora_run, tmp_path / "texts.txt", target), "--prediction.overwrite=true"])
+def test_standard_input_goes_on_too(lora_run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "whole.csv"
+    assert start(*arguments(lora_run, write_texts(tmp_path / "texts.txt", 60), target)).wait() == 0
     lines = (tmp_path / "texts.txt").read_text()
     words = arguments(lora_run, Path("-"), tmp_path / "piped.csv")
     limited = {"stdin": subprocess.PIPE, "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))}
@@ -188,3 +186,55 @@ def test_a_closed_pipe_ends_without_a_traceback(lora_run: Path, tmp_path: Path) 
     said = process.stderr.read()
     assert process.wait() == 1
     assert "Traceback" not in said
+
+
+def test_a_folder_can_hold_its_own_predictions_while_they_are_made(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
+    main(arguments(lora_run, tmp_path, target))
+    assert len(target.read_text().splitlines()) == 61
+
+
+def test_a_file_that_took_the_name_in_between_stays(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
+    target.write_text("mine")
+    words = arguments(lora_run, tmp_path / "texts.txt", target)
+    assert "is there already" in failing(capsys, *words)
+    assert target.read_text() == "mine"
+    main([*words, "--prediction.overwrite=true"])
+    assert "32 rows are labelled already" in capsys.readouterr().err
+
+
+def test_a_part_of_the_input_is_not_taken_for_all_of_it(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 16)
+    words = arguments(lora_run, write_texts(tmp_path / "texts.txt", 60), tmp_path / "out.csv")
+    main([*words, "--trainer.limit_predict_batches=3", "--data.tokens_per_batch=256"])
+    assert not (tmp_path / "out.csv").exists()
+    main([*words, "--data.tokens_per_batch=256"])
+    assert "rows are labelled already" in capsys.readouterr().err
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 61
+
+
+def test_an_input_that_grows_meanwhile_is_noticed(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emotion_lit.callbacks import parts
+
+    source = write_texts(tmp_path / "texts.txt", 20)
+    remember = parts.Parts.remember_engine
+
+    def grow(self: parts.Parts, engine: str) -> None:
+        remember(self, engine)
+        with source.open("a") as file:
+            file.write("one more\n")
+
+    monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 4)
+    monkeypatch.setattr(parts.Parts, "remember_engine", grow)
+    message = failing(capsys, *arguments(lora_run, source, tmp_path / "out.csv"))
+    assert "the input changed while it was read" in message
+    assert not (tmp_path / "out.csv").exists()

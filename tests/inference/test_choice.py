@@ -52,3 +52,10 @@ def test_auto_measures_and_loses_no_row(lora_run: Path, tmp_path: Path, capsys: 
 def test_int8_needs_onnx(lora_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("predict", f"--ckpt_path={lora_run}", f"--data.predict_path={SAMPLE}", "--prediction.quantize=int8")
     assert "needs --prediction.engine onnx" in failing(capsys, *words)
+
+
+def test_auto_has_nothing_to_try_on_an_input_without_texts(lora_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": null}\n' * 1200)
+    words = (f"--data.predict_path={tmp_path / 'in.jsonl'}", f"--prediction.path={tmp_path / 'out.csv'}")
+    main(["predict", f"--ckpt_path={lora_run}", *words, "--prediction.engine=auto"])
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 1201
