@@ -165,7 +165,7 @@ def test_a_missing_column_lists_those_there_are(
 
 
 def test_columns_of_the_input_keep_their_values_whatever_their_names(lora_run: Path, tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, object]] = [
         {"id": None, "text": "fine", "labels": "joy", "label_id": 4, "score_of": "me", "p_value": 0.1},
         {"id": 7, "text": "odd", "labels": "fear", "label_id": 5, "score_of": "you", "p_value": 1e-9},
     ]
