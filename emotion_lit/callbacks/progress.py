@@ -42,16 +42,13 @@ class TextProgress(ProgressBar):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leaves one line about the epoch."""
+        metrics = trainer.callback_metrics  # asks all processes
         if self._train is None:
             return
         bar, self._train = self._train, None
         seconds, texts = bar.format_dict["elapsed"], bar.n
         bar.close()
-        shown = [
-            f"{name} {float(trainer.callback_metrics[key]):.3f}"
-            for name, key in _EPOCH_METRICS
-            if key in trainer.callback_metrics
-        ]
+        shown = [f"{name} {float(metrics[key]):.3f}" for name, key in _EPOCH_METRICS if key in metrics]
         say(f"{bar.desc}: {texts:,} texts in {seconds:.0f} s, {', '.join(shown)}")
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
