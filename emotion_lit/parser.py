@@ -28,7 +28,7 @@ class EmotionParser(LightningArgumentParser):
     def _hint(self, message: str) -> str:
         known = sorted(self._keys())
         for word in re.findall(r"[\w.]+", message):
-            if "." in word or "_" in word:
+            if "." in word or "_" in word or f"--{word}" in message:
                 near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
                 if near and near[0] != word and word not in known:
                     return f" Did you mean {near[0]}?"

@@ -273,6 +273,7 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
     [
         (["repot", "logs"], "the command 'repot' is not known; did you mean 'report'?"),
         (["fit", "--model.tunning=lora"], "Did you mean model.tuning?"),
+        (["export", "--ckpt_path=x", "--output=y", "--fromat=hf"], "Did you mean format?"),
         (["fit", "--model.tuning=lorra"], "'head', 'lora', 'full'"),
         (["fit", "--config=nowhere.yaml"], "nowhere.yaml"),
         (["fit", "--data.dataset=nowhere", "--model.backbone=embedded"], "there is no data set nowhere"),
