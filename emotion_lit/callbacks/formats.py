@@ -78,6 +78,21 @@ def json_line(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False, default=str) + "\n"
 
 
+def writable(value: Any) -> Any:
+    """The same with texts that can be written: half of a surrogate pair, which JSON may hold, is replaced.
+
+    Args:
+        value: A text, a list or an object of such, or anything else.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [writable(one) for one in value]
+    if isinstance(value, dict):
+        return {writable(key): writable(one) for key, one in value.items()}
+    return value
+
+
 def concatenate(parts: Sequence[Path], path: Path, heading: str = "") -> None:
     """Writes a heading and files of text, one after the other.
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit import __version__
-from emotion_lit.callbacks.formats import FORMATS, SCORE, SEVERAL, TEXT, Columns, Row, json_line
+from emotion_lit.callbacks.formats import FORMATS, SCORE, SEVERAL, TEXT, Columns, Row, json_line, writable
 from emotion_lit.callbacks.parts import Parts, State
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
@@ -181,13 +181,13 @@ class PredictionWriter(pl.Callback):
             made |= {column: record[column] for column in data.keep_columns}
             rows.append({**made, "note": note or None})
         unlabelled = [row + 1 for row, note in zip(window.rows, window.notes, strict=True) if note == NO_TEXT]
-        rejects = [_writable(asdict(reject)) for reject in window.rejects]
+        rejects = [writable(asdict(reject)) for reject in window.rejects]
         if self.parts is not None:
             if window.number != self.parts.state.windows:
                 raise RuntimeError(f"window {window.number} came where {self.parts.state.windows} was due")
-            self.parts.add([_writable(row) for row in rows], rejects, unlabelled, window.digest)
+            self.parts.add([writable(row) for row in rows], rejects, unlabelled, window.digest)
             return
-        sys.stdout.writelines(json_line(_writable(row)) for row in rows)
+        sys.stdout.writelines(json_line(writable(row)) for row in rows)
         sys.stdout.flush()
         for reject in window.rejects:
             say(f"skipped: {reject.where}: {reject.reason}")
@@ -300,14 +300,3 @@ class PredictionWriter(pl.Callback):
 
 def _named(name: str, rank: int) -> str:
     return name if rank == 1 else f"{name}_{rank}"
-
-
-def _writable(value: Any) -> Any:
-    """A value whose texts can be written: half of a surrogate pair, which JSON may hold, is replaced."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [_writable(one) for one in value]
-    if isinstance(value, dict):
-        return {_writable(key): _writable(one) for key, one in value.items()}
-    return value
