@@ -1,8 +1,11 @@
+import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModel
 
 from emotion_lit.model.backbone import locate
-from emotion_lit.model.cpu import ByteDropout, byte_dropout, make_fast_on_cpu
+from emotion_lit.model.cpu import ByteDropout, byte_dropout, eager_attention, make_fast_on_cpu
 
 
 def test_dropout_drops_the_share_and_keeps_the_mean() -> None:
@@ -38,3 +41,25 @@ def test_an_encoder_says_the_same() -> None:
         after = encoder(ids, mask).last_hidden_state[mask.bool()]
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-4)
     assert sum(isinstance(module, ByteDropout) for module in encoder.modules()) > 6
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("tokens", [1, 15, 16, 31, 32])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_and_its_gradients_are_torchs_at_every_length(dtype: torch.dtype, tokens: int, masked: bool) -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(3, 2, tokens, 8).to(dtype).requires_grad_() for _ in range(3))
+    lengths = torch.tensor([tokens, (tokens + 1) // 2, 1])
+    is_padding = torch.arange(tokens) >= lengths[:, None, None, None]
+    mask = torch.zeros(is_padding.shape, dtype=dtype).masked_fill(is_padding, torch.finfo(dtype).min)
+    attention_mask = mask if masked else None
+    upstream = torch.randn(3, tokens, 2, 8).to(dtype)
+
+    def with_gradients(output: Tensor) -> list[Tensor]:
+        return [output, *torch.autograd.grad(output, (query, key, value), upstream)]
+
+    output, weights = eager_attention(torch.nn.Identity(), query, key, value, attention_mask)
+    expected = scaled_dot_product_attention(query, key, value, attn_mask=attention_mask).transpose(1, 2)
+    tolerance = 1e-5 if dtype == torch.float32 else 3e-2
+    torch.testing.assert_close(with_gradients(output), with_gradients(expected), atol=tolerance, rtol=tolerance)
+    assert weights.shape == (3, 2, tokens, tokens)
