@@ -5,6 +5,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 
 from emotion_lit.callbacks.baseline import Baseline
 from emotion_lit.callbacks.estimate import Estimate
+from emotion_lit.callbacks.freed_memory import FreedMemory
 from emotion_lit.callbacks.frozen import FrozenFeatures
 from emotion_lit.callbacks.header import Header
 from emotion_lit.callbacks.report import Report
@@ -22,6 +23,7 @@ def fit_callbacks() -> list[pl.Callback]:
         baseline,
         estimate,
         throughput,
+        FreedMemory(),
         LearningRateMonitor("step"),
         validation,
         Report(baseline, validation, throughput),

@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 
 from emotion_lit.callbacks.estimate import Estimate
 from emotion_lit.data.batching import padded_tokens
-from emotion_lit.memory import memory_mb, return_freed_memory
+from emotion_lit.memory import memory_mb
 
 COUNTS = (
     "steps",
@@ -83,14 +83,13 @@ class Throughput(pl.Callback):
         self._pause = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Logs the epoch's speed, and lets go of memory."""
+        """Logs the epoch's speed."""
         self._stop()
         now = time.perf_counter()
         self.counts["wall_seconds"] += now - self._wall
         self._wall = now
         speed = {**self.rates(trainer.world_size), "memory_mb": memory_mb()}
         pl_module.log_dict({f"speed/{key}": value for key, value in speed.items()}, sync_dist=True)
-        return_freed_memory()
 
     def rates(self, devices: int = 1) -> dict[str, float]:
         """What was done per second of training, and the shares of padding, of waiting, and of what the machine can do.
