@@ -17,6 +17,7 @@ from emotion_lit.evaluation.evidence import AFTER, UNCALIBRATED, Evidence
 from emotion_lit.evaluation.judgement import judge
 from emotion_lit.evaluation.outputs import Floats, Outputs
 from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows
+from emotion_lit.memory import return_freed_memory
 from emotion_lit.model.checkpoint import find_checkpoint
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -44,6 +45,7 @@ def collect(
             collected.add(probabilities, batch)
             bar.update(len(batch["row"]))
     model.train(was_training)
+    return_freed_memory()  # what comes next needs other sizes
     return collected
 
 

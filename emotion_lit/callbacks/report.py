@@ -30,7 +30,7 @@ from emotion_lit.evaluation.outputs import Floats, Outputs, truth_of
 from emotion_lit.evaluation.report import EVIDENCE, draw_figures, write_report
 from emotion_lit.evaluation.scores import evaluate_outputs
 from emotion_lit.evaluation.tables import headline_rows
-from emotion_lit.memory import peak_memory_mb
+from emotion_lit.memory import peak_memory_mb, return_freed_memory
 from emotion_lit.model.checkpoint import Checkpoint, amend, portable, read_checkpoint
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -126,6 +126,7 @@ class Report(pl.Callback):
             "parameters": parameter_counts(model)[0],
         }
         overlaps = overlap(train.texts, test.texts)
+        return_freed_memory()
         return evidence_of(said_after, model, data, "test", said, overlaps), costs
 
     def _training(self, trainer: pl.Trainer, model: EmotionClassifier, best: str) -> dict[str, Any]:
