@@ -7,8 +7,8 @@ import lightning.pytorch as pl
 from emotion_lit.memory import return_freed_memory
 
 # A step's batch has a size of its own, so the gaps that it leaves fit the next one badly. Of LoRA on all of
-# super-emotion, in batches of 2,048 tokens, 1.8 GB are resident after 200 steps, of which 1.1 GB are in use; without
-# this, validation comes on top of it (2.1 GB), and it is 2.5 GB after an epoch. A call takes 0.06 s.
+# super-emotion, in batches of 2,048 tokens, 1.8 GiB are resident after 200 steps, of which 1.0 GiB are in use; without
+# this, validation comes on top of it (2.1 GiB), and it is 2.5 GiB after an epoch. A call takes 0.06 s.
 EVERY_STEPS = 200
 
 
