@@ -16,7 +16,7 @@ class FreedMemory(pl.Callback):
     """Gives freed memory back from time to time, and where training and validation, which need other sizes, meet."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Gives back what evaluating the untouched model took."""
+        """Gives back what estimating the time took."""
         return_freed_memory()
 
     def on_train_batch_end(
