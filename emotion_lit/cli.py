@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from emotion_lit import quiet
+from emotion_lit import console, quiet
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from emotion_lit.callbacks.evaluation import Evaluation
 from emotion_lit.callbacks.predictions import PredictionWriter
-from emotion_lit.callbacks.progress import TextProgress
+from emotion_lit.callbacks.progress import EpochSummary, TextProgress
 from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError, unknown
@@ -133,6 +133,7 @@ class EmotionCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuses what cannot work."""
         assert self.subcommand
+        console.enable_bars(self.config[self.subcommand].trainer.enable_progress_bar is not False)
         if self.subcommand != "fit" and not self.checkpoint:
             raise UserError(f"{self.subcommand} needs a trained model; give --ckpt_path logs/.../checkpoints/best.ckpt")
         if self.subcommand == "fit" and self.checkpoint and "optimizer_states" not in self.checkpoint:
@@ -147,7 +148,7 @@ class EmotionCLI(LightningCLI):
         """Adds the callbacks of each subcommand, the precision that suits the hardware, and the run folder."""
         assert self.subcommand
         config = self.config[self.subcommand]
-        callbacks: list[pl.Callback] = [TextProgress()]
+        callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
         if config.trainer.precision is None:
             # A prediction should not depend on which texts share its batch; in half precision it does, by 1e-3.
             kwargs["precision"] = (
@@ -166,6 +167,14 @@ class EmotionCLI(LightningCLI):
             self.save_config_callback = None
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         return super().instantiate_trainer(**kwargs)
+
+    def _progress_bar(self) -> list[pl.Callback]:
+        """Ours, unless bars are off or the user has one of their own; a Trainer takes one only."""
+        trainer = self.config_init[str(self.subcommand)].trainer
+        own = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+        if trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in own):
+            return []
+        return [TextProgress()]
 
 
 def _lengths_for_compiling(compiled: bool) -> int:

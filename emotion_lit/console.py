@@ -1,21 +1,57 @@
 """What the program says to a person: progress and notes on stderr, results on stdout."""
 
+import io
+import os
 import sys
-import time
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
-# Seconds; into a file a bar is written line after line, so more seldom, and not at all for short work.
+# Seconds; into a file each state of a bar is a line of its own, so more seldom, and none for short work.
 REFRESH_ON_TERMINAL, REFRESH_IN_FILE = 0.1, 15.0
 
+_bars_enabled = True
 
-class _Bar(tqdm):  # type: ignore[type-arg]
-    """A bar that is not drawn before its delay is over, not even again after a line was written."""
 
-    def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        """Draws the bar."""
-        return time.time() >= self.start_t + (self.delay or 0) and super().refresh(*args, **kwargs)
+class _StatesAsLines(io.TextIOBase):
+    """Writes each state of a bar as a line of its own, for files and terminals that cannot go back to a line's start.
+
+    Args:
+        stream: Where to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes a state, and leaves out what would only clear the bar."""
+        state = text.strip("\r\n ")
+        if state:
+            self._stream.write(state + "\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Writes what is buffered."""
+        self._stream.flush()
+
+
+def enable_bars(enabled: bool) -> None:
+    """Shows or hides the progress bars that come from now on.
+
+    Args:
+        enabled: Whether they are shown.
+    """
+    global _bars_enabled
+    _bars_enabled = enabled
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a stream is a terminal on which a line can be written over.
+
+    Args:
+        stream: The stream.
+    """
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def say(text: str) -> None:
@@ -36,18 +72,18 @@ def progress_bar(title: str, total: int | None, done: int = 0, enabled: bool = T
         done: How many of them are done already.
         enabled: False shows nothing.
     """
-    on_terminal = sys.stderr.isatty()
-    return _Bar(
+    on_terminal = is_terminal(sys.stderr)
+    return tqdm(
         total=total,
         initial=done,
         desc=title,
         unit=" texts",
         leave=False,
-        file=sys.stderr,
-        dynamic_ncols=True,
+        file=sys.stderr if on_terminal else _StatesAsLines(sys.stderr),
+        dynamic_ncols=on_terminal,
         mininterval=REFRESH_ON_TERMINAL if on_terminal else REFRESH_IN_FILE,
         delay=0 if on_terminal else REFRESH_IN_FILE,
-        disable=not enabled,
+        disable=not (enabled and _bars_enabled),
     )
 
 

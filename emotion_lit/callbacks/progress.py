@@ -1,5 +1,6 @@
-"""Progress bars that count texts, on stderr."""
+"""Progress bars that count texts, and a line for each epoch, on stderr."""
 
+import time
 from typing import Any
 
 import lightning.pytorch as pl
@@ -41,15 +42,10 @@ class TextProgress(ProgressBar):
             self._train.set_postfix(loss=f"{outputs['loss'].item():.3f}", refresh=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leaves one line about the epoch."""
-        metrics = trainer.callback_metrics  # asks all processes
-        if self._train is None:
-            return
-        bar, self._train = self._train, None
-        seconds, texts = bar.format_dict["elapsed"], bar.n
-        bar.close()
-        shown = [f"{name} {float(metrics[key]):.3f}" for name, key in _EPOCH_METRICS if key in metrics]
-        say(f"{bar.desc}: {texts:,} texts in {seconds:.0f} s, {', '.join(shown)}")
+        """Ends the bar, before a line is left about the epoch."""
+        if self._train is not None:
+            self._train.close()
+            self._train = None
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the bar of a validation."""
@@ -112,6 +108,41 @@ class TextProgress(ProgressBar):
         if self._evaluation is not None:
             self._evaluation.close()
             self._evaluation = None
+
+
+class EpochSummary(pl.Callback):
+    """Leaves one line about each epoch."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._texts = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock; a run that is resumed inside an epoch has no start of the epoch."""
+        self._begin()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._begin()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the texts of a step."""
+        self._texts += len(batch["row"]) * trainer.world_size
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Says how the epoch went."""
+        metrics = trainer.callback_metrics  # asks all processes
+        if not trainer.is_global_zero:
+            return
+        epochs = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        shown = [f"{name} {float(metrics[key]):.3f}" for name, key in _EPOCH_METRICS if key in metrics]
+        took = f"{self._texts:,} texts in {time.perf_counter() - self._start:.0f} s"
+        say(f"epoch {trainer.current_epoch + 1}{epochs}: {', '.join([took, *shown])}")
+
+    def _begin(self) -> None:
+        self._start, self._texts = time.perf_counter(), 0
 
 
 _EPOCH_METRICS = (
