@@ -26,6 +26,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import native_precision
 from emotion_lit.parser import EmotionParser
+from emotion_lit.streams import open_streams
 
 # Commands that are no stage of a Trainer.
 TOOLS = ("export", "report")
@@ -56,12 +57,22 @@ REMEMBERED = (
     "check_val_every_n_epoch",
 )
 
+# What a run has said, in its folder.
+LOG = "run.log"
+
 # Texts padded to multiples of 16 have at most eight lengths under the default data.max_length.
 COMPILED_LENGTHS = 16
 
 
 class RunConfig(SaveConfigCallback):
-    """Keeps the configuration in the run folder, and what concerns the Trainer in the last checkpoint."""
+    """Keeps the configuration and the log in the run folder, and what concerns the Trainer in the last checkpoint."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Writes the configuration, and from now on the log."""
+        super().setup(trainer, pl_module, stage)
+        folder = trainer.log_dir  # asks all processes
+        if folder and trainer.is_global_zero:
+            console.keep_log(Path(folder) / LOG)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -136,6 +147,8 @@ class EmotionCLI(LightningCLI):
         console.enable_bars(self.config[self.subcommand].trainer.enable_progress_bar is not False)
         if self.subcommand != "fit" and not self.checkpoint:
             raise UserError(f"{self.subcommand} needs a trained model; give --ckpt_path logs/.../checkpoints/best.ckpt")
+        if self.subcommand != "fit" and (run := checkpoints.run_folder(self.config[self.subcommand].ckpt_path)):
+            console.keep_log(run / LOG, only_if_lost=True)
         if self.subcommand == "fit" and self.checkpoint and "optimizer_states" not in self.checkpoint:
             raise UserError("this checkpoint keeps the model alone; training goes on from last.ckpt beside it")
 
@@ -194,11 +207,10 @@ def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLog
     """
     version: str | None = None
     if checkpoint:
-        run = Path(checkpoint).resolve().parent.parent
-        if (run / "config.yaml").is_file():
-            root = run.parent.parent
-            folder = str(root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root)
-            name, version = run.parent.name, run.name
+        run = checkpoints.run_folder(checkpoint)
+        if run:
+            run = run.absolute()
+            folder, name, version = str(checkpoints.from_here(run.parent.parent)), run.parent.name, run.name
     try:
         (Path(folder) / name).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=Path(folder) / name).close()
@@ -216,6 +228,8 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
     Returns:
         The data, the model and the Trainer of a command that has them.
     """
+    open_streams()
+    console.begin_log()
     quiet.hush()
     keep_few_kernels()
     keep_freed_memory()
@@ -233,7 +247,7 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
                 raise unknown("the command", command, COMMANDS)
         return EmotionCLI(args)
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        console.say(f"error: {error}", wrap=False)
         raise SystemExit(2) from None
     except BrokenPipeError:  # whoever was reading, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,10 @@
 """What `python -m emotion_lit` can do, for a help page that needs no PyTorch."""
 
+import os
+import shlex
+import subprocess
+from pathlib import Path, PurePath
+
 COMMANDS = {
     "fit": "Train a model, and report its score before and after.",
     "validate": "Score a checkpoint on the validation split.",
@@ -29,3 +34,22 @@ examples:
   python -m emotion_lit fit --config configs/quickstart.yaml
   python -m emotion_lit predict --ckpt_path best.ckpt --data.predict_path texts.txt --prediction.path labels.csv
 """
+
+
+def command_line(*words: object) -> str:
+    """A command as it can be pasted into a shell: words with blanks or signs of the shell are quoted.
+
+    Args:
+        words: The words; paths are written with slashes.
+    """
+    written = [word.as_posix() if isinstance(word, PurePath) else str(word) for word in words]
+    return subprocess.list2cmdline(written) if os.name == "nt" else shlex.join(written)
+
+
+def resume_command(run: Path) -> str:
+    """The command that goes on with a run.
+
+    Args:
+        run: The run folder.
+    """
+    return command_line("python", "-m", "emotion_lit", "fit", "--ckpt_path", run / "checkpoints" / "last.ckpt")

@@ -1,16 +1,107 @@
-"""What the program says to a person: progress and notes on stderr, results on stdout."""
+"""What the program says to a person: progress and notes on stderr, results on stdout, and both in the log of the run.
 
+A stream that is closed or full never ends a command: what cannot be shown stands in the log.
+"""
+
+import contextlib
 import io
-import os
 import sys
+import textwrap
+from collections import deque
+from pathlib import Path
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from emotion_lit.streams import is_terminal, terminal_width
+from emotion_lit.tables import text_width
+
 # Seconds; into a file each state of a bar is a line of its own, so more seldom, and none for short work.
 REFRESH_ON_TERMINAL, REFRESH_IN_FILE = 0.1, 15.0
+# Lines that are remembered for a log that begins later.
+REMEMBERED = 10_000
+INDENT = "  "
 
+
+class _Log:
+    """What has been said, and the file that it is kept in."""
+
+    def __init__(self) -> None:
+        self.lines: deque[str] = deque(maxlen=REMEMBERED)
+        self.file: Path | None = None
+        self.only_if_lost = False
+        self.lost = False
+
+    def add(self, text: str) -> None:
+        self.lines.append(text)
+        self.flush()
+
+    def flush(self) -> None:
+        if self.file is None or (self.only_if_lost and not self.lost):
+            return
+        with contextlib.suppress(OSError), self.file.open("a", encoding="utf-8", errors="replace", newline="\n") as log:
+            while self.lines:
+                log.write(self.lines.popleft() + "\n")
+
+
+_log = _Log()
 _bars_enabled = True
+
+
+def begin_log() -> None:
+    """Forgets what an earlier command has said, and the file that it went to."""
+    global _log
+    _log = _Log()
+
+
+def keep_log(file: Path, only_if_lost: bool = False) -> None:
+    """Keeps what has been said, and all that will be, in a file too.
+
+    Args:
+        file: The file, which is added to.
+        only_if_lost: Whether to do so only when a stream could not be written.
+    """
+    _log.file, _log.only_if_lost = file, only_if_lost
+    _log.flush()
+
+
+def say(text: str, wrap: bool = True) -> None:
+    """Writes a line to stderr without breaking a progress bar.
+
+    Args:
+        text: The line.
+        wrap: Whether a terminal may break it between words; False for commands and paths, which are copied.
+    """
+    _write(text, sys.stderr, wrap)
+
+
+def show(text: str) -> None:
+    """Writes a result to stdout.
+
+    Args:
+        text: The lines.
+    """
+    _write(text, sys.stdout, wrap=False)
+
+
+def _write(text: str, stream: TextIO, wrap: bool) -> None:
+    _log.add(text)
+    width = terminal_width(stream)
+    if wrap and width:
+        text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
+    try:
+        with tqdm.external_write_mode(file=stream):
+            stream.write(text + "\n")
+            stream.flush()
+    except (OSError, ValueError):  # full or closed
+        _log.lost = True
+        _log.flush()
+
+
+def _wrapped(line: str, width: int) -> str:
+    if text_width(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)
 
 
 class _StatesAsLines(io.TextIOBase):
@@ -27,12 +118,14 @@ class _StatesAsLines(io.TextIOBase):
         """Writes a state, and leaves out what would only clear the bar."""
         state = text.strip("\r\n ")
         if state:
-            self._stream.write(state + "\n")
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(state + "\n")
         return len(text)
 
     def flush(self) -> None:
         """Writes what is buffered."""
-        self._stream.flush()
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def enable_bars(enabled: bool) -> None:
@@ -43,24 +136,6 @@ def enable_bars(enabled: bool) -> None:
     """
     global _bars_enabled
     _bars_enabled = enabled
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a stream is a terminal on which a line can be written over.
-
-    Args:
-        stream: The stream.
-    """
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def say(text: str) -> None:
-    """Writes a line to stderr without breaking a progress bar.
-
-    Args:
-        text: The line.
-    """
-    _write(text, sys.stderr)
 
 
 def progress_bar(title: str, total: int | None, done: int = 0, enabled: bool = True) -> "tqdm[Any]":
@@ -85,46 +160,3 @@ def progress_bar(title: str, total: int | None, done: int = 0, enabled: bool = T
         delay=0 if on_terminal else REFRESH_IN_FILE,
         disable=not (enabled and _bars_enabled),
     )
-
-
-def show(text: str) -> None:
-    """Writes a result to stdout.
-
-    Args:
-        text: The lines.
-    """
-    _write(text, sys.stdout)
-
-
-def _write(text: str, stream: TextIO) -> None:
-    with tqdm.external_write_mode(file=stream):
-        stream.write(text + "\n")
-        stream.flush()
-
-
-def table(rows: list[list[str]]) -> str:
-    """Lays rows out in columns, the first aligned left and the others right; the first row is the heading.
-
-    Args:
-        rows: Cells, row by row, all rows of one length.
-    """
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for number, row in enumerate(rows):
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
-        if number == 0:
-            lines.append("  ".join("-" * width for width in widths))
-    return "\n".join(lines)
-
-
-def markdown_table(rows: list[list[str]]) -> str:
-    """The same rows as a Markdown table.
-
-    Args:
-        rows: Cells, row by row, all rows of one length.
-    """
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    lines = ["| " + " | ".join(row) + " |" for row in escaped]
-    rule = "|" + "|".join(["---"] + ["---:"] * (len(rows[0]) - 1)) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])

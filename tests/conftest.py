@@ -1,10 +1,15 @@
 """Fixtures: small real runs of every tuning mode, made once a session through the command line."""
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores; more threads than cores wait for each other. Before PyTorch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from emotion_lit.cli import main
 

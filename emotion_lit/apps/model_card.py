@@ -6,11 +6,11 @@ from typing import Any
 import yaml
 
 from emotion_lit import __version__
-from emotion_lit.console import markdown_table
 from emotion_lit.data.records import SUFFIXES
 from emotion_lit.data.records import kind as kind_of_file
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.tables import markdown_table
 
 Report = dict[str, Any]
 

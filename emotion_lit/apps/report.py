@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emotion_lit.commands import COMMANDS
-from emotion_lit.console import say, show, table
+from emotion_lit.console import say, show
 from emotion_lit.evaluation.comparison import compare
 from emotion_lit.evaluation.evidence import AFTER, BEFORE, Evidence
 from emotion_lit.evaluation.history import read_history
@@ -12,6 +12,7 @@ from emotion_lit.evaluation.judgement import judge
 from emotion_lit.evaluation.report import EVIDENCE, draw_figures, read_report, write_report
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.parser import EmotionParser
+from emotion_lit.tables import table
 
 RUNS = "logs/NAME/version_N, or a folder of them, which stands for all of them that have come to their report"
 

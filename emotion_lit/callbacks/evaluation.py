@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_lit.console import progress_bar, say, show, table
+from emotion_lit.console import progress_bar, say, show
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation.calibration import tempered
@@ -18,8 +18,9 @@ from emotion_lit.evaluation.judgement import judge
 from emotion_lit.evaluation.outputs import Floats, Outputs
 from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows
 from emotion_lit.memory import return_freed_memory
-from emotion_lit.model.checkpoint import find_checkpoint
+from emotion_lit.model.checkpoint import find_checkpoint, run_folder
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.tables import table
 
 
 def collect(
@@ -184,5 +185,4 @@ def _keep(evaluation: dict[str, Any], evidence: Evidence, file: Path) -> None:
 
 def _beside(checkpoint: str) -> Path:
     file = find_checkpoint(checkpoint)
-    run = file.parent.parent
-    return (run if (run / "config.yaml").is_file() else file.parent) / "evaluation.json"
+    return (run_folder(file) or file.parent) / "evaluation.json"

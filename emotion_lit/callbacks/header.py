@@ -1,13 +1,16 @@
 """What a run is about to do, before it does it."""
 
+import sys
+
 import lightning.pytorch as pl
 import torch
 
 from emotion_lit import __version__
-from emotion_lit.console import say, table
+from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.tables import split_rows
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.tables import table
 
 
 class Header(pl.Callback):
@@ -55,4 +58,4 @@ def data_lines(data: EmotionDataModule) -> str:
             f"; {sum(removed.values()):,} texts left train as duplicates "
             f"({removed['held_out']:,} stand in validation or test too)"
         )
-    return f"{data.dataset}{left}\n\n{table(split_rows(described))}\n"
+    return f"{data.dataset}{left}\n\n{table(split_rows(described), sys.stderr)}\n"

@@ -1,6 +1,5 @@
 """Streams predictions to a file, in the order of the input."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.streaming import NO_TEXT, OnBadRow, TextStream, Window
 from emotion_lit.errors import UserError
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.streams import check_stdout, write_result
 
 # Beyond this, digits of a probability are noise of the arithmetic.
 DIGITS = 6
@@ -88,7 +88,9 @@ class PredictionWriter(pl.Callback):
         assert isinstance(pl_module, EmotionClassifier)
         data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
         self.columns = self._columns(pl_module, data)
-        if self.path != STDOUT:
+        if self.path == STDOUT:
+            check_stdout()
+        else:
             self._open(pl_module, data, str(trainer.precision))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._active = True
@@ -187,8 +189,7 @@ class PredictionWriter(pl.Callback):
                 raise RuntimeError(f"window {window.number} came where {self.parts.state.windows} was due")
             self.parts.add([writable(row) for row in rows], rejects, unlabelled, window.digest)
             return
-        sys.stdout.writelines(json_line(writable(row)) for row in rows)
-        sys.stdout.flush()
+        write_result("".join(json_line(writable(row)) for row in rows))
         for reject in window.rejects:
             say(f"skipped: {reject.where}: {reject.reason}")
         for key, more in (("rows", rows), ("rejects", rejects), ("unlabelled", unlabelled)):

@@ -18,7 +18,8 @@ from emotion_lit.callbacks.header import parameter_counts
 from emotion_lit.callbacks.tensorboard import add_curves, log_report, project
 from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.callbacks.validation import ValidationFigures
-from emotion_lit.console import say, show, table
+from emotion_lit.commands import command_line
+from emotion_lit.console import say, show
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.calibration import fit_temperature, fit_thresholds, tempered
 from emotion_lit.evaluation.evidence import AFTER, BEFORE, MAJORITY, TFIDF, Evidence
@@ -31,8 +32,12 @@ from emotion_lit.evaluation.report import EVIDENCE, draw_figures, write_report
 from emotion_lit.evaluation.scores import evaluate_outputs
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.memory import peak_memory_mb, return_freed_memory
-from emotion_lit.model.checkpoint import Checkpoint, amend, portable, read_checkpoint
+from emotion_lit.model.checkpoint import Checkpoint, amend, from_here, portable, read_checkpoint
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.tables import table
+
+# What is left to type, with names of files that are the user's to choose.
+NEXT = ("--data.predict_path", "texts.txt", "--prediction.path", "predictions.csv")
 
 
 class Report(pl.Callback):
@@ -91,7 +96,7 @@ class Report(pl.Callback):
         )
         write_report(report, drawn, folder)
         show("\n" + table(headline_rows({f"test {name}": report[name] for name in (BEFORE, AFTER) if name in report})))
-        say(_next_steps(folder, Path(best) if best else None))
+        say(_next_steps(folder, Path(best) if best else None), wrap=False)
 
     def _validation(
         self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, checkpoint: Checkpoint | None
@@ -194,11 +199,9 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _next_steps(folder: Path, best: Path | None) -> str:
-    lines = [f"\nreport       {folder / 'report.html'}", f"TensorBoard  tensorboard --logdir {folder.parent}"]
+    lines = [f"\nreport       {from_here(folder / 'report.html')}"]
+    lines.append(f"TensorBoard  {command_line('tensorboard', '--logdir', from_here(folder.parent))}")
     if best:
-        checkpoint = best.relative_to(Path.cwd()) if best.is_relative_to(Path.cwd()) else best
-        lines.append(
-            f"next         python -m emotion_lit predict --ckpt_path {checkpoint} "
-            "--data.predict_path texts.txt --prediction.path predictions.csv"
-        )
+        predict = ("predict", "--ckpt_path", from_here(best), *NEXT)
+        lines.append(f"label texts with\n{command_line('python', '-m', 'emotion_lit', *predict)}")
     return "\n".join(lines)

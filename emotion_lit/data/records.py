@@ -171,6 +171,8 @@ def _is_utf8(text: str, where: str, content: Any, on_error: OnError) -> bool:
 
 
 def _stdin(text_column: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
+    if sys.stdin is None:
+        raise UserError("standard input is closed; give --data.predict_path FILE")
     raw = getattr(sys.stdin, "buffer", None)
     source: Iterable[str] = sys.stdin if raw is None else _text(raw)
     lines = iter(source)

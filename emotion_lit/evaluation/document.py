@@ -8,8 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
-from emotion_lit.console import markdown_table
 from emotion_lit.evaluation.figures import svg
+from emotion_lit.tables import markdown_table
 
 FIGURES = "figures"
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emotion_lit.commands import resume_command
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation.outputs import Floats, Ints, Outputs
 
@@ -95,7 +96,7 @@ class Evidence:
         if not file.is_file():
             raise UserError(
                 f"there is no {file}: the run has not come to its evaluation. Go on with: "
-                f"python -m emotion_lit fit --ckpt_path {file.parent / 'checkpoints' / 'last.ckpt'}"
+                + resume_command(file.parent)
             )
         try:
             table = pq.read_table(file)

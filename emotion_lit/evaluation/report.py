@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from emotion_lit.commands import resume_command
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation import figures
 from emotion_lit.evaluation.bootstrap import Interval
@@ -73,7 +74,7 @@ def read_report(folder: Path) -> Report:
     file = folder / "report.json"
     if not folder.is_dir():
         raise UserError(f"there is no run folder {folder}; runs are in logs/<name>/version_N")
-    again = f"python -m emotion_lit fit --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}"
+    again = resume_command(folder)
     if not file.is_file():
         raise UserError(f"{folder} has no report.json: the run has not ended, or it is no run. Go on with: {again}")
     try:

@@ -47,6 +47,25 @@ def find_checkpoint(path: str | Path) -> Path:
     return file
 
 
+def run_folder(checkpoint: str | Path) -> Path | None:
+    """The folder of the run that a checkpoint is of; None for one that was carried elsewhere.
+
+    Args:
+        checkpoint: The checkpoint.
+    """
+    run = from_here(Path(checkpoint).resolve().parent.parent)
+    return run if (run / "config.yaml").is_file() else None
+
+
+def from_here(path: Path) -> Path:
+    """A path as a person in the working folder would type it: relative where it is below, else absolute.
+
+    Args:
+        path: An absolute path, or one that is relative already.
+    """
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Reads a checkpoint, executing nothing in it.
 
