@@ -80,7 +80,7 @@ def test_narrow_and_wide_terminals(tmp_path: Path, columns: int) -> None:
 
 @pytest.mark.parametrize("variable", [{"TERM": "dumb"}, {"NO_COLOR": "1"}], ids=["dumb", "no color"])
 def test_terminals_that_can_do_less(tmp_path: Path, variable: dict[str, str]) -> None:
-    session = fit(tmp_path, **variable)
+    session = fit(tmp_path, columns=80, **variable)
     check(session)
     assert "\x1b[3" not in session.raw  # no color
     if "TERM" in variable:
