@@ -14,6 +14,9 @@ def run() -> None:
     elif arguments == ["--version"]:
         sys.stdout.write(f"emotion_lit {__version__}\n")
     else:
+        from emotion_lit.caches import place_library_caches
+
+        place_library_caches()
         from emotion_lit.cli import main
 
         main()

@@ -3,7 +3,6 @@
 import importlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,10 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins import CheckpointIO
 
 from emotion_lit import console, quiet
+from emotion_lit.callbacks.checkpoint_io import AtomicCheckpointIO
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from emotion_lit.callbacks.evaluation import Evaluation
 from emotion_lit.callbacks.predictions import PredictionWriter
@@ -20,6 +21,7 @@ from emotion_lit.callbacks.progress import EpochSummary, TextProgress
 from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError, unknown
+from emotion_lit.files import why_not_writable
 from emotion_lit.inference.choice import EngineChoice
 from emotion_lit.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
@@ -178,16 +180,25 @@ class EmotionCLI(LightningCLI):
                 callbacks.append(EngineChoice(Path(config.ckpt_path), bf16=config.trainer.precision is None))
             kwargs["logger"] = False
             self.save_config_callback = None
+        plugins = _as_list(self.config_init[self.subcommand].trainer.plugins)
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         return super().instantiate_trainer(**kwargs)
 
     def _progress_bar(self) -> list[pl.Callback]:
         """Ours, unless bars are off or the user has one of their own; a Trainer takes one only."""
         trainer = self.config_init[str(self.subcommand)].trainer
-        own = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+        own = _as_list(trainer.callbacks)
         if trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in own):
             return []
         return [TextProgress()]
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _lengths_for_compiling(compiled: bool) -> int:
@@ -211,11 +222,8 @@ def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLog
         if run:
             run = run.absolute()
             folder, name, version = str(checkpoints.from_here(run.parent.parent)), run.parent.name, run.name
-    try:
-        (Path(folder) / name).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=Path(folder) / name).close()
-    except OSError as error:
-        raise UserError(f"the run folder {folder}/{name} cannot be written: {error.strerror}") from error
+    if reason := why_not_writable(Path(folder) / name):
+        raise UserError(f"the run folder {folder}/{name} cannot be written: {reason}")
     return TensorBoardLogger(folder, name=name, version=version, default_hp_metric=False)
 
 

@@ -4,6 +4,8 @@ import functools
 import urllib.error
 import urllib.request
 
+from emotion_lit import caches
+
 TIMEOUT_SECONDS = 5.0
 
 
@@ -15,6 +17,7 @@ def reachable() -> bool:
     """
     from huggingface_hub import constants
 
+    caches.say_library_caches()
     if constants.HF_HUB_OFFLINE:
         return False
     try:

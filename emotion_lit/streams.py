@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TextIO
 
+from tqdm import tqdm
+
 from emotion_lit.errors import UserError
 
 _stdout_closed = False
@@ -60,14 +62,15 @@ def write_result(text: str) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    sys.stdout.flush()
-    buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:  # a notebook's
-        sys.stdout.write(text)
+    with tqdm.external_write_mode(file=sys.stdout):
         sys.stdout.flush()
-    else:
-        buffer.write(text.encode("utf-8"))
-        buffer.flush()
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is None:  # a notebook's
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            buffer.write(text.encode("utf-8"))
+            buffer.flush()
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +13,7 @@ from emotion_lit.console import say
 from emotion_lit.data.records import read_records
 from emotion_lit.data.sources import SAMPLE
 from emotion_lit.errors import UserError
+from emotion_lit.files import atomic_path, write_text
 from emotion_lit.inference.exported import is_exported, load_exported
 from emotion_lit.inference.exports import base_name, write_adapter, write_hf, write_onnx_folder
 from emotion_lit.inference.predictor import Predictor, load
@@ -71,18 +70,14 @@ def export(
     data = checkpoints.read_checkpoint(ckpt_path)[checkpoints.DATA_KEY]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as name:
-            folder = Path(name) / "folder"
+        with atomic_path(output) as folder:
             folder.mkdir()
             with quiet_transformers():
                 WRITERS[format](predictor.model, folder, predictor.max_length)
             checked = _check(predictor, folder, format)
             report = _report(checkpoints.find_checkpoint(ckpt_path))
             card = model_card(predictor.model, format, base_name(predictor.model), data, report, checked)
-            (folder / "README.md").write_text(card, encoding="utf-8")
-            if output.exists():
-                shutil.rmtree(output)
-            folder.rename(output)
+            write_text(folder / "README.md", card)
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror or error}") from error
     say(checked)

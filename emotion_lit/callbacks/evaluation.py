@@ -17,6 +17,7 @@ from emotion_lit.evaluation.evidence import AFTER, UNCALIBRATED, Evidence
 from emotion_lit.evaluation.judgement import judge
 from emotion_lit.evaluation.outputs import Floats, Outputs
 from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows
+from emotion_lit.files import write_text
 from emotion_lit.memory import return_freed_memory
 from emotion_lit.model.checkpoint import find_checkpoint, run_folder
 from emotion_lit.model.classifier import EmotionClassifier
@@ -176,7 +177,7 @@ def _keep(evaluation: dict[str, Any], evidence: Evidence, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         evidence.save(file.with_suffix(".parquet"))
-        file.write_text(json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(file, json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         say(f"{file} cannot be written ({error.strerror}); give another place with --evaluation.path")
         return

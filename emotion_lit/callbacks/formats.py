@@ -3,10 +3,8 @@
 import csv
 import io
 import json
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -163,19 +161,3 @@ def _as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 FORMATS: dict[str, Format] = {".csv": Csv(), ".jsonl": Jsonl(), ".parquet": Parquet()}
-
-
-@contextmanager
-def atomically(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes its name only when it is complete.
-
-    Args:
-        path: The name.
-    """
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")  # two processes may make the same file
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise

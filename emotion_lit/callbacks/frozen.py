@@ -1,5 +1,6 @@
 """Runs what is frozen once per text, so that epochs train on what it said."""
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -8,14 +9,17 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+import numpy.typing as npt
 import psutil
 import torch
 
+from emotion_lit import caches
 from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.console import progress_bar, say
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.sources import SPLITS
+from emotion_lit.files import reason_of, temporary_name
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.features import FrozenPart, TextOutputs, features_key
 
@@ -54,32 +58,67 @@ class FrozenFeatures(pl.Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Deletes the token states."""
         trainer.strategy.barrier()
-        if trainer.is_global_zero:
-            for file in self._temporary:
-                file.unlink(missing_ok=True)
+        self._delete(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Deletes the token states; those of a killed run are swept by the next one."""
+        self._delete(trainer)
+
+    def _delete(self, trainer: pl.Trainer) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        for split in SPLITS if self._temporary else ():
+            data.prepared(split).states = None  # Windows deletes no file that is mapped
+        for file in self._temporary:
+            with contextlib.suppress(OSError):
+                file.unlink()
         self._temporary = []
 
     def _outputs(
         self, part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, split: str
     ) -> TextOutputs | None:
         tokens = data.prepared(split).tokens
-        offsets = tokens.offsets if part.layers is not None else np.arange(len(tokens.offsets))
+        offsets = tokens.offsets if part.layers is not None else np.arange(len(tokens.lengths) + 1)
         key = features_key(model.network_sha256, tokens.key, str(trainer.precision), part.layers)
-        file = data.cache_dir / "features" / f"{key}.npy"
-        if part.layers is not None:
-            self._temporary.append(file)
-        if not file.is_file() and trainer.is_global_zero:
-            assert model.network is not None
-            rows, start = len(tokens.lengths), time.perf_counter()
-            model.network.eval()
+        folder = data.cache_dir / "features"
+        kept = folder / f"{key}.npy"
+        file: Path | None = kept
+        if trainer.is_global_zero and (part.layers is not None or TextOutputs.read(kept, offsets, part.dtype) is None):
+            writable = caches.writable_dir(folder)
+            file = writable and writable / f"{key}.npy"
+            if file and part.layers is not None:
+                file = temporary_name(file)  # no other run's
+                self._temporary.append(file)
+            if file and not self._compute(part, trainer, model, data, split, offsets, file):
+                file = None
+        file = trainer.strategy.broadcast(file)
+        return TextOutputs.read(file, offsets, part.dtype) if file else None
+
+    def _compute(
+        self,
+        part: FrozenPart,
+        trainer: pl.Trainer,
+        model: EmotionClassifier,
+        data: EmotionDataModule,
+        split: str,
+        offsets: npt.NDArray[np.int64],
+        file: Path,
+    ) -> bool:
+        """Runs what is frozen, and says whether there was room for its outputs."""
+        assert model.network is not None
+        rows, start = len(data.prepared(split)), time.perf_counter()
+        model.network.eval()
+        try:
             with trainer.precision_plugin.forward_context():
                 batches = _with_progress(trainer, data.ordered_dataloader(split), f"encode {split}", rows)
                 TextOutputs.compute(part, batches, offsets, file)
+        except OSError as error:
+            caches.is_at_fault(file.parent, f"cannot be written: {reason_of(error)}", "every epoch encodes the texts")
+            return False
+        finally:
             model.network.train()
-            self.throughput.add_encoding(time.perf_counter() - start, split == "train")
-            say(f"{split}: {rows:,} texts encoded once; the epochs train on that")
-        trainer.strategy.barrier()
-        return TextOutputs.read(file, offsets, part.dtype)
+        self.throughput.add_encoding(time.perf_counter() - start, split == "train")
+        say(f"{split}: {rows:,} texts encoded once; the epochs train on that")
+        return True
 
 
 def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:

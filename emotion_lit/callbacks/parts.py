@@ -10,8 +10,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from emotion_lit.callbacks.formats import FORMATS, Columns, Row, atomically, concatenate, json_line
+from emotion_lit.callbacks.formats import FORMATS, Columns, Row, concatenate, json_line
 from emotion_lit.errors import UserError
+from emotion_lit.files import atomic_path, replace, write_text
 
 STATE = "state.json"
 JOINED, JOINED_REJECTS = "joined", "joined.rejects"
@@ -122,8 +123,7 @@ class Parts:
             raise UserError(f"{self.folder / STATE} is damaged; remove the folder {self.folder}") from error
 
     def _save(self) -> None:
-        with atomically(self.folder / STATE) as path:
-            path.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
+        write_text(self.folder / STATE, json.dumps(asdict(self.state)))
 
     def remember_engine(self, engine: str) -> None:
         """Makes a later run go on with the same engine, because others differ in the last digits.
@@ -144,11 +144,10 @@ class Parts:
             digest: The hash of the input up to its end.
         """
         number = self.state.windows
-        with atomically(self._part(number)) as path:
+        with atomic_path(self._part(number)) as path:
             self._format.write(rows, self.columns, path)
         if rejects:
-            with atomically(self._rejects(number)) as path:
-                path.write_text("".join(map(json_line, rejects)), encoding="utf-8")
+            write_text(self._rejects(number), "".join(map(json_line, rejects)))
         else:
             self._rejects(number).unlink(missing_ok=True)
         state = self.state
@@ -173,11 +172,11 @@ class Parts:
             self.state.joined = True
             self._save()
         if rejects.exists():
-            rejects.replace(self.rejects)
+            replace(rejects, self.rejects)
         if not self.state.rejects:
             self.rejects.unlink(missing_ok=True)
         if joined.exists():
-            joined.replace(self.target)
+            replace(joined, self.target)
         self._remove()
         self._unlock()
 

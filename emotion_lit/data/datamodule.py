@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit import caches
 from emotion_lit.console import say
 from emotion_lit.data import sampling
 from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, LabelledTokens
@@ -19,7 +19,7 @@ from emotion_lit.data.records import record_files
 from emotion_lit.data.sampling import Size
 from emotion_lit.data.sources import SPLITS, Rows, hub_folder, read_dataset
 from emotion_lit.data.streaming import OnBadRow, TextStream
-from emotion_lit.data.tokenization import cached_tokens, default_cache_dir
+from emotion_lit.data.tokenization import cached_tokens
 from emotion_lit.errors import UserError
 from emotion_lit.model.backbone import load_tokenizer
 
@@ -127,7 +127,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self.pad_to_multiple_of = pad_to_multiple_of
         self.seed = seed
         self.num_workers = num_workers if num_workers is not None else 2 * torch.cuda.is_available()
-        self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
+        self.cache_dir = caches.cache_dir(cache_dir)
         self.predict_path = predict_path
         self.id_column = id_column
         self.keep_columns = keep_columns or []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emotion_lit import hub
+from emotion_lit import caches, hub
 from emotion_lit.data.labels import LabelColumn, Labels, LabelSet, encode
 from emotion_lit.data.records import COMPRESSIONS, SUFFIXES, kind, read_records, record_files
 from emotion_lit.errors import UserError, unknown
@@ -14,6 +14,7 @@ from emotion_lit.errors import UserError, unknown
 SAMPLE = "sample"
 SPLITS = ("train", "validation", "test")
 SOURCE_COLUMN = "source"
+READ_ROWS = 10_000
 
 
 @dataclass
@@ -141,13 +142,25 @@ def _read_file(path: Path) -> Columns:
 def _load(name: str, what: str, label_column: str) -> tuple[dict[str, Columns], Sequence[str] | None]:
     from datasets import load_dataset
 
+    local = Path(name).is_dir()
     with _clear_errors(name, what), _quiet_progress():
-        loaded = load_dataset(name)
-    splits = {split: loaded[split][:] for split in SPLITS if split in loaded}
+        # Streamed, a folder is read where it is, without a copy and a lock in the cache of `datasets`.
+        loaded = load_dataset(name, streaming=local)
+        splits = {split: _columns(loaded[split]) if local else loaded[split][:] for split in SPLITS if split in loaded}
     if not splits:
         raise UserError(f"{what} has none of the splits {', '.join(SPLITS)}; it has {', '.join(map(str, loaded))}")
-    feature = next(iter(loaded.values())).features.get(label_column)
+    features = next(iter(loaded.values())).features or {}
+    feature = features.get(label_column)
     return splits, getattr(getattr(feature, "feature", feature), "names", None)  # a ClassLabel, or a list of them
+
+
+def _columns(stream: Any) -> Columns:
+    parts: list[Columns] = [table.to_pydict() for table in stream.with_format("arrow").iter(batch_size=READ_ROWS)]
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {
+        name: [value for part in parts for value in part.get(name) or [None] * len(next(iter(part.values())))]
+        for name in names
+    }
 
 
 @contextmanager
@@ -174,6 +187,12 @@ def _clear_errors(name: str, what: str) -> Iterator[None]:
     except UserError:
         raise
     except (DatasetGenerationError, ValueError, OSError) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, OSError) and cause.filename and not Path(cause.filename).is_relative_to(name):
+            raise UserError(
+                f"{what} cannot be kept: {cause.filename}: {cause.strerror}; set {caches.VARIABLE} to a folder that "
+                "can be written"
+            ) from error
         folder = Path(name)
         if folder.is_dir():
             for file in record_files(name):  # finds the row, and says which line

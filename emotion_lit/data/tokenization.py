@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit import caches
 from emotion_lit.console import progress_bar
+from emotion_lit.files import atomic_path, reason_of, why_not_writable
 from emotion_lit.model.backbone import tokenizer_sha256
 
 # Raise when the same inputs would give other files.
@@ -81,19 +80,14 @@ def cached_tokens(
         title: What the progress bar is called.
 
     Returns:
-        Memory-mapped tokens.
+        Memory-mapped tokens; where the cache cannot be used, tokens in memory.
     """
-    folder = cache_dir / "tokens" / _key(texts, tokenizer, max_length)
-    if not folder.is_dir():
-        _keep(tokenize(texts, tokenizer, max_length, title), folder)
-        return _mapped(folder, from_cache=False)
-    return _mapped(folder, from_cache=True)
-
-
-def default_cache_dir() -> Path:
-    """``$EMOTION_LIT_CACHE``, or ``emotion_lit`` in the user's cache folder."""
-    own = os.environ.get("EMOTION_LIT_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emotion_lit"
+    key = _key(texts, tokenizer, max_length)
+    kept = _read(cache_dir / "tokens" / key, len(texts))
+    if kept is not None:
+        return kept
+    tokens = replace(tokenize(texts, tokenizer, max_length, title), key=key)
+    return _keep(tokens, cache_dir / "tokens")
 
 
 def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
@@ -111,18 +105,29 @@ def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: i
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _keep(tokens: Tokens, folder: Path) -> None:
-    """Writes beside the target and renames, so that a killed or a second process leaves no half-written cache."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".part-"))
-    np.save(part / "ids.npy", tokens.ids)
-    np.save(part / "offsets.npy", tokens.offsets)
+def _keep(tokens: Tokens, folder: Path) -> Tokens:
+    """The same tokens, kept and mapped where that works."""
+    reason = why_not_writable(folder)
     try:
-        part.rename(folder)
-    except OSError:  # another process was first
-        shutil.rmtree(part, ignore_errors=True)
+        if reason is None:
+            with atomic_path(folder / tokens.key) as unfinished:
+                unfinished.mkdir()
+                np.save(unfinished / "ids.npy", tokens.ids)
+                np.save(unfinished / "offsets.npy", tokens.offsets)
+            kept = _read(folder / tokens.key, len(tokens.offsets) - 1)
+            return tokens if kept is None else replace(kept, from_cache=False)
+    except OSError as error:
+        reason = reason_of(error)
+    caches.is_at_fault(folder, f"cannot be written: {reason}", "going on without it")
+    return tokens
 
 
-def _mapped(folder: Path, from_cache: bool) -> Tokens:
-    ids = np.load(folder / "ids.npy", mmap_mode="r")
-    return Tokens(ids, np.load(folder / "offsets.npy"), folder.name, from_cache)
+def _read(folder: Path, texts: int) -> Tokens | None:
+    """What is kept of so many texts; None where it is missing or damaged."""
+    ids, offsets = (caches.read_array(folder / f"{name}.npy") for name in ("ids", "offsets"))
+    if ids is None or offsets is None:
+        return None
+    if len(offsets) != texts + 1 or offsets[0] != 0 or offsets[-1] != len(ids):
+        caches.is_at_fault(folder, "is damaged", "computing it again")
+        return None
+    return Tokens(ids, np.array(offsets), folder.name, from_cache=True)

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from emotion_lit.evaluation.figures import svg
+from emotion_lit.files import write_text
 from emotion_lit.tables import markdown_table
 
 FIGURES = "figures"
@@ -71,9 +72,9 @@ def write_document(
     drawn = {key: svg(figure) for key, figure in figures.items()}
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
     for key, content in drawn.items():
-        (folder / FIGURES / f"{key}.svg").write_text(content, encoding="utf-8")
-    (folder / f"{name}.md").write_text(_markdown(sections, drawn), encoding="utf-8")
-    (folder / f"{name}.html").write_text(_html(sections, drawn, front), encoding="utf-8")
+        write_text(folder / FIGURES / f"{key}.svg", content)
+    write_text(folder / f"{name}.md", _markdown(sections, drawn))
+    write_text(folder / f"{name}.html", _html(sections, drawn, front))
 
 
 def _markdown(sections: Sequence[Section], figures: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from emotion_lit.commands import resume_command
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation.outputs import Floats, Ints, Outputs
+from emotion_lit.files import atomic_path
 
 # What rungs and columns are called.
 MAJORITY, TFIDF, BEFORE, UNCALIBRATED, AFTER = "majority", "tfidf", "before", "uncalibrated", "after"
@@ -79,9 +80,8 @@ class Evidence:
             "models": list(self.probabilities),
         }
         table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(about)})
-        unfinished = file.with_name(f".{file.name}.part")
-        pq.write_table(table, unfinished)
-        unfinished.replace(file)
+        with atomic_path(file) as unfinished:
+            pq.write_table(table, unfinished)
 
     @classmethod
     def read(cls, file: Path) -> "Evidence":

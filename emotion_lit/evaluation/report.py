@@ -14,6 +14,7 @@ from emotion_lit.evaluation.bootstrap import Interval
 from emotion_lit.evaluation.document import Part, Picture, Section, Table, write_document
 from emotion_lit.evaluation.evidence import AFTER, BEFORE, MAJORITY, TFIDF, Evidence
 from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows, split_rows
+from emotion_lit.files import write_text
 
 Report = dict[str, Any]
 EVIDENCE = "predictions.parquet"
@@ -57,9 +58,7 @@ def write_report(report: Report, drawn: Mapping[str, Figure], folder: Path) -> N
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_document(contents(report), drawn, folder, "report", _front(report))
-    unfinished = folder / ".report.json.part"
-    unfinished.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(folder / "report.json")
+    write_text(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_report(folder: Path) -> Report:

@@ -1,6 +1,5 @@
 """What computes logits: PyTorch in the precision of its choice, or ONNX Runtime."""
 
-import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -8,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emotion_lit import caches
 from emotion_lit.data.batching import Batch
-from emotion_lit.data.tokenization import default_cache_dir
 from emotion_lit.errors import UserError
+from emotion_lit.files import reason_of, why_not_writable
 from emotion_lit.inference.onnx_files import need_onnx, write_int8, write_onnx
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -107,23 +107,24 @@ def onnx_file(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> 
     """
     need_onnx()
     name = f"{model.weights_sha256[:16]}-{model.temperature or 1.0:.6f}"
+    file_name = f"{name}{'.int8' if int8 else ''}.onnx"
     beside = checkpoint.parent / f"{checkpoint.stem}.onnx" if checkpoint else None
-    cache = default_cache_dir() / "onnx"
+    cache = caches.cache_dir() / "onnx"
     for folder in filter(None, (beside, cache)):
-        file = folder / f"{name}{'.int8' if int8 else ''}.onnx"
-        if file.is_file():
-            return file
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-            break
-        except OSError:
-            continue  # and where the cache cannot be written either, the error below says so
+        if (folder / file_name).is_file():
+            return folder / file_name
+    writable = beside if beside and why_not_writable(beside) is None else caches.writable_dir(cache)
+    if writable is None:
+        raise UserError(
+            f"there is no place for the ONNX file: neither {beside or cache}, nor {cache}, nor a temporary "
+            "folder can be written; predict with --prediction.engine torch"
+        )
+    file = writable / file_name
     try:
         if int8:
             write_int8(onnx_file(model, checkpoint, int8=False), file)
         else:
             write_onnx(model, file)
     except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{file} cannot be written: {reason_of(error)}") from error
     return file

@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from emotion_lit.errors import UserError
+from emotion_lit.files import write_text
 from emotion_lit.inference.merged import merged_network, temper
 from emotion_lit.inference.onnx_files import write_int8, write_onnx
 from emotion_lit.model.backbone import EMBEDDED, load_network
@@ -159,7 +160,7 @@ def _description(model: EmotionClassifier, max_length: int) -> dict[str, Any]:
 
 def _write_labels(model: EmotionClassifier, folder: Path, max_length: int) -> None:
     text = json.dumps(_description(model, max_length), indent=2, ensure_ascii=False)
-    (folder / LABELS_FILE).write_text(text + "\n", encoding="utf-8")
+    write_text(folder / LABELS_FILE, text + "\n")
 
 
 def _save_tokenizer(model: EmotionClassifier, folder: Path, max_length: int) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from emotion_lit.callbacks.formats import atomically
 from emotion_lit.errors import UserError
+from emotion_lit.files import atomic_path
 from emotion_lit.inference.merged import merged_network
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.pooling import Network
@@ -65,7 +65,7 @@ def write_onnx(model: EmotionClassifier, path: Path) -> None:
     axes = {name: {0: "batch", 1: "tokens"} for name in ("input_ids", "attention_mask")}
     # The whole module in evaluation mode: the exporter leaves inner ones as they are, dropout included.
     whole = _Logits(network).eval()
-    with atomically(path) as unfinished, _quiet_exporter():
+    with atomic_path(path) as unfinished, _quiet_exporter():
         try:
             torch.onnx.export(
                 whole,
@@ -92,7 +92,7 @@ def write_int8(source: Path, path: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with atomically(path) as unfinished, _quiet_exporter():
+    with atomic_path(path) as unfinished, _quiet_exporter():
         quantize_dynamic(
             source, unfinished, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"]
         )

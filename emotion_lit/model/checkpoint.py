@@ -11,6 +11,7 @@ from torch import Tensor
 
 from emotion_lit import __version__
 from emotion_lit.errors import UserError
+from emotion_lit.files import atomic_path
 from emotion_lit.model.backbone import tensor_bytes
 
 # The key under which our own part stands, beside Lightning's.
@@ -130,9 +131,8 @@ def amend(file: Path, model: dict[str, Any]) -> None:
     """
     checkpoint = read_checkpoint(file)
     checkpoint[MODEL_KEY] |= portable(model)
-    unfinished = file.with_name(f".{file.name}.part")
-    torch.save(checkpoint, unfinished)
-    unfinished.replace(file)
+    with atomic_path(file) as unfinished:
+        torch.save(checkpoint, unfinished)
 
 
 def check_settings(settings: dict[str, Any], saved: dict[str, Any]) -> None:

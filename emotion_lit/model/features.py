@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from emotion_lit import caches
+from emotion_lit.files import atomic_path, reserve
 from emotion_lit.model.pooling import DEPTHS
 
 # Raise when the same inputs would give other numbers.
@@ -88,7 +89,11 @@ class TextOutputs:
             offsets: Where each text begins in it, ``[texts + 1]``.
             dtype: What the values are.
         """
-        return cls(np.load(file, mmap_mode="r"), offsets, dtype) if file.is_file() else None
+        values = caches.read_array(file)
+        if values is not None and len(values) != offsets[-1]:
+            caches.is_at_fault(file, "is damaged", "computing it again")
+            values = None
+        return None if values is None else cls(values, offsets, dtype)
 
     @staticmethod
     @torch.inference_mode()
@@ -101,19 +106,22 @@ class TextOutputs:
             part: What gives the outputs.
             batches: Batches on the network's device, which cover all texts.
             offsets: Where each text begins in the file, ``[texts + 1]``.
-            file: Where to keep them; written beside it first, so that a killed run leaves no half of them.
+            file: Where to keep them.
+
+        Raises:
+            OSError: They cannot be kept there.
         """
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")  # another run may be making the same
-        stored = np.uint16 if part.dtype == torch.bfloat16 else np.float32
-        kept = np.lib.format.open_memmap(unfinished, mode="w+", dtype=stored, shape=(int(offsets[-1]), part.width))
-        for batch in batches:
-            outputs = _bits(part.run(batch).to(part.dtype).cpu())
-            for row, vectors in zip(batch["row"].tolist(), outputs, strict=True):
-                kept[offsets[row] : offsets[row + 1]] = vectors[: offsets[row + 1] - offsets[row]]
-        kept.flush()
-        del kept
-        unfinished.replace(file)
+        stored = np.dtype(np.uint16 if part.dtype == torch.bfloat16 else np.float32)
+        shape = (int(offsets[-1]), part.width)
+        with atomic_path(file) as unfinished:
+            kept = np.lib.format.open_memmap(unfinished, mode="w+", dtype=stored, shape=shape)
+            reserve(unfinished, kept.offset + kept.nbytes)
+            for batch in batches:
+                outputs = _bits(part.run(batch).to(part.dtype).cpu())
+                for row, vectors in zip(batch["row"].tolist(), outputs, strict=True):
+                    kept[offsets[row] : offsets[row + 1]] = vectors[: offsets[row + 1] - offsets[row]]
+            kept.flush()
+            del kept
 
     def __getitem__(self, rows: list[int]) -> Tensor:
         """The outputs of some texts.
@@ -124,7 +132,7 @@ class TextOutputs:
         Returns:
             ``[rows, width]`` where every text has one vector, else ``[rows, longest, width]``, zero where it has fewer.
         """
-        if len(self.values) == len(self.offsets) - 1:
+        if len(self.values) == len(self.lengths):
             return _tensor(self.values[rows], self.dtype)
         lengths = self.lengths[rows]
         batch = np.zeros((len(rows), lengths.max(), self.values.shape[1]), dtype=self.values.dtype)

@@ -1,0 +1,157 @@
+"""Caches, ours and those of the libraries: folders without which everything goes on, only slower."""
+
+import atexit
+import errno
+import functools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emotion_lit.console import say
+from emotion_lit.files import reason_of, why_not_writable
+
+VARIABLE = "EMOTION_LIT_CACHE"
+# Where the libraries below us keep what they can get again: the variable, its default, and the folder below ours.
+# HF_HOME itself stays where it is: the login is in it.
+LIBRARY_CACHES = {
+    "HF_HUB_CACHE": ("~/.cache/huggingface/hub", "huggingface/hub"),
+    "HF_XET_CACHE": ("~/.cache/huggingface/xet", "huggingface/xet"),
+    "HF_ASSETS_CACHE": ("~/.cache/huggingface/assets", "huggingface/assets"),
+    "HF_DATASETS_CACHE": ("~/.cache/huggingface/datasets", "huggingface/datasets"),
+    "HF_MODULES_CACHE": ("~/.cache/huggingface/modules", "huggingface/modules"),
+    "MPLCONFIGDIR": ("~/.config/matplotlib", "matplotlib"),
+}
+
+_unwritable_hub: list[Path] = []
+
+
+def cache_dir(chosen: str | Path | None = None) -> Path:
+    """The folder of our caches; it may be missing, and it need not be writable.
+
+    Args:
+        chosen: What the user chose. By default ``$EMOTION_LIT_CACHE``, or ``emotion_lit`` in the user's cache folder.
+    """
+    named = chosen or os.environ.get(VARIABLE)
+    if named:
+        return Path(os.path.expanduser(named))  # noqa: PTH111, which raises where there is no home
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "emotion_lit"
+    try:
+        return Path.home() / ".cache" / "emotion_lit"
+    except RuntimeError:  # a user without a home
+        return (temporary_dir() or Path()) / "emotion_lit"
+
+
+def place_library_caches() -> None:
+    """Tells the libraries below us where their caches are; for the start of the program, before they are imported.
+
+    With ``$EMOTION_LIT_CACHE`` they are below it, and where a folder cannot be made, in a temporary one. What the user
+    has set for a library stays, as long as it can be used.
+    """
+    own = os.environ.get(VARIABLE)
+    for name, (default, below) in LIBRARY_CACHES.items():
+        if own and name not in os.environ and not (name.startswith("HF_") and "HF_HOME" in os.environ):
+            os.environ[name] = str(cache_dir() / below)
+        folder = _folder_of(name, default)
+        reads_only = folder.is_dir() and name in ("HF_HUB_CACHE", "MPLCONFIGDIR")  # of use all the same
+        if not reads_only and not _can_be_made(folder) and (temporary := temporary_dir()):
+            os.environ[name] = str(temporary / below)
+            if name.startswith("HF_"):
+                _unwritable_hub.append(folder)
+
+
+def say_library_caches() -> None:
+    """Says once that what comes from the Hub is kept in a temporary folder, where that is so."""
+    if _unwritable_hub:
+        is_at_fault(
+            _unwritable_hub[0].parent, "cannot be written", "what comes from the Hub is kept until the end only"
+        )
+
+
+def _folder_of(name: str, default: str) -> Path:
+    if os.environ.get(name):
+        return Path(os.environ[name])
+    base, cache = os.environ.get("HF_HOME"), os.environ.get("XDG_CACHE_HOME")
+    if name.startswith("HF_") and (base or cache):
+        return Path(base or f"{cache}/huggingface") / Path(default).name
+    return Path(os.path.expanduser(default))  # noqa: PTH111, which raises where there is no home
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether a folder is there and writable, or could be made; nothing is written for those who will not need it."""
+    if str(folder).startswith("~"):  # there is no home
+        return False
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
+
+def writable_dir(folder: Path) -> Path | None:
+    """A folder to keep things in: the one that is asked for, else a temporary one, which is said in a line.
+
+    Args:
+        folder: A cache folder, or one below it.
+
+    Returns:
+        The folder, which is there now; None where no folder can be written.
+    """
+    reason = why_not_writable(folder)
+    if reason is None:
+        return folder
+    temporary = temporary_dir()
+    is_at_fault(folder, f"cannot be written: {reason}", "using a temporary one" if temporary else "going on without it")
+    if temporary is None or why_not_writable(temporary / folder.name):
+        return None
+    return temporary / folder.name
+
+
+@functools.cache
+def is_at_fault(folder: Path, what: str, instead: str) -> None:
+    """Says once in a process that a cache is of no use.
+
+    Args:
+        folder: The folder.
+        what: What is wrong with it.
+        instead: What is done about it.
+    """
+    say(f"the cache {folder} {what}; {instead}")
+
+
+def read_array(file: Path) -> npt.NDArray[Any] | None:
+    """An array that is kept in a cache, mapped into memory where that works; None where it is missing or damaged.
+
+    Args:
+        file: A ``.npy`` file.
+    """
+    try:
+        try:
+            array: npt.NDArray[Any] = np.load(file, mmap_mode="r")
+        except OSError as error:
+            if error.errno not in (errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOMEM):
+                raise
+            is_at_fault(file.parent, f"cannot be mapped: {reason_of(error)}", "reading it into memory")
+            array = np.load(file)
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        is_at_fault(file.parent, f"cannot be read: {reason_of(error)}", "computing it again")
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        is_at_fault(file.parent, f"is damaged ({reason_of(error)})", "computing it again")
+        return None
+    return array
+
+
+@functools.cache
+def temporary_dir() -> Path | None:
+    """A folder that goes when the process ends; None where there is no place for it."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="emotion_lit-"))
+    except OSError:
+        return None
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,65 @@
+"""How checkpoints get to the disk: beside their names, whole, and with nothing in them that could not be read."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from torch import Tensor
+
+from emotion_lit.errors import UserError
+from emotion_lit.files import atomic_path
+
+# What `torch.load` reads without running code.
+PLAIN = (str, int, float, bool, bytes, type(None), Tensor, torch.dtype, torch.device, torch.Size)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its name and renames it; killed anywhere, the name stands for a whole one.
+
+    Lightning's own goes through the temporary folder, and copies over the old checkpoint where that is on another file
+    system.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Saves a checkpoint.
+
+        Args:
+            checkpoint: The checkpoint.
+            path: The file.
+            storage_options: Not used.
+
+        Raises:
+            UserError: It holds something that could not be read again.
+            OSError: It cannot be written.
+        """
+        check_plain(checkpoint)
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(file) as unfinished:
+            torch.save(checkpoint, unfinished)
+
+
+def check_plain(value: Any, where: str = "") -> None:
+    """Checks that a checkpoint can be read again without running code from it.
+
+    Args:
+        value: The checkpoint, or a part of it.
+        where: Which part.
+
+    Raises:
+        UserError: It cannot.
+    """
+    kind = type(value)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_plain(key, where)
+            check_plain(item, f"{where}.{key}" if where else str(key))
+    elif kind in (list, tuple, set):
+        for item in value:
+            check_plain(item, where)
+    elif kind not in PLAIN and not isinstance(value, Tensor):
+        raise UserError(
+            f"the checkpoint cannot keep {where}: a {kind.__module__}.{kind.__qualname__} could not be read again "
+            "without running code; let its state_dict give plain numbers, texts and tensors"
+        )
