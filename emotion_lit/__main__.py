@@ -1,5 +1,8 @@
 """``python -m emotion_lit``, and the console script."""
 
+import locale
+import os
+import subprocess
 import sys
 
 from emotion_lit import __version__
@@ -13,13 +16,43 @@ def run() -> None:
         sys.stdout.write(overview())
     elif arguments == ["--version"]:
         sys.stdout.write(f"emotion_lit {__version__}\n")
+    elif _lacks_utf8():
+        sys.exit(subprocess.call([sys.executable, "-X", "utf8", *sys.orig_argv[1:]]))
     else:
-        from emotion_lit.caches import place_library_caches
+        _command()
 
-        place_library_caches()
-        from emotion_lit.cli import main
 
-        main()
+def _lacks_utf8() -> bool:
+    """Whether Python reads and writes files in another encoding; libraries would take configurations for it."""
+    return not sys.flags.utf8_mode and locale.getpreferredencoding(False).lower().replace("-", "") != "utf8"
+
+
+def _command() -> None:
+    """Runs a command of which no failure ends in a traceback."""
+    from emotion_lit import console, failures, signals
+    from emotion_lit.caches import place_library_caches
+    from emotion_lit.streams import close_streams, open_streams
+
+    open_streams()
+    with signals.handled():
+        try:
+            place_library_caches()
+            from emotion_lit.cli import main
+
+            main()
+            close_streams()
+        except (signals.Stop, KeyboardInterrupt) as stop:
+            close_streams()
+            # A thread may be waiting for standard input, and Python would wait for the thread.
+            os._exit(128 + (stop.signal if isinstance(stop, signals.Stop) else signals.INTERRUPT))
+        except SystemExit:
+            close_streams()
+            raise
+        except BaseException as error:  # threads of Rust raise what is no Exception
+            line = failures.explain(error)
+            console.say(f"error: {line}" if line else failures.unexpected(error), wrap=False)
+            close_streams()
+            raise SystemExit(2 if line else 1) from None
 
 
 if __name__ == "__main__":

@@ -3,30 +3,35 @@
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
 
-from emotion_lit import console, quiet
+from emotion_lit import console, exits, platforms, quiet, schedulers
 from emotion_lit.callbacks.checkpoint_io import AtomicCheckpointIO
 from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from emotion_lit.callbacks.evaluation import Evaluation
+from emotion_lit.callbacks.interruption import Interruption
 from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.callbacks.progress import EpochSummary, TextProgress
 from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.devices import check_accelerator
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.files import why_not_writable
 from emotion_lit.inference.choice import EngineChoice
 from emotion_lit.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
-from emotion_lit.model.precision import native_precision
+from emotion_lit.model.precision import choose_precision
 from emotion_lit.parser import EmotionParser
 from emotion_lit.streams import open_streams
 
@@ -61,6 +66,8 @@ REMEMBERED = (
 
 # What a run has said, in its folder.
 LOG = "run.log"
+# The folder of all runs, unless trainer.default_root_dir is another.
+LOGS = "logs"
 
 # Texts padded to multiples of 16 have at most eight lengths under the default data.max_length.
 COMPILED_LENGTHS = 16
@@ -83,6 +90,7 @@ class RunConfig(SaveConfigCallback):
         config = self.config.as_dict()
         kept = {key: config[key] for key in ("seed_everything", "name", "checkpoint", "last", "early_stopping")}
         kept["trainer"] = {key: config["trainer"][key] for key in REMEMBERED}
+        kept["trainer"]["precision"] = str(trainer.precision)  # what was measured, too
         checkpoint[checkpoints.TRAINER_KEY] = checkpoints.portable(kept)
 
 
@@ -90,6 +98,7 @@ class EmotionCLI(LightningCLI):
     """Our defaults and blocks, and checkpoints that remember settings without overruling what is typed."""
 
     def __init__(self, args: ArgsType = None) -> None:
+        self.typed = list(args) if isinstance(args, list) else sys.argv[1:]
         super().__init__(
             EmotionClassifier,
             EmotionDataModule,
@@ -122,7 +131,9 @@ class EmotionCLI(LightningCLI):
         parser.link_arguments("model.backbone", "data.backbone")
         parser.link_arguments("data.multi_label", "model.multi_label")
         parser.link_arguments("prediction.on_error", "data.on_error")
-        parser.link_arguments("model.compile_encoder", "data.pad_to_multiple_of", compute_fn=_lengths_for_compiling)
+        parser.link_arguments(
+            ("model.compile_encoder", "trainer.accelerator"), "data.pad_to_multiple_of", compute_fn=_common_length
+        )
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -132,13 +143,23 @@ class EmotionCLI(LightningCLI):
         self._parser("predict").set_defaults({"return_predictions": False})  # they are written as they come
         super().parse_arguments(parser, args)
         subcommand = self.config["subcommand"]
-        path = self.config[subcommand].ckpt_path
+        path = self.config[subcommand].ckpt_path or self._interrupted_run(subcommand)
         self.checkpoint = checkpoints.read_checkpoint(path) if path else None
         if self.checkpoint:
             remembered = checkpoints.remembered_settings(self.checkpoint, subcommand)
             self._parser(subcommand).set_defaults(remembered)
             super().parse_arguments(parser, args)
-            self.config[subcommand].ckpt_path = str(checkpoints.find_checkpoint(path))
+            self.config[subcommand].ckpt_path = str(checkpoints.find_checkpoint(str(path)))
+
+    def _interrupted_run(self, subcommand: str) -> str | None:
+        """The checkpoint of the run that this job was training when it was put back into the queue."""
+        if subcommand != "fit":
+            return None
+        config = self.config[subcommand]
+        last = schedulers.interrupted_run(Path(config.trainer.default_root_dir or LOGS) / config.name, self.typed)
+        if last:
+            console.say(f"SLURM has started job {schedulers.job()} again: going on from {last}")
+        return str(last) if last else None
 
     def _parse_ckpt_path(self) -> None:
         """Does nothing: Lightning's own lets a checkpoint's settings beat what is typed."""
@@ -164,27 +185,49 @@ class EmotionCLI(LightningCLI):
         assert self.subcommand
         config = self.config[self.subcommand]
         callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
-        if config.trainer.precision is None:
-            # A prediction should not depend on which texts share its batch; in half precision it does, by 1e-3.
-            kwargs["precision"] = (
-                "32-true" if self.subcommand == "predict" else native_precision(config.trainer.accelerator)
-            )
+        if config.trainer.devices == "auto" and platforms.one_device_only():
+            kwargs["devices"] = 1
+        kwargs["precision"] = choose_precision(self.subcommand, config.trainer)
         if self.subcommand == "fit":
             from emotion_lit.callbacks.fitting import fit_callbacks
 
-            callbacks += fit_callbacks()
+            callbacks += [*fit_callbacks(), Interruption(self.typed)]
+            root = config.trainer.default_root_dir or LOGS
             if config.trainer.logger is None:
-                kwargs["logger"] = run_logger(config.trainer.default_root_dir or "logs", config.name, config.ckpt_path)
+                kwargs["logger"] = run_logger(root, config.name, config.ckpt_path)
+            # Inside a job of SLURM's, Lightning goes on from any hpc_ckpt_N.ckpt that lies in the working folder.
+            kwargs["default_root_dir"] = str(Path(root) / config.name)
         else:
+            kwargs["default_root_dir"] = str(Path(config.ckpt_path).parent)
             if self.subcommand == "predict":
                 callbacks.append(EngineChoice(Path(config.ckpt_path), bf16=config.trainer.precision is None))
             kwargs["logger"] = False
             self.save_config_callback = None
         plugins = _as_list(self.config_init[self.subcommand].trainer.plugins)
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]
+            plugins.append(AtomicCheckpointIO())
+        kwargs["plugins"] = plugins
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
-        return super().instantiate_trainer(**kwargs)
+        return self._trainer(config.trainer, kwargs)
+
+    def _trainer(self, config: Any, kwargs: dict[str, Any]) -> pl.Trainer:
+        """The Trainer, for the processes that have been started.
+
+        Raises:
+            UserError: Its settings contradict each other, the machine, or what started this process.
+        """
+        launcher = schedulers.settle(config.num_nodes)
+        check_accelerator(config.accelerator)
+        if launcher and launcher.name == "srun":
+            schedulers.check_stray(Path(kwargs.get("default_root_dir", ".")))
+            kwargs["plugins"] = [*kwargs["plugins"], SLURMEnvironment(auto_requeue=False)]
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"the Trainer refuses its settings: {reason}") from error
+        schedulers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
+        return trainer
 
     def _progress_bar(self) -> list[pl.Callback]:
         """Ours, unless bars are off or the user has one of their own; a Trainer takes one only."""
@@ -201,8 +244,8 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _lengths_for_compiling(compiled: bool) -> int:
-    return COMPILED_LENGTHS if compiled else 1
+def _common_length(compiled: bool, accelerator: Any) -> int:
+    return COMPILED_LENGTHS if compiled else platforms.common_length(platforms.device_type(accelerator))
 
 
 def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLogger:
@@ -222,6 +265,7 @@ def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLog
         if run:
             run = run.absolute()
             folder, name, version = str(checkpoints.from_here(run.parent.parent)), run.parent.name, run.name
+    platforms.check_folder_name("name", name)
     if reason := why_not_writable(Path(folder) / name):
         raise UserError(f"the run folder {folder}/{name} cannot be written: {reason}")
     return TensorBoardLogger(folder, name=name, version=version, default_hp_metric=False)
@@ -235,28 +279,42 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
 
     Returns:
         The data, the model and the Trainer of a command that has them.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted; how to go on has been said.
     """
     open_streams()
     console.begin_log()
     quiet.hush()
     keep_few_kernels()
     keep_freed_memory()
+    platforms.keep_to_cpu_quota()
     typed = sys.argv[1:] if args is None else args
     if typed in HELP:
         sys.stdout.write(overview())
         raise SystemExit(0)
-    try:
-        if isinstance(typed, list):
-            command = typed[0]
-            if command in TOOLS:
-                importlib.import_module(f"emotion_lit.apps.{command}").main(typed[1:])
-                return None
-            if command not in COMMANDS and not command.startswith("-"):
-                raise unknown("the command", command, COMMANDS)
-        return EmotionCLI(args)
-    except UserError as error:
-        console.say(f"error: {error}", wrap=False)
-        raise SystemExit(2) from None
-    except BrokenPipeError:  # whoever was reading, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+    with exits.in_one_line(typed if isinstance(typed, list) else []):
+        return _run(typed, args)
+
+
+def _run(typed: Any, args: ArgsType) -> EmotionCLI | None:
+    if sys.flags.optimize > 1:
+        raise UserError("python -OO takes away texts that transformers and --help need; leave out -OO, or use -O")
+    if isinstance(typed, list):
+        _check_encoding(typed)
+        command = typed[0]
+        if command in TOOLS:
+            importlib.import_module(f"emotion_lit.apps.{command}").main(typed[1:])
+            return None
+        if command not in COMMANDS and not command.startswith("-"):
+            raise unknown("the command", command, COMMANDS)
+    return EmotionCLI(args)
+
+
+def _check_encoding(words: Sequence[str]) -> None:
+    """Refuses words that the locale has no letters for: no file could be named after them."""
+    encoding = sys.getfilesystemencoding()
+    odd = next((word for word in words if not word.isascii()), None)
+    if encoding != "utf-8" and odd is not None:
+        readable = os.fsencode(odd).decode("utf-8", "replace").encode("ascii", "backslashreplace").decode()
+        raise UserError(f"the locale's encoding is {encoding}, which cannot write {readable}; set PYTHONUTF8=1")

@@ -1,9 +1,12 @@
-"""What `python -m emotion_lit` can do, for a help page that needs no PyTorch."""
+"""What `python -m emotion_lit` can do, for a help page that needs no PyTorch, and commands to type next."""
 
 import os
 import shlex
 import subprocess
 from pathlib import Path, PurePath
+
+# How the program is started.
+PROGRAM = ("python", "-m", "emotion_lit")
 
 COMMANDS = {
     "fit": "Train a model, and report its score before and after.",
@@ -52,4 +55,4 @@ def resume_command(run: Path) -> str:
     Args:
         run: The run folder.
     """
-    return command_line("python", "-m", "emotion_lit", "fit", "--ckpt_path", run / "checkpoints" / "last.ckpt")
+    return command_line(*PROGRAM, "fit", "--ckpt_path", run / "checkpoints" / "last.ckpt")

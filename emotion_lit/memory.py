@@ -3,6 +3,8 @@
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -43,6 +45,49 @@ def return_freed_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
+
+
+def available_memory() -> int:
+    """The bytes that this process may still take: what the machine has free, or less where its cgroup is limited.
+
+    Containers and schedulers limit the cgroup: https://docs.kernel.org/admin-guide/cgroup-v2.html. What it keeps of
+    files that nobody uses counts as free, because the kernel drops it first.
+    """
+    return min([int(psutil.virtual_memory().available), *_left_in_cgroups(Path("/"))])
+
+
+def _left_in_cgroups(root: Path) -> Iterator[int]:
+    """What is left below each limit on this process, of its cgroup and of those around it.
+
+    Args:
+        root: Where /proc and /sys are.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # no Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            mount, limit, usage, cache = root / "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            mount = root / "sys/fs/cgroup/memory"
+            limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        else:
+            continue
+        folder = mount / path.lstrip("/")
+        for place in (folder, *folder.parents):
+            if place.is_relative_to(mount):
+                yield from _left(place / limit, place / usage, place / "memory.stat", cache)
+
+
+def _left(limit: Path, usage: Path, statistics: Path, cache: str) -> Iterator[int]:
+    try:
+        allowed, used = int(limit.read_text()), int(usage.read_text())
+        counts = dict(line.split(maxsplit=1) for line in statistics.read_text().splitlines())
+        yield max(0, allowed - used + int(counts.get(cache, 0)))
+    except (OSError, ValueError):  # no limit ("max"), or the cgroup is not shown inside of the container
+        return
 
 
 def memory_mb() -> float:

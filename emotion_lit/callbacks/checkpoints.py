@@ -98,13 +98,18 @@ class LastCheckpoint(Checkpoint):
         """Saves when it is time."""
         due = time.monotonic() - self._saved >= 60 * self.every_minutes
         if trainer.strategy.broadcast(due):
-            self._save(trainer)
+            self.save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves."""
-        self._save(trainer)
+        self.save(trainer)
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def save(self, trainer: pl.Trainer) -> None:
+        """Saves, between two steps of the optimizer or at the end of an epoch.
+
+        Args:
+            trainer: The Trainer.
+        """
         if trainer.fast_dev_run or not trainer.log_dir:  # type: ignore[attr-defined]
             return
         trainer.save_checkpoint(Path(trainer.log_dir) / "checkpoints" / "last.ckpt")

@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from emotion_lit import platforms
 from emotion_lit.console import say
 from emotion_lit.data.batching import Batch, padded_tokens
 from emotion_lit.data.datamodule import EmotionDataModule
@@ -17,7 +18,7 @@ from emotion_lit.model.classifier import EmotionClassifier
 # Batches that are measured, spread evenly over the lengths of the texts, after one that warms up.
 MEASURED = 4
 # A product that any machine computes at its best, and the least seconds to measure it for.
-PEAK_SIZE = {"cpu": 1024, "cuda": 8192}
+PEAK_SIZE = {"cpu": 1024, "mps": 4096, "cuda": 8192}
 PEAK_SECONDS = 0.2
 
 
@@ -47,8 +48,9 @@ class Estimate(pl.Callback):
         with FlopCounterMode(display=False) as counter:
             _step(trainer, pl_module, batches[0])
         self.flops_per_token = counter.get_total_flops() / padded_tokens(batches[0])
-        step = sum(_seconds(lambda batch=batch: _step(trainer, pl_module, batch)) for batch in batches)  # type: ignore[misc]
-        score = sum(_seconds(lambda batch=batch: _score(trainer, pl_module, batch)) for batch in batches)  # type: ignore[misc]
+        device = trainer.strategy.root_device
+        step = sum(_seconds(lambda batch=batch: _step(trainer, pl_module, batch), device) for batch in batches)  # type: ignore[misc]
+        score = sum(_seconds(lambda batch=batch: _score(trainer, pl_module, batch), device) for batch in batches)  # type: ignore[misc]
         tokens = sum(padded_tokens(batch) for batch in batches)
         pl_module.zero_grad(set_to_none=True)
         self._say(trainer, data, step / tokens, score / tokens)
@@ -86,7 +88,7 @@ def matrix_peak(trainer: pl.Trainer) -> float:
             left, right = left.to(product().dtype), right.to(product().dtype)
         best, start = 1e9, time.perf_counter()
         while time.perf_counter() - start < PEAK_SECONDS:
-            best = min(best, _seconds(product))
+            best = min(best, _seconds(product, device))
     return 2 * size**3 / best
 
 
@@ -102,11 +104,10 @@ def _score(trainer: pl.Trainer, model: EmotionClassifier, batch: Batch) -> None:
         model(batch)
 
 
-def _seconds(run: Callable[[], Any]) -> float:
+def _seconds(run: Callable[[], Any], device: torch.device) -> float:
     start = time.perf_counter()
     run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    platforms.synchronize(device)
     return time.perf_counter() - start
 
 

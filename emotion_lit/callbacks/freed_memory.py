@@ -4,6 +4,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from emotion_lit import platforms
 from emotion_lit.memory import return_freed_memory
 
 # A step's batch has a size of its own, so the gaps that it leaves fit the next one badly. Of LoRA on all of
@@ -17,19 +18,24 @@ class FreedMemory(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gives back what estimating the time took."""
-        return_freed_memory()
+        _give_back(pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Gives back what the steps left."""
         if (batch_idx + 1) % EVERY_STEPS == 0:
-            return_freed_memory()
+            _give_back(pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gives back what the steps left."""
-        return_freed_memory()
+        _give_back(pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gives back what validation took."""
-        return_freed_memory()
+        _give_back(pl_module)
+
+
+def _give_back(module: pl.LightningModule) -> None:
+    return_freed_memory()
+    platforms.return_device_memory(module.device)

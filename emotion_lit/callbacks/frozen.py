@@ -10,7 +10,6 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
-import psutil
 import torch
 
 from emotion_lit import caches
@@ -20,6 +19,7 @@ from emotion_lit.data.batching import Batch
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.sources import SPLITS
 from emotion_lit.files import reason_of, temporary_name
+from emotion_lit.memory import available_memory
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.features import FrozenPart, TextOutputs, features_key
 
@@ -153,7 +153,7 @@ def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data:
     pays, reason = False, ""
     if trainer.is_global_zero:
         space = part.bytes(sum(len(data.prepared(split).tokens.ids) for split in SPLITS))
-        free = {"disk": shutil.disk_usage(_existing(data.cache_dir)).free, "memory": psutil.virtual_memory().available}
+        free = {"disk": shutil.disk_usage(_existing(data.cache_dir)).free, "memory": available_memory()}
         scarce = min(free, key=lambda kind: free[kind])
         if trainer.max_epochs == 1:
             reason = "with the others: one epoch runs them once anyway"

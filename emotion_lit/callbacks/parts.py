@@ -1,6 +1,7 @@
 """An output that grows in parts beside its name, so that nothing is lost and nothing half-done is seen."""
 
 import contextlib
+import errno
 import json
 import shutil
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from emotion_lit.callbacks.formats import FORMATS, Columns, Row, concatenate, json_line
+from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path, replace, write_text
 
 STATE = "state.json"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 JOINED, JOINED_REJECTS = "joined", "joined.rejects"
 
 
@@ -81,6 +84,10 @@ class Parts:
             raise UserError(
                 f"another run is writing {self.target}; wait for it, or give another --prediction.path"
             ) from None
+        except (OSError, NotImplementedError) as error:  # FileLock's, where the file system has no locks
+            if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+                raise
+            say(f"{self.target.parent} has no locks: nothing would stop a second run that writes {self.target}")
         try:
             self.state = self._kept(made_from, overwrite)
             self.folder.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """Streams predictions to a file, in the order of the input."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -108,7 +109,7 @@ class PredictionWriter(pl.Callback):
         return {**columns, **dict.fromkeys(data.keep_columns), "note": TEXT}
 
     def _open(self, model: EmotionClassifier, data: EmotionDataModule, precision: str) -> None:
-        target = Path(self.path)
+        target = Path(os.path.realpath(self.path))  # through a link
         if target.suffix not in FORMATS:
             raise UserError(f"prediction.path {self.path} should end in .csv, .jsonl or .parquet, or be - for stdout")
         made_from = {
@@ -158,7 +159,7 @@ class PredictionWriter(pl.Callback):
         if not self._arrived:
             self._found = [None] * len(window)
         if "input_ids" in batch:
-            for place, scores in zip(batch["places"], outputs.double().cpu().numpy(), strict=True):
+            for place, scores in zip(batch["places"], outputs.cpu().double().numpy(), strict=True):
                 self._found[place] = scores
         self._arrived += len(batch["places"])
         if self._arrived == len(window):

@@ -18,7 +18,7 @@ from emotion_lit.callbacks.header import parameter_counts
 from emotion_lit.callbacks.tensorboard import add_curves, log_report, project
 from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.callbacks.validation import ValidationFigures
-from emotion_lit.commands import command_line
+from emotion_lit.commands import PROGRAM, command_line
 from emotion_lit.console import say, show
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.calibration import fit_temperature, fit_thresholds, tempered
@@ -203,5 +203,5 @@ def _next_steps(folder: Path, best: Path | None) -> str:
     lines.append(f"TensorBoard  {command_line('tensorboard', '--logdir', from_here(folder.parent))}")
     if best:
         predict = ("predict", "--ckpt_path", from_here(best), *NEXT)
-        lines.append(f"label texts with\n{command_line('python', '-m', 'emotion_lit', *predict)}")
+        lines.append(f"label texts with\n{command_line(*PROGRAM, *predict)}")
     return "\n".join(lines)

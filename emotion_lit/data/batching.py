@@ -203,15 +203,18 @@ class BatchLoader(DataLoader[Batch]):
         dataset: The rows.
         batches: The batches.
         num_workers: Processes that pad ahead.
+        pin_memory: Whether batches go to a GPU of NVIDIA's.
     """
 
-    def __init__(self, dataset: LabelledTokens, batches: BatchSampler, num_workers: int = 0) -> None:
+    def __init__(
+        self, dataset: LabelledTokens, batches: BatchSampler, num_workers: int = 0, pin_memory: bool = False
+    ) -> None:
         super().__init__(
             dataset,
             sampler=batches,
             batch_size=None,
             num_workers=num_workers,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
         )
         self._batches = batches

@@ -6,7 +6,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
@@ -62,7 +61,7 @@ class EmotionDataModule(pl.LightningDataModule):
         pad_to_multiple_of: Texts are padded to a multiple of so many tokens; on the command line, 16 with
             `model.compile_encoder`.
         seed: Decides which rows are sampled, and their order.
-        num_workers: Processes that prepare batches; by default 2 where there is a GPU, else none, which is fastest.
+        num_workers: Processes that prepare batches; by default none, because padding costs less than they do.
         cache_dir: Where tokens are kept. By default $EMOTION_LIT_CACHE, or a folder in the user's cache.
         predict_path: What `predict` reads: a .csv, .jsonl, .parquet or .txt file, also as .gz or .zst, a folder of
             these, a data set on the Hub, or - for stdin.
@@ -126,7 +125,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.pad_to_multiple_of = pad_to_multiple_of
         self.seed = seed
-        self.num_workers = num_workers if num_workers is not None else 2 * torch.cuda.is_available()
+        self.num_workers = num_workers or 0
         self.cache_dir = caches.cache_dir(cache_dir)
         self.predict_path = predict_path
         self.id_column = id_column
@@ -339,6 +338,7 @@ class EmotionDataModule(pl.LightningDataModule):
             PREDICTION * self.tokens_per_batch,
             self._pad_id,
             self.on_error,
+            self.pad_to_multiple_of,
         )
 
     def _loader(self, split: str, shuffle: bool) -> BatchLoader:
@@ -353,7 +353,8 @@ class EmotionDataModule(pl.LightningDataModule):
             rank=rank,
             world_size=world_size,
         )
-        return BatchLoader(dataset, sampler, self.num_workers)
+        on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return BatchLoader(dataset, sampler, self.num_workers, pin_memory=on_cuda)
 
     def describe(self) -> dict[str, Any]:
         """Rows per split and class, and how many duplicates were removed, for the header and the report."""

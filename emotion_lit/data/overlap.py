@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from emotion_lit import signals
+
 T = TypeVar("T")
 _END: Any = object()
 
@@ -14,8 +16,11 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
     Args:
         items: What to yield; what it raises is raised here.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="read ahead") as thread:
+    thread = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
+    try:
         coming = thread.submit(next, items, _END)
         while (item := coming.result()) is not _END:
             coming = thread.submit(next, items, _END)
             yield item
+    finally:  # at a signal it may be waiting for standard input, and go on waiting for ever
+        thread.shutdown(wait=signals.received() is None, cancel_futures=True)

@@ -82,6 +82,7 @@ class TextStream(IterableDataset[Batch]):
         tokens_per_batch: The token budget of a batch, padding included.
         pad_id: The id of the padding token.
         on_error: ``stop`` at a row that cannot be read, or ``skip`` it into the window's rejects.
+        multiple: The length of a batch is rounded up to a multiple of so many tokens.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class TextStream(IterableDataset[Batch]):
         tokens_per_batch: int,
         pad_id: int,
         on_error: OnBadRow = "stop",
+        multiple: int = 1,
     ) -> None:
         self.files = files
         self.text_column = text_column
@@ -105,6 +107,7 @@ class TextStream(IterableDataset[Batch]):
         self.tokens_per_batch = tokens_per_batch
         self.pad_id = pad_id
         self.on_error = on_error
+        self.multiple = multiple
         self.digest: str | None = None
         self.windows: int | None = None  # when all are read
         self._coming: Iterator[list[Batch]] | None = None
@@ -233,7 +236,7 @@ class TextStream(IterableDataset[Batch]):
         batches: list[Batch] = []
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
             chosen = order[places]
-            padded = pad(tokens, chosen.tolist(), self.pad_id)
+            padded = pad(tokens, chosen.tolist(), self.pad_id, self.multiple)
             batches.append({**padded, **_of(window, [readable[place] for place in chosen])})
         if missing or not texts:
             batches.append(_of(window, missing))

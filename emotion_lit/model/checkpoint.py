@@ -3,7 +3,9 @@
 import hashlib
 import os
 import pickle
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -22,6 +24,9 @@ DATA_KEY = "datamodule_hyper_parameters"
 TRAINER_KEY = "trainer_parameters"
 # What a checkpoint's weights were made for; other settings may be changed when it is loaded.
 FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainable_layers")
+
+# Settings that name a file or a folder, or may do so.
+PATH_SETTINGS = ("backbone", "dataset", "dirpath")
 
 Checkpoint = dict[str, Any]
 
@@ -92,6 +97,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise UserError(f"{file} was written by emotion_lit {checkpoint[KEY]['version']}; upgrade to read it")
     if checkpoint[KEY]["weights_sha256"] != weights_sha256(checkpoint["state_dict"]):
         raise UserError(f"{file} is damaged: its weights are not those that were saved; copy it again")
+    _find_paths(checkpoint, file)
     return checkpoint
 
 
@@ -171,6 +177,24 @@ def check_identity(identity: dict[str, Any], saved: dict[str, Any]) -> None:
             )
 
 
+@contextmanager
+def naming_what_is_wanted(saved: dict[str, Any] | None) -> Iterator[None]:
+    """Adds to an error about a backbone which one it has to be.
+
+    Args:
+        saved: The backbone's name and hashes that a checkpoint keeps, if it is for one.
+    """
+    try:
+        yield
+    except UserError as error:
+        if saved is None:
+            raise
+        raise UserError(
+            f"{error}. The checkpoint needs the backbone {saved['name']} that it was trained on (weights "
+            f"{saved['network_sha256'][:12]}); if it has moved, give --model.backbone FOLDER"
+        ) from error
+
+
 def weights_sha256(weights: dict[str, Tensor]) -> str:
     """A hash of named tensors.
 
@@ -184,21 +208,57 @@ def weights_sha256(weights: dict[str, Tensor]) -> str:
     return content.hexdigest()
 
 
-def portable(value: Any) -> Any:
-    """A setting without absolute paths: they become relative to the working folder.
+def portable(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without absolute paths: those that are paths become relative to the working folder.
 
     Args:
-        value: A plain value: a dict, a list, a string, a number, a truth value or None.
+        settings: Plain values by name.
     """
-    if isinstance(value, dict):
-        return {key: portable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [portable(item) for item in value]
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if isinstance(value, str) and Path(value).is_absolute():
-        return os.path.relpath(value)
-    return value
+    made = dict(settings)
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            made[key] = portable(value)
+        elif key in PATH_SETTINGS and isinstance(value, str | os.PathLike):
+            made[key] = relative_path(os.fspath(value))
+    return made
+
+
+def relative_path(name: str) -> str:
+    """A path relative to the working folder, with slashes; any other name as it is.
+
+    Args:
+        name: A path, or a name such as a Hub id.
+    """
+    if not Path(name).is_absolute():
+        return name
+    try:
+        return os.path.relpath(name).replace(os.sep, "/")
+    except ValueError:  # on another drive of Windows there is no way from here
+        return PurePath(name).name
+
+
+def way(folder: Path) -> str | None:
+    """The way from a folder to the working folder; None from another drive of Windows.
+
+    Args:
+        folder: The folder.
+    """
+    try:
+        return os.path.relpath(Path.cwd(), folder.resolve()).replace(os.sep, "/")
+    except ValueError:
+        return None
+
+
+def _find_paths(checkpoint: Checkpoint, file: Path) -> None:
+    """Settles what a checkpoint's paths mean here: from the working folder, else from the one it was trained in."""
+    trained_in = checkpoint[KEY].get("working_folder")
+    for part, key in ((MODEL_KEY, "backbone"), (DATA_KEY, "dataset")):
+        name = checkpoint[part].get(key)
+        if not isinstance(name, str) or not trained_in or Path(name).exists():
+            continue
+        there = file.parent / trained_in / name
+        if there.exists():
+            checkpoint[part][key] = str(from_here(there.resolve()))
 
 
 def remembered_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, Any]:

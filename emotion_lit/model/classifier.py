@@ -176,9 +176,10 @@ class EmotionClassifier(pl.LightningModule):
             self._files, self._identity = carried["files"], carried["backbone"]
             pretrained, self._tokenizer = backbones.load_carried(self._files)
         else:
-            pretrained = backbones.load_network(self.backbone, self.labels, self.multi_label, self.dropout)
+            with checkpoints.naming_what_is_wanted(carried.get("backbone")):
+                pretrained = backbones.load_network(self.backbone, self.labels, self.multi_label, self.dropout)
             self._identity = {
-                "name": checkpoints.portable(self.backbone),
+                "name": checkpoints.relative_path(self.backbone),
                 "network_sha256": backbones.network_sha256(pretrained),
                 "tokenizer_sha256": backbones.tokenizer_sha256(self.tokenizer),
             }

@@ -1,0 +1,66 @@
+"""How a command ends: with what it was for, with one line about a mistake, or with a word on how to go on."""
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+
+from emotion_lit import console, failures, schedulers, signals
+from emotion_lit.commands import resume_command
+from emotion_lit.errors import UserError
+
+
+@contextlib.contextmanager
+def in_one_line(typed: Sequence[str]) -> Iterator[None]:
+    """Ends a command that fails with one line, and one that a signal stops with how to go on.
+
+    Args:
+        typed: The command.
+
+    Raises:
+        SystemExit: It failed, with exit code 2, or was terminated.
+        KeyboardInterrupt: It was interrupted.
+    """
+    failures.run_folder = None
+    with signals.handled():
+        try:
+            yield
+        except UserError as error:
+            _fail(str(error), error)
+        except BrokenPipeError:  # whoever was reading, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
+        except signals.Stop as stop:
+            _say_how_to_go_on(stop, typed)
+            if stop.signal == signal.SIGINT:
+                raise KeyboardInterrupt from None
+            raise
+        except Exception as error:
+            line = failures.explain(error)
+            if line is None:
+                raise
+            _fail(line, error)
+
+
+def _fail(line: str, error: Exception) -> None:
+    if failures.debugging():
+        traceback.print_exception(error)
+    console.say(f"error: {line}", wrap=False)
+    raise SystemExit(2) from error
+
+
+def _say_how_to_go_on(stop: signals.Stop, typed: Sequence[str]) -> None:
+    """Says so, and puts a job back into its queue where that is what the signal asks for."""
+    what = signals.NAMES[stop.signal]
+    run = failures.run_folder
+    if run and (run / "checkpoints" / "last.ckpt").is_file():
+        if stop.signal == signals.REQUEUE:
+            schedulers.keep_record(run, typed, requeued=True)
+            schedulers.requeue()
+        console.say(f"{what}; go on with: {resume_command(run)}", wrap=False)
+    elif typed and typed[0] == "predict":
+        console.say(f"{what}; the same command goes on where it stopped")
+    else:
+        console.say(f"{what}; nothing was kept to go on from")
