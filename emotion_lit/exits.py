@@ -33,9 +33,11 @@ def in_one_line(typed: Sequence[str]) -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
         except signals.Stop as stop:
-            _say_how_to_go_on(stop, typed)
+            requeued = _say_how_to_go_on(stop, typed)
             if stop.signal == signal.SIGINT:
                 raise KeyboardInterrupt from None
+            if requeued:
+                raise SystemExit(0) from None
             raise
         except Exception as error:
             line = failures.explain(error)
@@ -51,16 +53,22 @@ def _fail(line: str, error: Exception) -> None:
     raise SystemExit(2) from error
 
 
-def _say_how_to_go_on(stop: signals.Stop, typed: Sequence[str]) -> None:
-    """Says so, and puts a job back into its queue where that is what the signal asks for."""
+def _say_how_to_go_on(stop: signals.Stop, typed: Sequence[str]) -> bool:
+    """Says so, and puts a job back into its queue where that is what the signal asks for.
+
+    Returns:
+        Whether the job is in the queue again.
+    """
     what = signals.NAMES[stop.signal]
     run = failures.run_folder
+    requeued = False
     if run and (run / "checkpoints" / "last.ckpt").is_file():
         if stop.signal == signals.REQUEUE:
-            schedulers.keep_record(run, typed, requeued=True)
-            schedulers.requeue()
+            schedulers.keep_record(run, typed, requeued=True)  # before: SLURM ends the job at once
+            requeued = schedulers.requeue()
         console.say(f"{what}; go on with: {resume_command(run)}", wrap=False)
     elif typed and typed[0] == "predict":
         console.say(f"{what}; the same command goes on where it stopped")
     else:
         console.say(f"{what}; nothing was kept to go on from")
+    return requeued
