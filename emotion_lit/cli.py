@@ -91,7 +91,7 @@ class RunConfig(SaveConfigCallback):
         kept = {key: config[key] for key in ("seed_everything", "name", "checkpoint", "last", "early_stopping")}
         kept["trainer"] = {key: config["trainer"][key] for key in REMEMBERED}
         kept["trainer"]["precision"] = str(trainer.precision)  # what was measured, too
-        checkpoint[checkpoints.TRAINER_KEY] = checkpoints.portable(kept)
+        checkpoint[checkpoints.TRAINER_KEY] = kept  # made portable with the rest
 
 
 class EmotionCLI(LightningCLI):

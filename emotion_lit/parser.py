@@ -1,12 +1,35 @@
 """The argument parser, with errors of one line."""
 
 import difflib
+import io
 import re
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import IO, Any, NoReturn
 
+import jsonargparse._core
+import jsonargparse._paths
 from lightning.pytorch.cli import LightningArgumentParser
 
 from emotion_lit.errors import UserError
+
+
+def _open_utf8(path: str, mode: str = "r") -> IO[Any]:
+    """Opens a configuration, with or without a byte order mark.
+
+    Raises:
+        UserError: It is in another encoding.
+    """
+    if mode != "r":
+        return Path(path).open(mode, encoding=None if "b" in mode else "utf-8")
+    try:
+        return io.StringIO(Path(path).read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+
+
+# jsonargparse opens files in the encoding of the system, which on Windows makes other labels of them.
+for module in (jsonargparse._core, jsonargparse._paths):
+    vars(module)["open"] = _open_utf8
 
 
 class EmotionParser(LightningArgumentParser):

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
@@ -49,6 +49,16 @@ def check_folder_name(key: str, name: str) -> None:
             raise UserError(f"{key} {name!r} holds {odd[0]}, which Windows allows in no name; leave it out")
         if part.split(".")[0].rstrip().lower() in RESERVED_NAMES or (part.strip(".") and part[-1] in ". "):
             raise UserError(f"{key} {name!r} cannot be the name of a folder on Windows; give another one")
+
+
+def last_name(path: str) -> str:
+    """The name of a file or folder without the folders that it is in, where these say who made it.
+
+    Args:
+        path: A path of any system, or a Hub id, which stays.
+    """
+    pure = PureWindowsPath(path)  # takes slashes of both kinds
+    return pure.name if "\\" in path or pure.root or pure.drive or path.startswith(".") else path
 
 
 # Processors

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from emotion_lit import __version__
+from emotion_lit import __version__, platforms
 from emotion_lit.data.records import SUFFIXES
 from emotion_lit.data.records import kind as kind_of_file
 from emotion_lit.evaluation.tables import headline_rows
@@ -38,10 +38,10 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-labels = json.load(open("FOLDER/labels.json"))["labels"]
+labels = json.load(open("FOLDER/labels.json", encoding="utf-8"))["labels"]
 tokenizer = Tokenizer.from_file("FOLDER/tokenizer.json")
 encoded = tokenizer.encode_batch(["what a day!", "leave me alone"])
-ids, mask = (np.array([getattr(e, key) for e in encoded]) for key in ("ids", "attention_mask"))
+ids, mask = (np.array([getattr(e, key) for e in encoded], np.int64) for key in ("ids", "attention_mask"))
 logits = onnxruntime.InferenceSession("FOLDER/model.onnx").run(None, {{"input_ids": ids, "attention_mask": mask}})[0]
 print([labels[row.argmax()] for row in logits])
 ```""",
@@ -113,7 +113,7 @@ def _scores(report: Report | None) -> str:
 
 
 def _training_data(dataset: str, report: Report | None) -> str:
-    name = dataset if not dataset.startswith(("..", "/")) else dataset.rsplit("/", 1)[-1]
+    name = platforms.last_name(dataset)
     if report is None:
         return f"{name}."
     rows = report["data"]["rows"]

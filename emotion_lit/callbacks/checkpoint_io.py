@@ -9,7 +9,6 @@ from torch import Tensor
 
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
-from emotion_lit.model import checkpoint as checkpoints
 
 # What `torch.load` reads without running code.
 PLAIN = (str, int, float, bool, bytes, type(None), Tensor, torch.dtype, torch.device, torch.Size)
@@ -37,9 +36,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         check_plain(checkpoint)
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        if checkpoints.KEY in checkpoint:
-            # From here, the paths among the settings are found again, from any working folder.
-            checkpoint[checkpoints.KEY]["working_folder"] = checkpoints.way(file.parent)
         with atomic_path(file) as unfinished:
             torch.save(checkpoint, unfinished)
 

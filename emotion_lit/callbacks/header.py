@@ -5,7 +5,7 @@ import sys
 import lightning.pytorch as pl
 import torch
 
-from emotion_lit import __version__
+from emotion_lit import __version__, platforms
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.tables import split_rows
@@ -25,6 +25,8 @@ class Header(pl.Callback):
             return
         trained, total = parameter_counts(pl_module)
         device = pl_module.device.type
+        if device == "cpu" and platforms.lacks_cuda_build():
+            say("note: this machine has an NVIDIA GPU, but its PyTorch has no CUDA; pytorch.org says which one has")
         threads = f", {torch.get_num_threads()} threads" if device == "cpu" else f" x {trainer.world_size}"
         say(
             f"\nemotion_lit {__version__} on {device}{threads}, {trainer.precision}\n"

@@ -1,6 +1,6 @@
 """Streams predictions to a file, in the order of the input."""
 
-import os
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 
-from emotion_lit import __version__
+from emotion_lit import __version__, platforms
 from emotion_lit.callbacks.formats import FORMATS, SCORE, SEVERAL, TEXT, Columns, Row, json_line, writable
 from emotion_lit.callbacks.parts import Parts, State
 from emotion_lit.console import say
@@ -109,7 +109,9 @@ class PredictionWriter(pl.Callback):
         return {**columns, **dict.fromkeys(data.keep_columns), "note": TEXT}
 
     def _open(self, model: EmotionClassifier, data: EmotionDataModule, precision: str) -> None:
-        target = Path(os.path.realpath(self.path))  # through a link
+        target = Path(self.path)
+        if target.is_symlink():
+            target = target.resolve()  # what a link stands for gets the rows, and the link stays
         if target.suffix not in FORMATS:
             raise UserError(f"prediction.path {self.path} should end in .csv, .jsonl or .parquet, or be - for stdout")
         made_from = {
@@ -237,7 +239,14 @@ class PredictionWriter(pl.Callback):
             yield
         except BrokenPipeError:
             raise
+        except PermissionError as error:
+            raise UserError(
+                f"{self.path} cannot be written: {error.strerror or error}; close the program that has it open, or "
+                "give it leave, and run the same command again"
+            ) from error
         except OSError as error:
+            if self.path == STDOUT and error.errno == errno.EINVAL and platforms.is_windows():
+                raise BrokenPipeError(*error.args) from error  # what Windows says of a closed pipe
             raise UserError(f"{self.path} cannot be written: {error.strerror or error}; make room for it") from error
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

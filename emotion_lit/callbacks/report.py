@@ -32,7 +32,7 @@ from emotion_lit.evaluation.report import EVIDENCE, draw_figures, write_report
 from emotion_lit.evaluation.scores import evaluate_outputs
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.memory import peak_memory_mb, return_freed_memory
-from emotion_lit.model.checkpoint import Checkpoint, amend, from_here, portable, read_checkpoint
+from emotion_lit.model.checkpoint import DATA_KEY, MODEL_KEY, Checkpoint, amend, from_here, portable, read_checkpoint
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.tables import table
 
@@ -81,9 +81,9 @@ class Report(pl.Callback):
         judged[AFTER]["validation"] = evaluate_outputs(validation, model.labels, data.rows("validation").sources)
         report = {
             **judged,
-            "model": portable(model.settings),
+            "model": portable(MODEL_KEY, model.settings),
             "training": self._training(trainer, model, best),
-            "data": {**data.describe(), "settings": portable(data.settings)},
+            "data": {**data.describe(), "settings": portable(DATA_KEY, data.settings)},
             "environment": environment(model.device),
         }
         drawn = draw_figures(report, evidence, read_history(folder))

@@ -11,7 +11,6 @@ from emotion_lit.callbacks.evaluation import Collected
 from emotion_lit.callbacks.tensorboard import add_curves
 from emotion_lit.evaluation.calibration import reliability
 from emotion_lit.evaluation.figures import confusion_figure, reliability_figure
-from emotion_lit.evaluation.fonts import use_fonts_for
 from emotion_lit.evaluation.outputs import Outputs
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -43,8 +42,6 @@ class ValidationFigures(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Puts training and validation on one chart a metric (TensorBoard's Custom Scalars)."""
-        assert isinstance(pl_module, EmotionClassifier)
-        use_fonts_for(pl_module.labels)
         if isinstance(trainer.logger, TensorBoardLogger) and trainer.current_epoch == 0:
             trainer.logger.experiment.add_custom_scalars(LAYOUT)
 

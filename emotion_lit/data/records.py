@@ -113,10 +113,10 @@ def record_files(path: str) -> list[str]:
         if path != "-":
             check_readable(folder)
         return [path]
-    files = sorted(str(file) for file in folder.rglob("*") if kind(file) in SUFFIXES and _is_shown(file, folder))
+    files = [file for file in folder.rglob("*") if kind(file) in SUFFIXES and _is_shown(file, folder)]
     if not files:
         raise UserError(f"the folder {path} holds no file of {', '.join(SUFFIXES)}")
-    return files
+    return [str(file) for file in sorted(files, key=Path.as_posix)]  # the same order on every system
 
 
 def _is_shown(file: Path, folder: Path) -> bool:

@@ -1,15 +1,20 @@
 """Pictures of an evaluation, for the report and for TensorBoard."""
 
+import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontEntry, fontManager
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from emotion_lit.console import say
 from emotion_lit.evaluation.mistakes import confusion
 from emotion_lit.evaluation.outputs import Outputs
 from emotion_lit.evaluation.palette import AFTER, BEFORE, LINES, colour
@@ -28,6 +33,8 @@ STYLE: Any = {
 POINTS = 300
 LONGEST_NAME = 14
 LEGEND_COLUMNS = 3
+# matplotlib's own, which is there on every machine, and that of a Mac with a box for every character.
+FONT, BOXES = "DejaVu Sans", ".LastResort"
 # Up to so many classes get numbers in the confusion matrix.
 NUMBERED = 12
 
@@ -55,7 +62,7 @@ def confusion_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
             if matrix[true, guess]:
                 shade = "white" if share > 0.5 else "black"
                 axes.text(guess, true, f"{share:.0%}", ha="center", va="center", color=shade, fontsize=8)
-    return figure
+    return _legible(figure, labels)
 
 
 def reliability_figure(bins: Sequence[dict[str, float]]) -> Figure:
@@ -104,7 +111,7 @@ def precision_recall_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
         ncols=LEGEND_COLUMNS,
         loc="outside lower center",
     )
-    return figure
+    return _legible(figure, labels)
 
 
 def per_class_figure(before: dict[str, Any], after: dict[str, Any]) -> Figure:
@@ -129,7 +136,7 @@ def per_class_figure(before: dict[str, Any], after: dict[str, Any]) -> Figure:
     axes.invert_yaxis()
     axes.set(xlabel="F1 (test rows in brackets)", xlim=(0, 1.08))
     figure.legend(frameon=False, ncols=2, loc="outside lower center")
-    return figure
+    return _legible(figure, labels)
 
 
 def risk_coverage_figure(points: Sequence[dict[str, float]]) -> Figure:
@@ -199,7 +206,7 @@ def cost_figure(runs: Sequence[dict[str, Any]]) -> Figure:
     axes.set_xscale("log")
     axes.margins(0.25)
     axes.set(xlabel="seconds of training", ylabel="macro-F1 on test")
-    return figure
+    return _legible(figure, [run["name"] for run in runs])
 
 
 def svg(figure: Figure) -> str:
@@ -220,6 +227,42 @@ def _figure(title: str, width: float = WIDTH, height: float = HEIGHT) -> tuple[F
         axes = figure.subplots()
         axes.set_title(title)
     return figure, axes
+
+
+def _legible(figure: Figure, names: Iterable[str]) -> Figure:
+    """Gives a figure fonts that have the characters of some names, of those that the machine has."""
+    fonts = _fonts("".join(sorted(set("".join(names)))))
+    if fonts:
+        for text in figure.findobj(Text):
+            text.set_fontfamily([FONT, *fonts])
+    return figure
+
+
+@functools.cache
+def _fonts(characters: str) -> tuple[str, ...]:
+    """Fonts that have what matplotlib's own has not; characters that none has are said once, and drawn as boxes."""
+    entries = sorted(
+        fontManager.ttflist, key=lambda font: (font.name != FONT, font.style != "normal", font.weight != 400)
+    )
+    missing, fonts = {ord(char) for char in characters if not char.isspace()}, []
+    for entry in entries:
+        if not missing:
+            break
+        found = missing & _characters(entry)
+        if found:
+            missing -= found
+            fonts.append(entry.name)
+    if missing:
+        some = "".join(map(chr, sorted(missing)[:8]))
+        say(f"no font here has {some}: the figures show boxes; install one, such as Noto Sans CJK, and report again")
+    return tuple(font for font in fonts if font != FONT)
+
+
+def _characters(font: FontEntry) -> set[int]:
+    try:
+        return set() if font.name == BOXES else set(FT2Font(font.fname).get_charmap())
+    except (OSError, RuntimeError):  # removed, or of a kind that matplotlib cannot draw
+        return set()
 
 
 def _nothing(figure: Figure, axes: Axes, why: str) -> Figure:

@@ -13,7 +13,6 @@ from emotion_lit.evaluation import figures
 from emotion_lit.evaluation.bootstrap import Interval
 from emotion_lit.evaluation.document import Part, Picture, Section, Table, write_document
 from emotion_lit.evaluation.evidence import AFTER, BEFORE, MAJORITY, TFIDF, Evidence
-from emotion_lit.evaluation.fonts import use_fonts_for
 from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows, split_rows
 from emotion_lit.files import write_text
 
@@ -36,7 +35,6 @@ def draw_figures(report: Report, evidence: Evidence, history: Mapping[str, Any])
         evidence: The test rows.
         history: Steps and values by the name of the curve.
     """
-    use_fonts_for(evidence.labels)
     after = evidence.outputs(AFTER)
     drawn = {
         "confusion": figures.confusion_figure(after, evidence.labels),

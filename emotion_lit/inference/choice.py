@@ -16,7 +16,7 @@ from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, En
 from emotion_lit.inference.onnx_files import has_onnx
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.cpu import use_eager_attention
-from emotion_lit.model.precision import native_precision
+from emotion_lit.model.precision import BFLOAT, native_precision
 
 EXACT = (TORCH, ONNX)
 # The gate of an engine with fewer bits; of a short input, a twentieth is tried, but no less than 500 rows.
@@ -61,7 +61,7 @@ class EngineChoice(pl.Callback):
         elif known < WORTH_IT or model.device.type != "cpu":
             return TORCH
         else:
-            bf16 = [TORCH_BF16] if self.bf16 and native_precision("cpu") == "bf16-mixed" else []
+            bf16 = [TORCH_BF16] if self.bf16 and native_precision("cpu") == BFLOAT else []
             candidates = [TORCH, *bf16, *([ONNX, *int8] if has_onnx() else [])]
         return choose(candidates, model, batches, self.checkpoint, timed=writer.engine != ONNX)
 

@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from emotion_lit import platforms
 from emotion_lit.errors import UserError
 from emotion_lit.files import write_text
 from emotion_lit.inference.merged import merged_network, temper
@@ -29,8 +30,7 @@ def base_name(model: EmotionClassifier) -> str:
     """
     if model.backbone == EMBEDDED:
         return EMBEDDED_ON_HUB
-    is_folder = Path(model.backbone).is_dir() or model.backbone.startswith(("/", "."))
-    return Path(model.backbone).name if is_folder else model.backbone
+    return Path(model.backbone).name if Path(model.backbone).is_dir() else platforms.last_name(model.backbone)
 
 
 def write_hf(model: EmotionClassifier, folder: Path, max_length: int) -> None:

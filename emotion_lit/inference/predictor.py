@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 
+from emotion_lit import platforms
 from emotion_lit.data.batching import pack, pad
 from emotion_lit.data.tokenization import tokenize
 from emotion_lit.errors import UserError, unknown
@@ -203,6 +204,6 @@ def load(path: str | Path, backbone: str | None = None, device: str | None = Non
     model = EmotionClassifier(**settings)
     model.on_load_checkpoint(checkpoint)
     model.load_state_dict(checkpoint["state_dict"])
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(device or platforms.device_type())
     data = checkpoint[checkpoints.DATA_KEY]
     return Predictor(model, data.get("max_length", 128), data.get("tokens_per_batch", TOKENS_PER_BATCH))

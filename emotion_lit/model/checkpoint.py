@@ -1,11 +1,10 @@
 """What a checkpoint carries so that it loads anywhere, and the checks that it is whole."""
 
+import copy
 import hashlib
 import os
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,11 +21,14 @@ FORMAT = 1
 MODEL_KEY = "hyper_parameters"
 DATA_KEY = "datamodule_hyper_parameters"
 TRAINER_KEY = "trainer_parameters"
+# Settings that may be paths; no other is taken for one, whatever it looks like.
+PATH_SETTINGS = {
+    MODEL_KEY: ("backbone",),
+    DATA_KEY: ("dataset",),
+    TRAINER_KEY: ("checkpoint.dirpath",),
+}
 # What a checkpoint's weights were made for; other settings may be changed when it is loaded.
 FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainable_layers")
-
-# Settings that name a file or a folder, or may do so.
-PATH_SETTINGS = ("backbone", "dataset", "dirpath")
 
 Checkpoint = dict[str, Any]
 
@@ -82,6 +84,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         UserError: It is missing, damaged, or was not written by this package.
     """
     file = find_checkpoint(path)
+    checkpoint = _read(file)
+    _find_paths(checkpoint, file)
+    return checkpoint
+
+
+def _read(file: Path) -> Checkpoint:
+    """Reads a checkpoint as it was written."""
     with file.open("rb") as raw:
         if raw.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
             raise UserError(f"{file} is not a checkpoint; give one that `python -m emotion_lit fit` wrote")
@@ -107,6 +116,7 @@ def describe(
     data: dict[str, Any],
     identity: dict[str, Any],
     files: dict[str, Any],
+    folder: str | Path,
 ) -> None:
     """Adds to a checkpoint what it needs to be loaded anywhere.
 
@@ -116,9 +126,12 @@ def describe(
         data: The data's.
         identity: The backbone's name and hashes.
         files: The backbone's small files, where the checkpoint needs no base model.
+        folder: The folder that it is going to be in.
     """
-    checkpoint[MODEL_KEY] = portable(model)
-    checkpoint[DATA_KEY] = portable(data)
+    checkpoint |= {MODEL_KEY: model, DATA_KEY: data}
+    for section in PATH_SETTINGS:
+        if section in checkpoint:
+            checkpoint[section] = portable(section, checkpoint[section])
     checkpoint[KEY] = {
         "format": FORMAT,
         "version": __version__,
@@ -126,6 +139,7 @@ def describe(
         "files": files,
         "weights_sha256": weights_sha256(checkpoint["state_dict"]),
     }
+    remember_paths(checkpoint, folder)
 
 
 def amend(file: Path, model: dict[str, Any]) -> None:
@@ -133,10 +147,10 @@ def amend(file: Path, model: dict[str, Any]) -> None:
 
     Args:
         file: The checkpoint.
-        model: The settings to change.
+        model: The settings to change, none of them a path.
     """
-    checkpoint = read_checkpoint(file)
-    checkpoint[MODEL_KEY] |= portable(model)
+    checkpoint = _read(file)
+    checkpoint[MODEL_KEY] |= model
     with atomic_path(file) as unfinished:
         torch.save(checkpoint, unfinished)
 
@@ -177,24 +191,6 @@ def check_identity(identity: dict[str, Any], saved: dict[str, Any]) -> None:
             )
 
 
-@contextmanager
-def naming_what_is_wanted(saved: dict[str, Any] | None) -> Iterator[None]:
-    """Adds to an error about a backbone which one it has to be.
-
-    Args:
-        saved: The backbone's name and hashes that a checkpoint keeps, if it is for one.
-    """
-    try:
-        yield
-    except UserError as error:
-        if saved is None:
-            raise
-        raise UserError(
-            f"{error}. The checkpoint needs the backbone {saved['name']} that it was trained on (weights "
-            f"{saved['network_sha256'][:12]}); if it has moved, give --model.backbone FOLDER"
-        ) from error
-
-
 def weights_sha256(weights: dict[str, Tensor]) -> str:
     """A hash of named tensors.
 
@@ -208,57 +204,94 @@ def weights_sha256(weights: dict[str, Tensor]) -> str:
     return content.hexdigest()
 
 
-def portable(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings without absolute paths: those that are paths become relative to the working folder.
+def portable(section: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without absolute paths: these become relative to the working folder.
 
     Args:
-        settings: Plain values by name.
+        section: Whose settings they are: one of the keys of `PATH_SETTINGS`.
+        settings: Plain values.
     """
-    made = dict(settings)
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            made[key] = portable(value)
-        elif key in PATH_SETTINGS and isinstance(value, str | os.PathLike):
-            made[key] = relative_path(os.fspath(value))
-    return made
+    plain = copy.deepcopy(settings)
+    for key in PATH_SETTINGS[section]:
+        holder, name, path = _setting(plain, key)
+        if path:
+            holder[name] = relative_path(path)
+    return plain
 
 
-def relative_path(name: str) -> str:
-    """A path relative to the working folder, with slashes; any other name as it is.
+def relative_path(path: str | os.PathLike[str]) -> str:
+    """A path as it is, but an absolute one relative to the working folder; its name alone where no way leads there.
 
     Args:
-        name: A path, or a name such as a Hub id.
+        path: The path of a file or a folder, or the name of something that is neither.
     """
+    name = os.fspath(path)
     if not Path(name).is_absolute():
-        return name
+        return name.replace(os.sep, "/")
+    return _way(name, os.curdir) or Path(name).name
+
+
+def _way(path: str, start: str) -> str | None:
+    """The way from a folder to a path; None on another drive of Windows."""
     try:
-        return os.path.relpath(name).replace(os.sep, "/")
-    except ValueError:  # on another drive of Windows there is no way from here
-        return PurePath(name).name
-
-
-def way(folder: Path) -> str | None:
-    """The way from a folder to the working folder; None from another drive of Windows.
-
-    Args:
-        folder: The folder.
-    """
-    try:
-        return os.path.relpath(Path.cwd(), folder.resolve()).replace(os.sep, "/")
+        return os.path.relpath(path, start).replace(os.sep, "/")
     except ValueError:
         return None
 
 
+def _setting(settings: dict[str, Any], key: str) -> tuple[dict[str, Any], str, Any]:
+    """Where a setting is, its name there, and its value, None where there is none."""
+    *outer, name = key.split(".")
+    for part in outer:
+        settings = settings.get(part) or {}
+    return settings, name, settings.get(name)
+
+
+def remember_paths(checkpoint: Checkpoint, folder: str | Path) -> None:
+    """Keeps the ways from a checkpoint's own folder to files and folders in its settings, so that any folder will do.
+
+    Args:
+        checkpoint: A checkpoint that has its settings.
+        folder: The folder that it is going to be in.
+    """
+    ways: dict[str, str] = {}
+    for section, keys in PATH_SETTINGS.items():
+        for key in keys:
+            path = _setting(checkpoint.get(section) or {}, key)[2]
+            way = _way(str(Path(path).absolute()), os.path.realpath(folder)) if path and Path(path).exists() else None
+            if way:
+                ways[f"{section}.{key}"] = way
+    checkpoint[KEY]["paths"] = ways
+
+
 def _find_paths(checkpoint: Checkpoint, file: Path) -> None:
-    """Settles what a checkpoint's paths mean here: from the working folder, else from the one it was trained in."""
-    trained_in = checkpoint[KEY].get("working_folder")
-    for part, key in ((MODEL_KEY, "backbone"), (DATA_KEY, "dataset")):
-        name = checkpoint[part].get(key)
-        if not isinstance(name, str) or not trained_in or Path(name).exists():
-            continue
-        there = file.parent / trained_in / name
-        if there.exists():
-            checkpoint[part][key] = str(from_here(there.resolve()))
+    """Puts paths in place of settings that lead nowhere from the working folder, but do from the checkpoint's."""
+    for place, way in checkpoint[KEY].get("paths", {}).items():
+        section, key = place.split(".", 1)
+        holder, name, path = _setting(checkpoint.get(section) or {}, key)
+        found = Path(os.path.normpath(Path(os.path.realpath(file.parent), way)))
+        if path and not Path(path).exists() and found.exists():
+            holder[name] = _way(str(found), os.curdir) or str(found)
+
+
+def check_backbone(backbone: str, checkpoint: Checkpoint) -> None:
+    """Checks that the folder of a base model is where it was.
+
+    Args:
+        backbone: The backbone that is asked for.
+        checkpoint: What was trained on it.
+
+    Raises:
+        UserError: It is not.
+    """
+    was_folder = f"{MODEL_KEY}.backbone" in checkpoint[KEY].get("paths", {})
+    if was_folder and backbone == checkpoint[MODEL_KEY]["backbone"] and not Path(backbone).is_dir():
+        name = backbone.rsplit("/", 1)[-1] if backbone.startswith("..") else backbone
+        raise UserError(
+            f"the base model that the checkpoint was trained on, the folder {name} (weights "
+            f"{checkpoint[KEY]['backbone']['network_sha256'][:12]}), is not where it was; give it with "
+            "--model.backbone FOLDER"
+        )
 
 
 def remembered_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, Any]:

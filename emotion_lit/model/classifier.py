@@ -176,8 +176,9 @@ class EmotionClassifier(pl.LightningModule):
             self._files, self._identity = carried["files"], carried["backbone"]
             pretrained, self._tokenizer = backbones.load_carried(self._files)
         else:
-            with checkpoints.naming_what_is_wanted(carried.get("backbone")):
-                pretrained = backbones.load_network(self.backbone, self.labels, self.multi_label, self.dropout)
+            if checkpoint:
+                checkpoints.check_backbone(self.backbone, checkpoint)
+            pretrained = backbones.load_network(self.backbone, self.labels, self.multi_label, self.dropout)
             self._identity = {
                 "name": checkpoints.relative_path(self.backbone),
                 "network_sha256": backbones.network_sha256(pretrained),
@@ -206,7 +207,8 @@ class EmotionClassifier(pl.LightningModule):
             trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
             checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
         data = getattr(getattr(self.trainer, "datamodule", None), "settings", {})
-        checkpoints.describe(checkpoint, self.settings, data, self._identity, self._files)
+        folder = getattr(self.trainer.checkpoint_callback, "dirpath", None) or "."
+        checkpoints.describe(checkpoint, self.settings, data, self._identity, self._files, folder)
 
     def on_load_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Checks that a checkpoint fits, and adds the frozen weights that it leaves out."""

@@ -4,13 +4,16 @@ The last layer needs keys and values of every token, and all the rest of the fir
 the same, with a seventh of the products of a six-layer encoder left out.
 """
 
+import math
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from emotion_lit import platforms
 from emotion_lit.model.cpu import eager_attention
 
 # Architectures whose layers are built as BERT's, and whose classification head reads the first token.
@@ -45,6 +48,8 @@ def _attend(
         )
     )
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, eager_attention)
+    if platforms.misreads_masks(hidden_states.device) and not attention.training:
+        attend, attention_mask = eager_attention, _added(attention_mask)
     output, weights = attend(
         attention,
         query,
@@ -55,6 +60,13 @@ def _attend(
         scaling=attention.scaling,
     )
     return output.flatten(2), weights
+
+
+def _added(mask: Tensor | None) -> Tensor | None:
+    """A mask that is added to scores, of one that may say which ones count."""
+    if mask is None or mask.dtype != torch.bool:
+        return mask
+    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
 
 
 def _cut(_: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

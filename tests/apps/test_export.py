@@ -189,3 +189,21 @@ def test_only_an_export_is_overwritten(lora_run: Path, tmp_path: Path, capsys: p
     main(["export", f"--ckpt_path={lora_run}", f"--output={folder}", "--format=hf", "--overwrite=true"])
     assert (folder / "model.safetensors").is_file()
     assert not (folder / "model.onnx").exists()
+
+
+def test_an_export_that_a_server_has_open_stays_whole(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["export", f"--ckpt_path={lora_run}", f"--output={tmp_path / 'hf'}"]
+    main(words)
+    before = sorted(path.name for path in (tmp_path / "hf").iterdir())
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "folder":
+            raise PermissionError(13, "Access is denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    assert "Access is denied" in failing(capsys, *words, "--overwrite=true")
+    assert sorted(path.name for path in (tmp_path / "hf").iterdir()) == before

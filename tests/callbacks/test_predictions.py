@@ -1,7 +1,9 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -214,3 +216,51 @@ def test_texts_longer_than_the_backbone_reads_are_refused(
 ) -> None:
     words = (f"--data.predict_path={texts_file}", f"--prediction.path={tmp_path / 'out.csv'}", "--data.max_length=600")
     assert "reads at most 512 tokens" in failing(capsys, "predict", f"--ckpt_path={lora_run}", *words)
+
+
+def test_a_link_stays_and_its_target_gets_the_rows(lora_run: Path, texts_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "rows.csv", tmp_path / "out.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    words = ["predict", f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}", f"--prediction.path={link}"]
+    main([*words, "--prediction.overwrite=true"])
+    assert link.is_symlink()
+    assert len(target.read_text().splitlines()) == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "out.csv", "texts.txt"]
+
+
+def test_an_output_that_another_program_has_open_is_named(
+    lora_run: Path,
+    texts_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "out.csv"
+    words = ["predict", f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}", f"--prediction.path={output}"]
+
+    def refused(parts: Any) -> None:
+        raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("emotion_lit.callbacks.parts.Parts.publish", refused)
+        assert "close the program that has it open" in failing(capsys, *words)
+    main(words)
+    assert len(output.read_text().splitlines()) == 5
+
+
+def test_a_closed_pipe_of_windows_is_one(
+    lora_run: Path, texts_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def closed(lines: Any) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("emotion_lit.platforms.is_windows", lambda: True)
+    monkeypatch.setattr(sys.stdout, "writelines", closed, raising=False)
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+    monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
+    with pytest.raises(SystemExit) as exit_info:
+        predict(lora_run, texts_file, "-")
+    assert exit_info.value.code == 1
+    assert "make room" not in capsys.readouterr().err

@@ -71,3 +71,11 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"one\n" * 1000)[:-20])
     with pytest.raises(UserError, match=r"a.txt.gz is truncated or damaged"):
         texts(tmp_path / "a.txt.gz")
+
+
+def test_a_folder_has_one_order_on_every_system(tmp_path: Path) -> None:
+    for name in ("a/2.txt", "a0.txt", "a.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text\n")
+    wanted = ["a.txt", "a/2.txt", "a0.txt"]  # a backslash would come after the digit
+    assert [Path(file).relative_to(tmp_path).as_posix() for file in record_files(str(tmp_path))] == wanted

@@ -13,8 +13,9 @@ from emotion_lit import EmotionClassifier, load
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone
-from emotion_lit.model.checkpoint import portable, read_checkpoint
-from tests.conftest import Train
+from emotion_lit.model.checkpoint import DATA_KEY, portable, read_checkpoint, relative_path
+from emotion_lit.model.precision import native_precision
+from tests.conftest import ROOT, SMALL, Train, failing
 
 TEXTS = ["what a day!", "I can't stop worrying", "the shop opens at nine"]
 
@@ -123,7 +124,67 @@ def test_lightning_loads_it_too(lora_run: Path) -> None:
 
 def test_portable_settings_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert portable({"a": [str(tmp_path / "data"), "embedded"], "b": 1}) == {"a": ["data", "embedded"], "b": 1}
+    settings = {"dataset": str(tmp_path / "data"), "labels": ["/s", "/"], "text_column": "/text"}
+    assert portable(DATA_KEY, settings) == {**settings, "dataset": "data"}
+
+
+def test_a_path_on_another_drive_is_kept_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def relpath(path: str, start: str) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")  # as ntpath does
+
+    monkeypatch.setattr("os.path.relpath", relpath)
+    assert relative_path(tmp_path / "bert") == "bert"
+
+
+@pytest.fixture(scope="module")
+def typed_absolute(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run whose data and base model were given as absolute paths."""
+    folder = tmp_path_factory.mktemp("machine")
+    network: Any = backbone.load_network("embedded", ["a", "b"], multi_label=False, dropout=None)
+    network.base_model.save_pretrained(folder / "bert")
+    backbone.load_tokenizer("embedded").save_pretrained(folder / "bert")
+    shutil.copy(ROOT / "emotion_lit/data/sample/train.jsonl", folder / "own.jsonl")
+    paths = [f"--data.dataset={folder / 'own.jsonl'}", f"--model.backbone={folder / 'bert'}"]
+    words = ["--trainer.max_epochs=1", f"--trainer.default_root_dir={folder / 'logs'}", "--name=own"]
+    main(["fit", *SMALL, *paths, *words])
+    return folder
+
+
+@pytest.mark.parametrize("place", ["deeper/by/three", "."])
+def test_absolute_paths_work_from_any_folder(
+    typed_absolute: Path, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / place)
+    run = typed_absolute / "logs/own/version_0"
+    last = run / "checkpoints/last.ckpt"
+    assert [text for text in strings(torch.load(last, weights_only=True)) if Path(text).is_absolute()] == []
+    main(["predict", f"--ckpt_path={run}", f"--data.predict_path={texts_file}", "--prediction.path=out.csv"])
+    main(["test", f"--ckpt_path={run}", "--evaluation.path=out.json"])
+    main(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=2", "--trainer.limit_train_batches=1"])
+    assert torch.load(last, weights_only=True)["epoch"] >= 1
+    assert load(run).labels
+
+
+def test_a_base_model_that_has_moved_is_named(
+    typed_absolute: Path,
+    texts_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = shutil.copytree(typed_absolute / "logs/own/version_0", tmp_path / "carried/own/version_0")
+    words = ["predict", f"--ckpt_path={run}", f"--data.predict_path={texts_file}", "--prediction.path=-"]
+    said = failing(capsys, *words)
+    assert "the folder bert (weights ed256719ce5c) is not where it was" in said.replace(",", "")
+    assert "--model.backbone FOLDER" in said
+    main([*words, f"--model.backbone={typed_absolute / 'bert'}"])
+
+
+def test_a_resumed_run_keeps_the_precision_that_was_chosen(typed_absolute: Path) -> None:
+    kept = read_checkpoint(typed_absolute / "logs/own/version_0/checkpoints/last.ckpt")
+    assert kept["trainer_parameters"]["trainer"]["precision"] == native_precision("cpu")
 
 
 def test_the_temperature_is_kept_and_can_be_switched_off(lora_run: Path, tmp_path: Path) -> None:

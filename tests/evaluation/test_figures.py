@@ -1,0 +1,65 @@
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.font_manager import fontManager
+
+from emotion_lit.evaluation import figures
+from emotion_lit.evaluation.figures import confusion_figure, svg
+from emotion_lit.evaluation.outputs import Outputs
+
+# matplotlib brings fonts with these letters, beside its own that lacks them.
+COVERED, BESIDE = "\ue0d1", {"DejaVu Sans", "STIXGeneral", "STIXNonUnicode"}
+
+
+def outputs() -> Outputs:
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
+    return Outputs.checked(probabilities, np.eye(2), np.array([0, 1]), False, [0.5, 0.5])
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    figures._fonts.cache_clear()
+
+
+def names(fonts: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if font.name in fonts])
+
+
+def test_letters_that_no_font_has_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names({"DejaVu Sans"}, monkeypatch)
+    for _ in range(2):
+        confusion_figure(outputs(), ["怖い", "\N{GRINNING FACE}\N{YAWNING FACE}"])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "怖い" in "".join(sorted(said)) or all(letter in said for letter in "怖い")
+    assert "Noto Sans CJK" in said
+
+
+def test_a_font_that_has_them_is_taken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    names(BESIDE, monkeypatch)
+    figure = confusion_figure(outputs(), [COVERED, "plain"])
+    assert capsys.readouterr().err == ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a glyph that is missing
+        svg(figure)
+
+
+def test_plain_names_look_for_no_font(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def font(name: str) -> Any:
+        opened.append(name)
+        return _Font()
+
+    monkeypatch.setattr(figures, "FT2Font", font)
+    confusion_figure(outputs(), ["Joy", "Anger"])
+    assert len(opened) == 1
+
+
+class _Font:
+    def get_charmap(self) -> dict[int, int]:
+        return {code: code for code in range(128)}
