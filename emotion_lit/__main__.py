@@ -34,6 +34,11 @@ def _command() -> None:
     from emotion_lit.streams import close_streams, open_streams
 
     open_streams()
+    if sys.flags.optimize > 1:
+        console.say(
+            "error: python -OO takes away texts that transformers and --help need; use -O, or neither", wrap=False
+        )
+        raise SystemExit(2)
     with signals.handled():
         try:
             place_library_caches()

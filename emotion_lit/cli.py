@@ -145,11 +145,11 @@ class EmotionCLI(LightningCLI):
         subcommand = self.config["subcommand"]
         path = self.config[subcommand].ckpt_path or self._interrupted_run(subcommand)
         self.checkpoint = checkpoints.read_checkpoint(path) if path else None
-        if self.checkpoint:
+        if path and self.checkpoint:
             remembered = checkpoints.remembered_settings(self.checkpoint, subcommand)
             self._parser(subcommand).set_defaults(remembered)
             super().parse_arguments(parser, args)
-            self.config[subcommand].ckpt_path = str(checkpoints.find_checkpoint(str(path)))
+            self.config[subcommand].ckpt_path = str(checkpoints.find_checkpoint(path))
 
     def _interrupted_run(self, subcommand: str) -> str | None:
         """The checkpoint of the run that this job was training when it was put back into the queue."""
@@ -298,8 +298,6 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
 
 
 def _run(typed: Any, args: ArgsType) -> EmotionCLI | None:
-    if sys.flags.optimize > 1:
-        raise UserError("python -OO takes away texts that transformers and --help need; leave out -OO, or use -O")
     if isinstance(typed, list):
         _check_encoding(typed)
         command = typed[0]
