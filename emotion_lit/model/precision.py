@@ -72,6 +72,11 @@ def _measure(device: str) -> dict[str, float]:
 
     On a CPU it is the time of one thread's own work, which other programs do not lengthen.
     """
+    with torch.inference_mode(mode=False), torch.enable_grad():  # `predict` asks too
+        return _measure_layer(device)
+
+
+def _measure_layer(device: str) -> dict[str, float]:
     tokens, width, inner = SHAPES[device]
     weight = torch.ones(inner, width, device=device, requires_grad=True)
     states = torch.ones(tokens, width, device=device, requires_grad=True)
