@@ -4,6 +4,7 @@ import locale
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 from emotion_lit import __version__
 from emotion_lit.commands import HELP, overview
@@ -30,7 +31,6 @@ def _lacks_utf8() -> bool:
 def _command() -> None:
     """Runs a command of which no failure ends in a traceback."""
     from emotion_lit import console, failures, signals
-    from emotion_lit.caches import place_library_caches
     from emotion_lit.streams import close_streams, open_streams
 
     open_streams()
@@ -41,9 +41,7 @@ def _command() -> None:
         raise SystemExit(2)
     with signals.handled():
         try:
-            place_library_caches()
-            from emotion_lit.cli import main
-
+            main = _prepared_main()
             main()
             close_streams()
         except (signals.Stop, KeyboardInterrupt) as stop:
@@ -58,6 +56,20 @@ def _command() -> None:
             console.say(f"error: {line}" if line else failures.unexpected(error), wrap=False)
             close_streams()
             raise SystemExit(2 if line else 1) from None
+
+
+def _prepared_main() -> Callable[[], object]:
+    """The command line, whose libraries take seconds to import."""
+    from emotion_lit import console, signals
+    from emotion_lit.caches import place_library_caches
+
+    place_library_caches()
+    try:
+        from emotion_lit.cli import main
+    except signals.Stop as stop:
+        console.say(f"{signals.NAMES[stop.signal]} before the start")
+        raise
+    return main
 
 
 if __name__ == "__main__":

@@ -218,10 +218,10 @@ class EmotionCLI(LightningCLI):
         """
         launcher = schedulers.settle(config.num_nodes)
         check_accelerator(config.accelerator)
-        if launcher and launcher.name == "srun":
-            schedulers.check_stray(Path(kwargs.get("default_root_dir", ".")))
-            kwargs["plugins"] = [*kwargs["plugins"], SLURMEnvironment(auto_requeue=False)]
         try:
+            if launcher and launcher.name == "srun":
+                schedulers.check_stray(Path(kwargs.get("default_root_dir", ".")))
+                kwargs["plugins"] = [*kwargs["plugins"], SLURMEnvironment(auto_requeue=False)]
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())

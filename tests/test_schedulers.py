@@ -8,13 +8,45 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from emotion_lit import schedulers
 from emotion_lit.cli import main
-from tests.conftest import ROOT, SMALL
+from emotion_lit.errors import UserError
+from tests.conftest import ROOT, SMALL, failing
 
+BATCH = {"SLURM_JOB_ID": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "job"}
+TORCHRUN = {
+    "TORCHELASTIC_RUN_ID": "none",
+    "RANK": "0",
+    "LOCAL_RANK": "0",
+    "WORLD_SIZE": "1",
+    "GROUP_RANK": "0",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+}
+# What is in the environment, and what has to be said about it; nothing where it tells of one process only.
+ALONE = [
+    ({**BATCH, "SLURM_NTASKS": "1"}, ""),
+    ({**BATCH, "SLURM_NTASKS": "2"}, "SLURM_NTASKS=2"),
+    ({**BATCH, "SLURM_NTASKS": "7", "SLURM_JOB_NAME": "bash"}, "SLURM_NTASKS=7"),
+    ({**BATCH, "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4"}, "SLURM_NTASKS=4"),
+    ({**BATCH, "SLURM_NTASKS": "4(x2)"}, "SLURM_NTASKS=4(x2)"),
+    ({"SLURM_NTASKS": "4", "SLURM_JOB_ID": "x"}, "SLURM_NTASKS=4"),
+    ({**BATCH, "SLURM_NTASKS": "4", "SLURM_STEP_ID": "4294967290", "SLURM_STEP_NUM_TASKS": "1"}, "SLURM_NTASKS=4"),
+    (TORCHRUN, ""),
+    ({"RANK": "1", "WORLD_SIZE": "4"}, "RANK=1 WORLD_SIZE=4"),
+    ({"LOCAL_RANK": "3"}, "LOCAL_RANK=3"),
+    ({"LOCAL_RANK": "0"}, ""),
+    ({"MASTER_ADDR": "nowhere", "MASTER_PORT": "1"}, ""),
+    ({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "nowhere", "MASTER_PORT": "1"}, "RANK=1 WORLD_SIZE=2"),
+    ({"JSM_NAMESPACE_RANK": "2", "JSM_NAMESPACE_SIZE": "4"}, "JSM_NAMESPACE_RANK=2 JSM_NAMESPACE_SIZE=4"),
+    ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMI_RANK": "1", "PMI_SIZE": "2"}, ""),
+    ({"TF_CONFIG": "{}", "GROUP_RANK": "0", "NODE_RANK": "0"}, ""),
+]
 QUICK = [*SMALL, "--trainer.max_epochs=1", "--model.tuning=head", "--name=own"]
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train.sh", "SLURM_NODELIST": "node1", "SLURM_NNODES": "1"}
 
@@ -111,3 +143,95 @@ def test_a_requeued_job_goes_on_with_its_run(tmp_path: Path) -> None:
     assert (run / "report.json").is_file()
     assert not (run / "requeue.json").exists()
     assert [folder.name for folder in run.parent.iterdir()] == ["version_0"]
+
+
+# What settles it
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets variables, and takes away afterwards what the program itself has changed."""
+    before = dict(os.environ)
+    yield monkeypatch
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize(("variables", "said"), ALONE)
+def test_without_a_launcher_a_command_is_one_process(
+    variables: dict[str, str], said: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    assert schedulers.settle() is None
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == (1 if said else 0)
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    assert not SLURMEnvironment.detect()
+    assert not TorchElasticEnvironment.detect()
+    assert "LOCAL_RANK" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {**BATCH, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"},
+            "srun started 2 processes, but trainer.devices times trainer.num_nodes is 1",
+        ),
+        ({**BATCH, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2"}, "Use `--ntasks-per-node=2` instead"),
+        ({**TORCHRUN, "RANK": "1", "WORLD_SIZE": "4"}, "torchrun started 4 processes, but trainer.devices"),
+    ],
+)
+def test_processes_that_nobody_counts_on_are_refused(
+    variables: dict[str, str],
+    message: str,
+    tmp_path: Path,
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    line = failing(capsys, "fit", *SMALL, f"--trainer.default_root_dir={tmp_path}")
+    assert message in line
+
+
+def test_several_tasks_of_srun_stay_lightning_s(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {**BATCH, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "RANK": "5"}.items():
+        environment.setenv(name, value)
+    launcher = schedulers.settle()
+    assert launcher is not None
+    assert launcher.name == "srun"
+    assert os.environ["SLURM_NTASKS"] == "2"
+    assert "RANK" not in os.environ
+    schedulers.check_processes(launcher, 2)
+    (tmp_path / "hpc_ckpt_1.ckpt").touch()
+    with pytest.raises(UserError, match="hpc_ckpt_1.ckpt is none of our checkpoints"):
+        schedulers.check_stray(tmp_path)
+
+
+def test_what_lightning_starts_itself_keeps_its_variables(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(schedulers.PARENT, str(os.getppid()))
+    environment.setenv("LOCAL_RANK", "1")
+    environment.setenv("WORLD_SIZE", "2")
+    assert schedulers.settle() is None
+    assert os.environ["LOCAL_RANK"] == "1"
+
+
+def test_a_job_that_the_system_started_again_finds_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a node has failed, nothing has been noted but that the job was training the run."""
+    monkeypatch.setenv("SLURM_JOB_ID", "4")
+    run = tmp_path / "version_0"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "last.ckpt").touch()
+    schedulers.keep_record(run, ["fit"])
+    assert schedulers.interrupted_run(tmp_path, ["fit"]) is None  # the same command twice in one script
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert schedulers.interrupted_run(tmp_path, ["fit"]) == run / "checkpoints" / "last.ckpt"
+    assert schedulers.interrupted_run(tmp_path, ["fit", "--name=b"]) is None
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    assert schedulers.interrupted_run(tmp_path, ["fit"]) is None

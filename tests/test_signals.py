@@ -129,3 +129,21 @@ def test_predict_ends_while_standard_input_stalls(
     assert "Traceback" not in said
     assert "Fatal" not in said
     assert "the same command goes on where it stopped" in said
+
+
+def test_an_interrupt_before_the_start_is_one_line() -> None:
+    """Importing PyTorch takes seconds; the signal comes when the first of it is there."""
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'torch':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['emotion_lit', 'fit']\n"
+        "from emotion_lit.__main__ import run\n"
+        "run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr == "interrupted before the start\n"
