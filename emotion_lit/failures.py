@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emotion_lit import __version__
+from emotion_lit.files import WRITING
 
 DEBUG = "EMOTION_LIT_DEBUG"
 TRACEBACK = "traceback.txt"
@@ -83,9 +84,7 @@ def _explain(error: BaseException) -> str | None:
     if any(sign in str(error) for sign in NO_THREADS):
         return f"{REFUSALS[errno.EAGAIN]} ({message[:120]})"
     if any(sign in str(error) for sign in CUT_OFF):
-        return (
-            f"a file{_of_run()} could not be written whole: the disk is full, or files may not be so large (ulimit -f)"
-        )
+        return f"{_file_of(error)} is cut off: the disk is full, or files may not be so large (ulimit -f)"
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, which takes seconds to import
         return f"the Trainer refuses its settings: {message}"
     return None
@@ -97,13 +96,15 @@ def _refusal(error: OSError) -> str | None:
     advice = REFUSALS.get(error.errno or 0)
     if advice is None:
         return None
-    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-    what = name or (f"a file{_of_run()}" if error.errno in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT) else "")
-    return f"{what}: {error.strerror}; {advice}" if what else advice
+    return f"{_file_of(error)}: {error.strerror}; {advice}"
 
 
-def _of_run() -> str:
-    return f" of {run_folder}" if run_folder else ""
+def _file_of(error: BaseException) -> str:
+    """The file that an error is about, as well as that is known."""
+    notes = (note.removeprefix(WRITING) for note in getattr(error, "__notes__", []) if note.startswith(WRITING))
+    unknown = f"a file of {run_folder}" if run_folder else "the system"
+    filename = getattr(error, "filename", None)
+    return os.fsdecode(filename) if isinstance(filename, str | bytes) else next(notes, unknown)
 
 
 def _first_line(error: BaseException) -> str:

@@ -18,6 +18,8 @@ RETRY_SECONDS = 1.0
 # What another machine has not touched for so long is nobody's any more.
 LEFT_OVER_SECONDS = 24 * 3600.0
 UNFINISHED = re.compile(r"^\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\d+\.part$")
+# How an error says which file it is about.
+WRITING = "while writing "
 
 _numbers = itertools.count()
 
@@ -38,7 +40,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield unfinished
         _flush(unfinished)
         _publish(unfinished, path)
-    except BaseException:
+    except BaseException as error:
+        error.add_note(f"{WRITING}{path}")  # the system names a file where it is opened, and not where it grows
         with contextlib.suppress(OSError):
             _remove(unfinished)
         raise

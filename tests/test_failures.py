@@ -126,6 +126,7 @@ def test_files_may_not_be_large(tmp_path: Path) -> None:
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
+    assert f"{tmp_path / 'emotion' / 'version_0' / 'checkpoints' / 'best.ckpt'} is cut off" in done.stderr
     assert "ulimit -f" in done.stderr
 
 
