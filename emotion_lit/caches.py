@@ -58,7 +58,7 @@ def place_library_caches() -> None:
         if own and name not in os.environ and not (name.startswith("HF_") and "HF_HOME" in os.environ):
             os.environ[name] = str(cache_dir() / below)
         folder = _folder_of(name, default)
-        reads_only = folder.is_dir() and name in ("HF_HUB_CACHE", "MPLCONFIGDIR")  # of use all the same
+        reads_only = name == "HF_HUB_CACHE" and os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112
         if not reads_only and not _can_be_made(folder) and (temporary := temporary_dir()):
             os.environ[name] = str(temporary / below)
             if name.startswith("HF_"):
@@ -86,8 +86,9 @@ def _can_be_made(folder: Path) -> bool:
     """Whether a folder is there and writable, or could be made; nothing is written for those who will not need it."""
     if str(folder).startswith("~"):  # there is no home
         return False
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    # Not pathlib's own, which raise where a folder above cannot be entered.
+    existing = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))  # noqa: PTH110
+    return os.path.isdir(existing) and os.access(existing, os.W_OK | os.X_OK)  # noqa: PTH112
 
 
 def writable_dir(folder: Path) -> Path | None:
@@ -135,7 +136,7 @@ def read_array(file: Path) -> npt.NDArray[Any] | None:
                 raise
             is_at_fault(file.parent, f"cannot be mapped: {reason_of(error)}", "reading it into memory")
             array = np.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
         is_at_fault(file.parent, f"cannot be read: {reason_of(error)}", "computing it again")

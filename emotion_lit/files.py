@@ -18,6 +18,8 @@ RETRY_SECONDS = 1.0
 # What another machine has not touched for so long is nobody's any more.
 LEFT_OVER_SECONDS = 24 * 3600.0
 UNFINISHED = re.compile(r"^\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\d+\.part$")
+# An old folder whose place a new one was about to take; a kill in between leaves it, and the sweep puts it back.
+REPLACED = re.compile(r"^\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\d+\.old$")
 # How an error says which file it is about.
 WRITING = "while writing "
 
@@ -115,11 +117,24 @@ def sweep(folder: Path) -> None:
         folder: The folder.
     """
     with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
+        entries = list(os.scandir(folder))
+        for entry in entries:
+            match = REPLACED.match(entry.name)
+            if match and _is_left_over(match["machine"], int(match["process"]), entry.stat().st_mtime):
+                with contextlib.suppress(OSError):
+                    _put_back(Path(entry.path), folder / match["name"])
+        for entry in entries:
             match = UNFINISHED.match(entry.name)
             if match and _is_left_over(match["machine"], int(match["process"]), entry.stat().st_mtime):
                 with contextlib.suppress(OSError):
                     _remove(Path(entry.path))
+
+
+def _put_back(old: Path, path: Path) -> None:
+    if path.exists():
+        _remove(old)
+    else:
+        replace(old, path)
 
 
 def _is_left_over(machine: str, process: int, changed: float) -> bool:
@@ -145,7 +160,7 @@ def _flush(path: Path) -> None:
 
 def _publish(unfinished: Path, path: Path) -> None:
     if unfinished.is_dir() and path.exists():  # only an empty folder can be replaced at once
-        old = temporary_name(path)
+        old = temporary_name(path).with_suffix(".old")
         replace(path, old)
         try:
             replace(unfinished, path)
@@ -187,9 +202,10 @@ def why_not_writable(folder: Path) -> str | None:
         # `tempfile` would try two billion names where Windows denies access (cpython#66305).
         probe = temporary_name(folder / "probe")
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        probe.unlink()
     except OSError as error:
         return reason_of(error)
+    with contextlib.suppress(OSError):  # a scanner of Windows may hold it for a moment; the sweep takes it later
+        probe.unlink()
     return None
 
 

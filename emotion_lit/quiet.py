@@ -14,7 +14,15 @@ WARNINGS = (
     r"Glyph \d+ .* missing from .*",  # the figures say it, once
     r".*cache-system uses symlinks.*",  # huggingface_hub's on Windows; without them it copies
 )
-LOGGERS = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "transformers", "httpx", "huggingface_hub")
+LOGGERS = (
+    "matplotlib",
+    "lightning.pytorch",
+    "lightning.fabric",
+    "pytorch_lightning",
+    "transformers",
+    "httpx",
+    "huggingface_hub",
+)
 
 
 def hush() -> None:

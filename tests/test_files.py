@@ -85,3 +85,15 @@ def test_modes_follow_the_umask(tmp_path: Path) -> None:
         os.umask(before)
     assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o775
     assert (tmp_path / "shared" / "file").stat().st_mode & 0o777 == 0o664
+
+
+def test_an_old_folder_whose_successor_never_came_is_put_back(tmp_path: Path) -> None:
+    """Killed between the two renames, in which a folder is replaced."""
+    ours = files.temporary_name(tmp_path / "export")
+    old = ours.with_name(ours.name.replace(f"-{os.getpid()}-", "-4194301-")).with_suffix(".old")
+    old.mkdir()
+    (old / "model").write_text("old")
+    sweep.cache_clear()
+    sweep(tmp_path)
+    assert names(tmp_path) == ["export"]
+    assert names(tmp_path / "export") == ["model"]

@@ -145,7 +145,8 @@ def _load(name: str, what: str, label_column: str) -> tuple[dict[str, Columns], 
     local = Path(name).is_dir()
     with _clear_errors(name, what), _quiet_progress():
         # Streamed, a folder is read where it is, without a copy and a lock in the cache of `datasets`.
-        loaded = load_dataset(name, streaming=local)
+        kept = str(caches.temporary_dir()) if local else None
+        loaded = load_dataset(name, streaming=local, cache_dir=kept)
         splits = {split: _columns(loaded[split]) if local else loaded[split][:] for split in SPLITS if split in loaded}
     if not splits:
         raise UserError(f"{what} has none of the splits {', '.join(SPLITS)}; it has {', '.join(map(str, loaded))}")
@@ -179,6 +180,7 @@ def _quiet_progress() -> Iterator[None]:
 @contextmanager
 def _clear_errors(name: str, what: str) -> Iterator[None]:
     """Turns what the libraries raise into what a person can act on."""
+    import pyarrow as pa
     from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -186,7 +188,7 @@ def _clear_errors(name: str, what: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (DatasetGenerationError, ValueError, OSError) as error:
+    except (DatasetGenerationError, ValueError, OSError, TypeError, pa.ArrowException) as error:
         cause = error.__cause__ or error
         if isinstance(cause, OSError) and cause.filename and not Path(cause.filename).is_relative_to(name):
             raise UserError(
