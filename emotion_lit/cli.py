@@ -265,7 +265,8 @@ def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLog
         if run:
             run = run.absolute()
             folder, name, version = str(checkpoints.from_here(run.parent.parent)), run.parent.name, run.name
-    platforms.check_folder_name("name", name)
+    if version is None:  # a run that has its folder goes on in it
+        platforms.check_folder_name("name", name)
     if reason := why_not_writable(Path(folder) / name):
         raise UserError(f"the run folder {folder}/{name} cannot be written: {reason}")
     return TensorBoardLogger(folder, name=name, version=version, default_hp_metric=False)
