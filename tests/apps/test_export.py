@@ -1,6 +1,7 @@
 """What `export` writes is used by those it is for, in a folder that was not there before, without a network."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -197,13 +198,13 @@ def test_an_export_that_a_server_has_open_stays_whole(
     words = ["export", f"--ckpt_path={lora_run}", f"--output={tmp_path / 'hf'}"]
     main(words)
     before = sorted(path.name for path in (tmp_path / "hf").iterdir())
-    rename = Path.rename
+    replace = os.replace
 
-    def refused(path: Path, target: Path) -> Path:
-        if path.name == "folder":
+    def refused(path: Path, target: Path) -> None:
+        if path.suffix == ".part" and target.name == "hf":
             raise PermissionError(13, "Access is denied")
-        return rename(path, target)
+        replace(path, target)
 
-    monkeypatch.setattr(Path, "rename", refused)
+    monkeypatch.setattr("os.replace", refused)
     assert "Access is denied" in failing(capsys, *words, "--overwrite=true")
     assert sorted(path.name for path in (tmp_path / "hf").iterdir()) == before

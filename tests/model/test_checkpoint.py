@@ -173,7 +173,8 @@ def test_a_base_model_that_has_moved_is_named(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two" / "deeper").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "two" / "deeper")  # no way that was kept leads to it from here
     run = shutil.copytree(typed_absolute / "logs/own/version_0", tmp_path / "carried/own/version_0")
     words = ["predict", f"--ckpt_path={run}", f"--data.predict_path={texts_file}", "--prediction.path=-"]
     said = failing(capsys, *words)
