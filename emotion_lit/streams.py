@@ -25,7 +25,7 @@ def open_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest one that is free, which is this
-    _stdout_closed = sys.stdout is None
+    _stdout_closed = _stdout_closed or sys.stdout is None  # a second call finds what the first has put there
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115

@@ -87,6 +87,12 @@ def test_closed_standard_input_is_a_line(lora_run: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_rows_for_a_closed_stdout_are_refused(lora_run: Path, texts_file: Path) -> None:
+    done = run_with("1>&-", "predict", f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}")
+    assert done.returncode == 2
+    assert "standard output is closed" in done.stderr
+
+
 def test_a_table_keeps_to_the_columns_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [["class", "precision", "recall"], ["怖い", "0.5", "0.25"]]
     assert table(rows).splitlines()[1] == "-----  ---------  ------"
