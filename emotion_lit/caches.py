@@ -27,7 +27,11 @@ LIBRARY_CACHES = {
     "MPLCONFIGDIR": ("~/.config/matplotlib", "matplotlib"),
 }
 
+# The folders of our cache.
+ROOMS = ("tokens", "features", "onnx")
+
 _unwritable_hub: list[Path] = []
+_blamed: set[Path] = set()
 
 
 def cache_dir(chosen: str | Path | None = None) -> Path:
@@ -104,22 +108,26 @@ def writable_dir(folder: Path) -> Path | None:
     if reason is None:
         return folder
     temporary = temporary_dir()
-    is_at_fault(folder, f"cannot be written: {reason}", "using a temporary one" if temporary else "going on without it")
+    is_at_fault(
+        folder, f"cannot be written: {reason}", "going on with a temporary one" if temporary else "going on without it"
+    )
     if temporary is None or why_not_writable(temporary / folder.name):
         return None
     return temporary / folder.name
 
 
-@functools.cache
 def is_at_fault(folder: Path, what: str, instead: str) -> None:
-    """Says once in a process that a cache is of no use.
+    """Says that a cache is of no use, once for all that is kept in it.
 
     Args:
-        folder: The folder.
+        folder: The folder, or one below it.
         what: What is wrong with it.
         instead: What is done about it.
     """
-    say(f"the cache {folder} {what}; {instead}")
+    whole = next((place.parent for place in (folder, *folder.parents) if place.name in ROOMS), folder)
+    if whole not in _blamed:
+        _blamed.add(whole)
+        say(f"the cache {folder} {what}; {instead}")
 
 
 def read_array(file: Path) -> npt.NDArray[Any] | None:

@@ -15,7 +15,7 @@ from tests.conftest import SMALL
 
 @pytest.fixture(autouse=True)
 def _say_again() -> None:
-    caches.is_at_fault.cache_clear()
+    caches._blamed.clear()
 
 
 def fit(folder: Path, cache: Path, *more: str) -> Path:
@@ -35,8 +35,8 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "cache").write_text("a file where a folder should be")
     run = fit(tmp_path, tmp_path / "cache", *tuning)
     said = lines_about(capsys, "cannot be written")
-    assert 1 <= len(said) <= 2  # of tokens, and of features
-    assert all(str(tmp_path / "cache") in line for line in said)
+    assert len(said) == 1
+    assert str(tmp_path / "cache") in said[0]
     assert (run / "report.json").is_file()
 
 
