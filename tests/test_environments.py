@@ -130,6 +130,12 @@ PLACES = [
     Place(
         "logs cannot be made", words=[*FIT, "--trainer.default_root_dir=/proc/nowhere"], code=2, says="/proc/nowhere"
     ),
+    Place(
+        "predictions into a folder that takes none",
+        words=[*PREDICT, "--prediction.path=/proc/x.csv"],
+        code=2,
+        says="/proc/x.csv cannot be written",
+    ),
     Place("no GPU", words=[*FIT, "--trainer.accelerator=gpu"], code=2, says="trainer.accelerator"),
     Place("backbone is not there", words=[*FIT, "--model.backbone=./moved"], code=2, says="./moved"),
     Place("oneDNN held to AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}, says="32-true"),

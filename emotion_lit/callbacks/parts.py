@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from emotion_lit.callbacks.formats import FORMATS, Columns, Row, concatenate, json_line
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
-from emotion_lit.files import atomic_path, replace, write_text
+from emotion_lit.files import atomic_path, replace, why_not_writable, write_text
 
 STATE = "state.json"
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
@@ -77,7 +77,9 @@ class Parts:
             UserError: Another run writes the same output, or there is one already, or the parts of another one.
             OSError: The folder cannot be written.
         """
-        self.target.parent.mkdir(parents=True, exist_ok=True)
+        # Before the lock, which takes a folder that cannot be written for another run.
+        if reason := why_not_writable(self.target.parent):
+            raise UserError(f"{self.target} cannot be written: {reason}; give another --prediction.path")
         try:
             self._lock.acquire()
         except Timeout:
