@@ -11,8 +11,7 @@ import lightning.pytorch as pl
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO
 
 from emotion_lit import console, exits, platforms, quiet, schedulers
@@ -26,13 +25,13 @@ from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.devices import check_accelerator
 from emotion_lit.errors import UserError, unknown
-from emotion_lit.files import why_not_writable
 from emotion_lit.inference.choice import EngineChoice
 from emotion_lit.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import choose_precision
 from emotion_lit.parser import EmotionParser
+from emotion_lit.run_folder import LOG, RunConfig, run_logger
 from emotion_lit.streams import open_streams
 
 # Commands that are no stage of a Trainer.
@@ -48,50 +47,11 @@ TRAINER_DEFAULTS = {
 }
 
 
-# Settings of the Trainer that decide the result of a run; the others belong to the machine it runs on.
-REMEMBERED = (
-    "max_epochs",
-    "max_steps",
-    "min_epochs",
-    "min_steps",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-    "precision",
-    "limit_train_batches",
-    "limit_val_batches",
-    "val_check_interval",
-    "check_val_every_n_epoch",
-)
-
-# What a run has said, in its folder.
-LOG = "run.log"
 # The folder of all runs, unless trainer.default_root_dir is another.
 LOGS = "logs"
 
 # Texts padded to multiples of 16 have at most eight lengths under the default data.max_length.
 COMPILED_LENGTHS = 16
-
-
-class RunConfig(SaveConfigCallback):
-    """Keeps the configuration and the log in the run folder, and what concerns the Trainer in the last checkpoint."""
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Writes the configuration, and from now on the log."""
-        super().setup(trainer, pl_module, stage)
-        folder = trainer.log_dir  # asks all processes
-        if folder and trainer.is_global_zero:
-            console.keep_log(Path(folder) / LOG)
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Adds what a resumed run needs to be the same run."""
-        config = self.config.as_dict()
-        kept = {key: config[key] for key in ("seed_everything", "name", "checkpoint", "last", "early_stopping")}
-        kept["trainer"] = {key: config["trainer"][key] for key in REMEMBERED}
-        kept["trainer"]["precision"] = str(trainer.precision)  # what was measured, too
-        checkpoint[checkpoints.TRAINER_KEY] = kept  # made portable with the rest
 
 
 class EmotionCLI(LightningCLI):
@@ -246,30 +206,6 @@ def _as_list(value: Any) -> list[Any]:
 
 def _common_length(compiled: bool, accelerator: Any) -> int:
     return COMPILED_LENGTHS if compiled else platforms.common_length(platforms.device_type(accelerator))
-
-
-def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLogger:
-    """TensorBoard's logger, whose folder is the run folder; a resumed run goes on in its own.
-
-    Args:
-        folder: The folder of all runs.
-        name: The name of the run.
-        checkpoint: The checkpoint to go on from, if any.
-
-    Raises:
-        UserError: The folder cannot be written; said before the work starts.
-    """
-    version: str | None = None
-    if checkpoint:
-        run = checkpoints.run_folder(checkpoint)
-        if run:
-            run = run.absolute()
-            folder, name, version = str(checkpoints.from_here(run.parent.parent)), run.parent.name, run.name
-    if version is None:  # a run that has its folder goes on in it
-        platforms.check_folder_name("name", name)
-    if reason := why_not_writable(Path(folder) / name):
-        raise UserError(f"the run folder {folder}/{name} cannot be written: {reason}")
-    return TensorBoardLogger(folder, name=name, version=version, default_hp_metric=False)
 
 
 def main(args: ArgsType = None) -> EmotionCLI | None:
