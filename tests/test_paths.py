@@ -59,7 +59,7 @@ def test_absolute_paths_work_from_any_folder(
 
 
 def test_another_drive_of_windows_keeps_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def other_drive(path: str) -> str:
+    def other_drive(*paths: str) -> str:
         raise ValueError("path is on mount 'D:', start on mount 'C:'")
 
     monkeypatch.setattr("os.path.relpath", other_drive)
