@@ -145,7 +145,7 @@ class EmotionCLI(LightningCLI):
         assert self.subcommand
         config = self.config[self.subcommand]
         callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
-        if config.trainer.devices == "auto" and platforms.one_device_only():
+        if config.trainer.devices == "auto" and (self.subcommand != "fit" or platforms.one_device_only()):
             kwargs["devices"] = 1
         kwargs["precision"] = choose_precision(self.subcommand, config.trainer)
         if self.subcommand == "fit":
@@ -187,6 +187,11 @@ class EmotionCLI(LightningCLI):
             reason = " ".join(str(error).split())
             raise UserError(f"the Trainer refuses its settings: {reason}") from error
         schedulers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
+        if trainer.world_size > 1 and self.subcommand != "fit":
+            raise UserError(
+                f"{self.subcommand} runs on one device, because each of several would see a part of the rows alone; "
+                "leave out --trainer.devices and --trainer.num_nodes"
+            )
         return trainer
 
     def _progress_bar(self) -> list[pl.Callback]:

@@ -265,6 +265,17 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
     assert report["after"]["loss"] < report["before"]["loss"]
 
 
+@pytest.mark.parametrize("command", ["test", "validate", "predict"])
+def test_several_devices_are_refused_where_each_would_see_a_part_alone(
+    lora_run: Path, texts_file: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    several = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    words = [f"--ckpt_path={lora_run}", *several]
+    if command == "predict":
+        words.append(f"--data.predict_path={texts_file}")
+    assert f"{command} runs on one device" in failing(capsys, command, *words)
+
+
 # Mistakes
 
 

@@ -30,7 +30,9 @@ model = PeftModel.from_pretrained(base, "FOLDER").eval()
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 logits = model(**tokenizer("what a day!", return_tensors="pt")).logits  # the classes in order: {labels}
 ```""",
-    "onnx": """`model.onnx` is in single precision; `model_int8.onnx` has 8-bit weights and is faster, and less exact.
+    "onnx": """`model.onnx` is in single precision; `model_int8.onnx` has 8-bit weights and is faster, and less exact;
+on CPUs without VNNI (Intel before Ice Lake, AMD before Zen 4) sums saturate and it is less exact still, so compare the
+two there first.
 
 ```python
 import json
