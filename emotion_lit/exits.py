@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 
-from emotion_lit import console, failures, schedulers, signals
+from emotion_lit import console, failures, processes, schedulers, signals
 from emotion_lit.commands import resume_command
 from emotion_lit.errors import UserError
 
@@ -50,7 +50,7 @@ def _fail(line: str, error: Exception) -> None:
     if failures.debugging():
         traceback.print_exception(error)
     console.say(f"error: {line}", wrap=False)
-    raise SystemExit(2) from error
+    raise SystemExit(processes.exit_code(2)) from error
 
 
 def _say_how_to_go_on(stop: signals.Stop, typed: Sequence[str]) -> bool:
