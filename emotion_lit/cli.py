@@ -14,13 +14,15 @@ from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO
 
-from emotion_lit import console, exits, platforms, quiet, schedulers
+from emotion_lit import console, exits, missing, platforms, quiet, schedulers
 from emotion_lit.callbacks.checkpoint_io import AtomicCheckpointIO
-from emotion_lit.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from emotion_lit.callbacks.checkpoints import BestCheckpoint
 from emotion_lit.callbacks.evaluation import Evaluation
 from emotion_lit.callbacks.interruption import Interruption
+from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.callbacks.progress import EpochSummary, TextProgress
+from emotion_lit.callbacks.resumption import check_processes
 from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.devices import check_accelerator
@@ -31,7 +33,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import choose_precision
 from emotion_lit.parser import EmotionParser
-from emotion_lit.run_folder import LOG, RunConfig, run_logger
+from emotion_lit.run_folder import LOG, RunConfig, is_another_run, run_logger
 from emotion_lit.streams import open_streams
 
 # Commands that are no stage of a Trainer.
@@ -104,12 +106,19 @@ class EmotionCLI(LightningCLI):
         super().parse_arguments(parser, args)
         subcommand = self.config["subcommand"]
         path = self.config[subcommand].ckpt_path or self._interrupted_run(subcommand)
-        self.checkpoint = checkpoints.read_checkpoint(path) if path else None
-        if path and self.checkpoint:
+        self.checkpoint = None
+        if path:
+            file, self.checkpoint = self._read_checkpoint(path, subcommand)
             remembered = checkpoints.remembered_settings(self.checkpoint, subcommand)
             self._parser(subcommand).set_defaults(remembered)
             super().parse_arguments(parser, args)
-            self.config[subcommand].ckpt_path = str(checkpoints.find_checkpoint(path))
+            self.config[subcommand].ckpt_path = str(file)
+
+    def _read_checkpoint(self, path: str, subcommand: str) -> tuple[Path, checkpoints.Checkpoint]:
+        if subcommand == "fit":
+            return checkpoints.read_to_go_on(path)
+        file = checkpoints.find_checkpoint(path)
+        return file, checkpoints.read_checkpoint(file)
 
     def _interrupted_run(self, subcommand: str) -> str | None:
         """The checkpoint of the run that this job was training when it was put back into the queue."""
@@ -145,16 +154,17 @@ class EmotionCLI(LightningCLI):
         assert self.subcommand
         config = self.config[self.subcommand]
         callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
-        if config.trainer.devices == "auto" and (self.subcommand != "fit" or platforms.one_device_only()):
+        if config.trainer.devices == "auto" and (self.subcommand == "predict" or platforms.one_device_only()):
             kwargs["devices"] = 1
         kwargs["precision"] = choose_precision(self.subcommand, config.trainer)
         if self.subcommand == "fit":
             from emotion_lit.callbacks.fitting import fit_callbacks
 
-            callbacks += [*fit_callbacks(), Interruption(self.typed)]
+            callbacks += fit_callbacks()
             root = config.trainer.default_root_dir or LOGS
             if config.trainer.logger is None:
-                kwargs["logger"] = run_logger(root, config.name, config.ckpt_path)
+                goes_on = self.checkpoint and not is_another_run(config, self.checkpoint)
+                kwargs["logger"] = run_logger(root, config.name, config.ckpt_path if goes_on else None)
             # Inside a job of SLURM's, Lightning goes on from any hpc_ckpt_N.ckpt that lies in the working folder.
             kwargs["default_root_dir"] = str(Path(root) / config.name)
         else:
@@ -187,7 +197,14 @@ class EmotionCLI(LightningCLI):
             reason = " ".join(str(error).split())
             raise UserError(f"the Trainer refuses its settings: {reason}") from error
         schedulers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
-        if trainer.world_size > 1 and self.subcommand != "fit":
+        if trainer.global_rank:
+            console.silence()
+        if self.subcommand == "fit":
+            if self.checkpoint:
+                check_processes(self.checkpoint, trainer.world_size)
+            last = next(one for one in trainer.callbacks if isinstance(one, LastCheckpoint))  # type: ignore[attr-defined]
+            trainer.callbacks.append(Interruption(self.typed, last))  # type: ignore[attr-defined]
+        if trainer.world_size > 1 and self.subcommand == "predict":
             raise UserError(
                 f"{self.subcommand} runs on one device, because each of several would see a part of the rows alone; "
                 "leave out --trainer.devices and --trainer.num_nodes"
@@ -227,6 +244,9 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
     """
     open_streams()
     console.begin_log()
+    missing.forget_all()
+    if schedulers.is_child():
+        console.silence()
     quiet.hush()
     keep_few_kernels()
     keep_freed_memory()

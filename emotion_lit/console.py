@@ -46,12 +46,13 @@ class _Log:
 
 _log = _Log()
 _bars_enabled = True
+_silent = False
 
 
 def begin_log() -> None:
     """Forgets what an earlier command has said, and the file that it went to."""
-    global _log
-    _log = _Log()
+    global _log, _silent
+    _log, _silent = _Log(), False
 
 
 def keep_log(file: Path, only_if_lost: bool = False) -> None:
@@ -65,14 +66,23 @@ def keep_log(file: Path, only_if_lost: bool = False) -> None:
     _log.flush()
 
 
-def say(text: str, wrap: bool = True) -> None:
+def silence() -> None:
+    """Leaves it to the first of several processes to say what all of them would."""
+    global _silent
+    _silent = True
+    enable_bars(False)
+
+
+def say(text: str, wrap: bool = True, from_all: bool = False) -> None:
     """Writes a line to stderr without breaking a progress bar.
 
     Args:
         text: The line.
         wrap: Whether a terminal may break it between words; False for commands and paths, which are copied.
+        from_all: Whether every process says it, where there are several.
     """
-    _write(text, sys.stderr, wrap)
+    if from_all or not _silent:
+        _write(text, sys.stderr, wrap)
 
 
 def show(text: str) -> None:
@@ -81,7 +91,8 @@ def show(text: str) -> None:
     Args:
         text: The lines.
     """
-    _write(text, sys.stdout, wrap=False)
+    if not _silent:
+        _write(text, sys.stdout, wrap=False)
 
 
 def _write(text: str, stream: TextIO, wrap: bool) -> None:

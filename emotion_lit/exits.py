@@ -49,7 +49,8 @@ def in_one_line(typed: Sequence[str]) -> Iterator[None]:
 def _fail(line: str, error: Exception) -> None:
     if failures.debugging():
         traceback.print_exception(error)
-    console.say(f"error: {line}", wrap=False)
+    which = f" (process {processes.rank()})" if processes.rank() else ""
+    console.say(f"error{which}: {line}", wrap=False, from_all=True)
     raise SystemExit(processes.exit_code(2)) from error
 
 

@@ -8,11 +8,13 @@ import contextlib
 import datetime
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch.distributed as dist
 
 from emotion_lit.errors import UserError
+from emotion_lit.files import atomic_path
 
 T = TypeVar("T")
 # A process that has died is noticed at once; one that works for long is waited for.
@@ -100,19 +102,52 @@ def together() -> Iterator[None]:
     """Ends all processes where one of them fails in here; it should hold nothing in which they wait for each other.
 
     Raises:
-        Elsewhere: Another one has failed.
+        Exception: What this process has raised, if it is the first that has raised something.
+        OSError: The system has refused something to another one; whoever can do without it goes on.
+        Elsewhere: Another one has failed otherwise, and reports it.
     """
     global _failed_together
-    error: BaseException | None = None
+    error: Exception | None = None
     try:
         yield
     except Exception as raised:
         error = raised
-    _failed_together = any(gathered(error is not None))
-    if error is not None:
+    refused = (error.errno, error.strerror) if isinstance(error, OSError) else None
+    errors = [(place, why) for place, (failed, why) in enumerate(gathered((error is not None, refused))) if failed]
+    _failed_together = bool(errors)
+    if not errors:
+        return
+    place, why = errors[0]
+    if error is not None and (place == rank() or isinstance(error, OSError)):
         raise error
-    if _failed_together:
-        raise Elsewhere
+    if why is not None:
+        raise OSError(*why)
+    raise Elsewhere
+
+
+@contextlib.contextmanager
+def file_of_machine(path: Path, local_rank: int, create: Callable[[Path], None]) -> Iterator[Path]:
+    """A file that all processes of a machine fill, and that takes its name when all of them are done.
+
+    Args:
+        path: The name.
+        local_rank: The number of this process on its machine.
+        create: Makes the file that is filled, by the first of them.
+
+    Raises:
+        OSError: One of them could not write it; nothing is left.
+    """
+    with contextlib.ExitStack() as stack:
+        unfinished: Path | None = None
+        with together():
+            if local_rank == 0:
+                unfinished = stack.enter_context(atomic_path(path))
+                create(unfinished)
+        shared = gathered(unfinished)[rank() - local_rank]
+        assert shared is not None
+        with together():
+            yield shared
+    wait()
 
 
 def wait() -> None:

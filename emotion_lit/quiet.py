@@ -12,6 +12,7 @@ WARNINGS = (
     r"Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
     r"Experiment logs directory .* exists.*",
     r"Glyph \d+ .* missing from .*",  # the figures say it, once
+    r"Found \d+ module\(s\) in eval mode.*",  # what is frozen has no dropout
     r".*cache-system uses symlinks.*",  # huggingface_hub's on Windows; without them it copies
 )
 LOGGERS = (

@@ -1,5 +1,8 @@
 """The folder of a run: where it is, and its configuration and log."""
 
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +10,15 @@ import lightning.pytorch as pl
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from emotion_lit import console, platforms
+from emotion_lit import console, missing, platforms, processes
 from emotion_lit.errors import UserError
-from emotion_lit.files import why_not_writable
+from emotion_lit.files import atomic_path, why_not_writable
 from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.checkpoint import LAST, PREVIOUS
 
 # What a run has said, in its folder.
 LOG = "run.log"
+CURVES = "TensorBoard's curves"
 
 # Settings of the Trainer that decide the result of a run; the others belong to the machine it runs on.
 REMEMBERED = (
@@ -29,6 +34,12 @@ REMEMBERED = (
     "limit_val_batches",
     "val_check_interval",
     "check_val_every_n_epoch",
+    "limit_test_batches",
+    "overfit_batches",
+    "max_time",
+    "log_every_n_steps",
+    "deterministic",
+    "detect_anomaly",
 )
 
 
@@ -36,11 +47,17 @@ class RunConfig(SaveConfigCallback):
     """Keeps the configuration and the log in the run folder, and what concerns the Trainer in the last checkpoint."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Writes the configuration, and from now on the log."""
+        """Writes the configuration, with which a new run begins, and from now on the log."""
+        source = checkpoints.run_folder(self.config.ckpt_path) if self.config.ckpt_path else None
+        self.config = self.config.clone()
+        self.config.ckpt_path = None
         super().setup(trainer, pl_module, stage)
         folder = trainer.log_dir  # asks all processes
-        if folder and trainer.is_global_zero:
-            console.keep_log(Path(folder) / LOG)
+        with processes.together():
+            if folder and trainer.is_global_zero:
+                console.keep_log(Path(folder) / LOG)
+                if source and source.resolve() != Path(folder).resolve():
+                    _begin_from(source, Path(folder))
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -48,9 +65,63 @@ class RunConfig(SaveConfigCallback):
         """Adds what a resumed run needs to be the same run."""
         config = self.config.as_dict()
         kept = {key: config[key] for key in ("seed_everything", "name", "checkpoint", "last", "early_stopping")}
-        kept["trainer"] = {key: config["trainer"][key] for key in REMEMBERED}
+        kept["trainer"] = {key: _plain(config["trainer"][key]) for key in REMEMBERED}
         kept["trainer"]["precision"] = str(trainer.precision)  # what was measured, too
         checkpoint[checkpoints.TRAINER_KEY] = kept  # made portable with the rest
+
+
+def _plain(value: Any) -> Any:
+    return {"seconds": int(value.total_seconds())} if isinstance(value, timedelta) else value
+
+
+def _begin_from(source: Path, folder: Path) -> None:
+    """Gives a new run what another one has kept beside the checkpoint from which it begins."""
+    begun = [file for file in (source / "checkpoints").glob("*.ckpt") if file.name not in (LAST, PREVIOUS)]
+    for file in (*begun, *source.glob("events.out.tfevents.*")):
+        target = folder / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as unfinished:
+            shutil.copyfile(file, unfinished)
+    console.say(f"{folder} begins with what {source} has trained, which stays as it is", wrap=False)
+
+
+def is_another_run(config: Any, checkpoint: checkpoints.Checkpoint) -> bool:
+    """Whether a run that goes on from a checkpoint gets a folder of its own, because of its name or its place.
+
+    Args:
+        config: Its configuration.
+        checkpoint: The checkpoint.
+    """
+    kept = checkpoint.get(checkpoints.TRAINER_KEY, {})
+    run = checkpoints.run_folder(config.ckpt_path)
+    root = config.trainer.default_root_dir
+    moved = root is not None and run is not None and Path(root).resolve() != run.parent.parent.resolve()
+    return moved or config.name != kept.get("name", config.name)
+
+
+class RunLogger(TensorBoardLogger):
+    """TensorBoard's logger, which no full disk makes end a training."""
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Writes scalars."""
+        self._try(lambda: super(RunLogger, self).log_metrics(metrics, step))
+
+    def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
+        """Writes settings."""
+        self._try(lambda: super(RunLogger, self).log_hyperparams(params, metrics, step))
+
+    def save(self) -> None:
+        """Writes what is buffered."""
+        self._try(super().save)
+
+    def finalize(self, status: str) -> None:
+        """Ends the file."""
+        self._try(lambda: super(RunLogger, self).finalize(status))
+
+    @staticmethod
+    def _try(write: Callable[[], None]) -> None:
+        with missing.spared(CURVES):
+            write()
 
 
 def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLogger:
@@ -59,7 +130,7 @@ def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLog
     Args:
         folder: The folder of all runs.
         name: The name of the run.
-        checkpoint: The checkpoint to go on from, if any.
+        checkpoint: The checkpoint in whose run folder it goes on, if any.
 
     Raises:
         UserError: The folder cannot be written; said before the work starts.
@@ -74,4 +145,4 @@ def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLog
         platforms.check_folder_name("name", name)
     if reason := why_not_writable(Path(folder) / name):
         raise UserError(f"the run folder {folder}/{name} cannot be written: {reason}")
-    return TensorBoardLogger(folder, name=name, version=version, default_hp_metric=False)
+    return RunLogger(folder, name=name, version=version, default_hp_metric=False)

@@ -87,7 +87,7 @@ def settle(nodes: int = 1) -> Launcher | None:
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-    if _is_child():
+    if is_child():
         return None
     os.environ[PARENT] = str(os.getpid())
     found = next((launcher for launcher in LAUNCHERS if launcher.count(dict(os.environ)) > 1), None)
@@ -103,7 +103,7 @@ def settle(nodes: int = 1) -> Launcher | None:
     return found
 
 
-def _is_child() -> bool:
+def is_child() -> bool:
     """Whether Lightning started this process for a command that runs in another one."""
     parent = os.environ.get(PARENT, "")
     return "LOCAL_RANK" in os.environ and any(str(process.pid) == parent for process in psutil.Process().parents())

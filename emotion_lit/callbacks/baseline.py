@@ -27,7 +27,7 @@ class Baseline(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures, unless the run that is being resumed already has."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if self._probabilities is not None or not trainer.is_global_zero:
+        if self._probabilities is not None:
             return
         assert isinstance(pl_module, EmotionClassifier)
         assert isinstance(data, EmotionDataModule)

@@ -1,5 +1,6 @@
 """How checkpoints get to the disk: beside their names, whole, and with nothing in them that could not be read."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
+from emotion_lit import failures, missing
 from emotion_lit.errors import UserError
-from emotion_lit.files import atomic_path
+from emotion_lit.files import atomic_path, replace, temporary_name
+from emotion_lit.model.checkpoint import LAST, PREVIOUS
 
 # What `torch.load` reads without running code.
 PLAIN = (str, int, float, bool, bytes, type(None), Tensor, torch.dtype, torch.device, torch.Size)
@@ -18,11 +21,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its name and renames it; killed anywhere, the name stands for a whole one.
 
     Lightning's own goes through the temporary folder, and copies over the old checkpoint where that is on another file
-    system.
+    system. A full disk costs neither the training nor the checkpoint that was there.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Saves a checkpoint.
+        """Saves a checkpoint, or says that it cannot be written.
 
         Args:
             checkpoint: The checkpoint.
@@ -31,13 +34,35 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         Raises:
             UserError: It holds something that could not be read again.
-            OSError: It cannot be written.
         """
         check_plain(checkpoint)
         file = Path(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(file) as unfinished:
-            torch.save(checkpoint, unfinished)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(file) as unfinished:
+                torch.save(checkpoint, unfinished)
+                if file.name == LAST:
+                    _keep_previous(file)
+        except (OSError, RuntimeError) as error:
+            if failures.explain(error) is None:
+                raise
+            missing.note(file.name, error)
+        else:
+            missing.found(file.name)
+
+
+def _keep_previous(last: Path) -> None:
+    """Lets the last checkpoint stay under another name, for the case that the new one is damaged."""
+    previous = last.with_name(PREVIOUS)
+    if not last.is_file():
+        return
+    try:
+        linked = temporary_name(previous)
+        os.link(last, linked)
+    except OSError:  # a file system without hard links
+        replace(last, previous)
+    else:
+        replace(linked, previous)
 
 
 def check_plain(value: Any, where: str = "") -> None:

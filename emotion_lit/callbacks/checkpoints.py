@@ -1,13 +1,24 @@
-"""Which checkpoints a run keeps: the best one, small, and the last one, from which it can go on."""
+"""The checkpoint of a run that is used: the best one, without what training alone needs."""
 
-import time
+import copy
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from emotion_lit import missing, processes
+from emotion_lit.callbacks.finite import check_weights
+from emotion_lit.console import say
+from emotion_lit.errors import UserError
+from emotion_lit.model.checkpoint import check_whole, find_checkpoint
 
 BEST = "best"
+# What `ModelCheckpoint` knows about the checkpoints that it has kept.
+STATE = (
+    *("best_k_models", "best_model_path", "best_model_score", "current_score"),
+    *("kth_best_model_path", "kth_value", "last_model_path"),
+)
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -42,13 +53,44 @@ class BestCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=save_top_k != 1,
         )
+        self._refused = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves what is better than all before; where it cannot be written, the one before stays the best."""
+        before = {name: copy.copy(getattr(self, name)) for name in STATE}
+        self._refused = False
+        super().on_validation_end(trainer, pl_module)
+        if trainer.world_size > 1:
+            self._refused = any(processes.gathered(self._refused))
+        if self._refused:
+            vars(self).update(before)
+
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        super()._save_checkpoint(trainer, filepath)
+        self._refused = missing.is_missing(Path(filepath).name)
+
+    def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        if not self._refused:
+            super()._remove_checkpoint(trainer, filepath)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keeps the weights of a run that ends before its first validation."""
+        self.ensure(trainer)
+
+    def ensure(self, trainer: pl.Trainer) -> None:
+        """Keeps the weights as they are, where there are no better ones.
+
+        Args:
+            trainer: The Trainer, at the end of training.
+        """
         if self.best_model_path or not self.dirpath or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        self.best_model_path = str(Path(self.dirpath) / f"{BEST}.ckpt")
-        trainer.save_checkpoint(self.best_model_path, weights_only=True)
+        with processes.together():
+            check_weights(trainer)
+        path = str(Path(self.dirpath) / f"{BEST}.ckpt")
+        trainer.save_checkpoint(path, weights_only=True)
+        if processes.first(Path(path).is_file):
+            self.best_model_path = path
 
     def state_dict(self) -> dict[str, Any]:
         """The state, with file names in place of paths."""
@@ -70,47 +112,12 @@ class BestCheckpoint(ModelCheckpoint):
         for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
             state[key] = str(folder / state[key]) if state[key] else ""
         state["best_k_models"] = {str(folder / name): score for name, score in state["best_k_models"].items()}
-        if state["best_model_path"] and not Path(state["best_model_path"]).is_file():
-            return  # the run goes on in another folder, where its best checkpoint has still to be made
+        if state["best_model_path"]:
+            best = Path(state["best_model_path"])
+            try:
+                check_whole(find_checkpoint(best))
+            except UserError:
+                how = "damaged" if best.is_file() else "missing"
+                say(f"{best} is {how}; the best of what is trained from here on takes its place", wrap=False)
+                return
         super().load_state_dict(state)
-
-
-class LastCheckpoint(Checkpoint):
-    """Keeps all that is needed to go on, in last.ckpt: weights, the optimizer's state, and the place in the data.
-
-    It is written after every epoch, when its best score and the patience are known, and every few minutes in between.
-
-    Args:
-        every_minutes: How much work a crash may cost.
-    """
-
-    def __init__(self, every_minutes: float = 10.0) -> None:
-        self.every_minutes = every_minutes
-        self._saved = time.monotonic()
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Starts the clock."""
-        self._saved = time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Saves when it is time."""
-        due = time.monotonic() - self._saved >= 60 * self.every_minutes
-        if trainer.strategy.broadcast(due):
-            self.save(trainer)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Saves."""
-        self.save(trainer)
-
-    def save(self, trainer: pl.Trainer) -> None:
-        """Saves, between two steps of the optimizer or at the end of an epoch.
-
-        Args:
-            trainer: The Trainer.
-        """
-        if trainer.fast_dev_run or not trainer.log_dir:  # type: ignore[attr-defined]
-            return
-        trainer.save_checkpoint(Path(trainer.log_dir) / "checkpoints" / "last.ckpt")
-        self._saved = time.monotonic()

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emotion_lit import processes
 from emotion_lit.console import progress_bar, say, show
-from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.data.datamodule import LIMITS, EmotionDataModule
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation.calibration import tempered
 from emotion_lit.evaluation.evidence import AFTER, UNCALIBRATED, Evidence
@@ -27,7 +28,7 @@ from emotion_lit.tables import table
 def collect(
     trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, split: str, title: str
 ) -> "Collected":
-    """Runs a model over a split, outside of Lightning's loops.
+    """Runs a model over a split, outside of Lightning's loops; all processes share the work, and get all of it.
 
     Args:
         trainer: Whose device and precision to use.
@@ -39,16 +40,17 @@ def collect(
     collected = Collected()
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), progress_bar(title, len(data.rows(split))) as bar:
-        for batch in data.ordered_dataloader(split):
+    rows = len(data.rows(split))
+    with torch.inference_mode(), progress_bar(title, rows, enabled=trainer.is_global_zero) as bar:
+        for batch in data.evaluation_dataloader(split, whole=True):
             on_device = trainer.strategy.batch_to_device(batch)
             with trainer.precision_plugin.val_step_context():
                 probabilities = model.probabilities(model(on_device))
             collected.add(probabilities, batch)
-            bar.update(len(batch["row"]))
+            bar.update(min(len(batch["row"]) * trainer.world_size, rows - bar.n))
     model.train(was_training)
     return_freed_memory()  # what comes next needs other sizes
-    return collected
+    return collected.of_all()
 
 
 class Collected:
@@ -67,6 +69,12 @@ class Collected:
         kept = (probabilities.float(), batch["targets"], batch["label"], batch["row"])
         self._parts.append(tuple(tensor.cpu() for tensor in kept))  # type: ignore[arg-type]
 
+    def of_all(self) -> "Collected":
+        """What all processes have collected, on each of them."""
+        whole = Collected()
+        whole._parts = [part for parts in processes.gathered(self._parts) for part in parts]
+        return whole
+
     @property
     def rows(self) -> list[int]:
         """Which rows these are, in order; not all of a split where the Trainer was told to stop early."""
@@ -79,7 +87,7 @@ class Collected:
             model: The model.
         """
         probabilities, targets, first, rows = (torch.cat(parts).numpy() for parts in zip(*self._parts, strict=True))
-        order = np.unique(rows, return_index=True)[1]  # where processes share rows, some come twice
+        order = np.unique(rows, return_index=True)[1]  # fewer rows than processes, and each has all of them
         return Outputs.checked(probabilities[order], targets[order], first[order], model.multi_label, model.thresholds)
 
 
@@ -159,11 +167,17 @@ class Evaluation(pl.Callback):
         self._finish(trainer, pl_module, "test")
 
     def _finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str) -> None:
-        if not self._active or not trainer.is_global_zero:
+        if not self._active:
+            return
+        collected = self._collected.of_all()
+        if not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(pl_module, EmotionClassifier)
-        evidence = evidence_of(self._collected, pl_module, data, split)
+        evidence = evidence_of(collected, pl_module, data, split)
+        judged_rows, rows = len(evidence.texts), len(data.rows(split))
+        if judged_rows < rows:
+            say(f"{judged_rows:,} of {rows:,} rows of {split}, spread over all lengths (trainer.{LIMITS[split]})")
         judged = judge(evidence, pl_module.temperature or 1.0, {})
         columns = {split: judged[AFTER]}
         show(table(headline_rows(columns)) + "\n\n" + table(class_rows(columns)))

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from emotion_lit import caches
+from emotion_lit import caches, processes
 from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.console import progress_bar, say
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.sources import SPLITS
+from emotion_lit.errors import UserError
 from emotion_lit.files import reason_of, temporary_name
 from emotion_lit.memory import available_memory
 from emotion_lit.model.classifier import EmotionClassifier
@@ -57,7 +58,6 @@ class FrozenFeatures(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Deletes the token states."""
-        trainer.strategy.barrier()
         self._delete(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -80,18 +80,31 @@ class FrozenFeatures(pl.Callback):
         offsets = tokens.offsets if part.layers is not None else np.arange(len(tokens.lengths) + 1)
         key = features_key(model.network_sha256, tokens.key, str(trainer.precision), part.layers)
         folder = data.cache_dir / "features"
-        kept = folder / f"{key}.npy"
-        file: Path | None = kept
-        if trainer.is_global_zero and (part.layers is not None or TextOutputs.read(kept, offsets, part.dtype) is None):
-            writable = caches.writable_dir(folder)
-            file = writable and writable / f"{key}.npy"
-            if file and part.layers is not None:
-                file = temporary_name(file)  # no other run's
-                self._temporary.append(file)
-            if file and not self._compute(part, trainer, model, data, split, offsets, file):
-                file = None
-        file = trainer.strategy.broadcast(file)
-        return TextOutputs.read(file, offsets, part.dtype) if file else None
+        if part.layers is None:
+            kept = TextOutputs.read(folder / f"{key}.npy", offsets, part.dtype)
+            if all(processes.gathered(kept is not None)):
+                return kept
+        file = self._file(trainer, folder, key, temporary=part.layers is not None)
+        if file is None or not self._compute(part, trainer, model, data, split, offsets, file):
+            return None
+        outputs = TextOutputs.read(file, offsets, part.dtype)
+        with processes.together():
+            if outputs is None:
+                raise UserError(f"process {trainer.global_rank} cannot read {file}, which the first one has written")
+        return outputs
+
+    def _file(self, trainer: pl.Trainer, folder: Path, key: str, temporary: bool) -> Path | None:
+        """Where the outputs go: one file on each machine; None where one of them has no place for it."""
+        file: Path | None = None
+        if trainer.local_rank == 0 and (writable := caches.writable_dir(folder)):
+            file = writable / f"{key}.npy"
+            file = temporary_name(file) if temporary else file  # no other run's
+        files = processes.gathered(file)[:: trainer.num_devices]  # of the first process of each machine
+        if None in files:
+            return None
+        if temporary and file:
+            self._temporary.append(file)
+        return files[trainer.global_rank // trainer.num_devices]
 
     def _compute(
         self,
@@ -106,11 +119,17 @@ class FrozenFeatures(pl.Callback):
         """Runs what is frozen, and says whether there was room for its outputs."""
         assert model.network is not None
         rows, start = len(data.prepared(split)), time.perf_counter()
+        loader = data.evaluation_dataloader(split, whole=True, share=(trainer.local_rank, trainer.num_devices))
         model.network.eval()
         try:
-            with trainer.precision_plugin.forward_context():
-                batches = _with_progress(trainer, data.ordered_dataloader(split), f"encode {split}", rows)
-                TextOutputs.compute(part, batches, offsets, file)
+            with (
+                processes.file_of_machine(
+                    file, trainer.local_rank, lambda made: TextOutputs.create(part, offsets, made)
+                ) as unfinished,
+                trainer.precision_plugin.forward_context(),
+            ):
+                batches = _with_progress(trainer, loader, f"encode {split}", rows)
+                TextOutputs.fill(part, batches, offsets, unfinished)
         except OSError as error:
             caches.is_at_fault(file.parent, f"cannot be written: {reason_of(error)}", "every epoch encodes the texts")
             return False
@@ -176,7 +195,7 @@ def _gb(size: int) -> str:
 
 
 def _with_progress(trainer: pl.Trainer, loader: Any, title: str, total: int) -> Iterator[Batch]:
-    with progress_bar(title, total) as bar:
+    with progress_bar(title, total, enabled=trainer.is_global_zero) as bar:
         for batch in loader:
             yield trainer.strategy.batch_to_device(batch)
-            bar.update(len(batch["row"]))
+            bar.update(min(len(batch["row"]) * trainer.num_devices, total - bar.n))

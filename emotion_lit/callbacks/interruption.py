@@ -8,8 +8,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from emotion_lit import failures, schedulers, signals
-from emotion_lit.callbacks.checkpoints import LastCheckpoint
+from emotion_lit import failures, processes, schedulers, signals
+from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
 
 
 class Interruption(Checkpoint):
@@ -19,11 +19,12 @@ class Interruption(Checkpoint):
 
     Args:
         arguments: The command's, by which a requeued job knows its run.
+        last: What saves; it comes before this one.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], last: LastCheckpoint) -> None:
         self.arguments = arguments
-        self._step = 0
+        self.last = last
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Makes the run folder known."""
@@ -33,7 +34,6 @@ class Interruption(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From now on there is something to keep."""
-        self._step = trainer.global_step
         signals.take_over()
         signals.defer("this step or validation")
         if failures.run_folder:
@@ -42,25 +42,22 @@ class Interruption(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves and stops; not between accumulated gradients, nor before a validation, which a resume would skip."""
-        stepped, self._step = trainer.global_step != self._step, trainer.global_step
-        place = trainer.fit_loop.total_batch_idx if trainer.check_val_every_n_epoch is None else batch_idx
-        every = trainer.val_check_batch
-        validates = trainer.is_last_batch or (every is not None and (place + 1) % every == 0)
-        if self._asked(trainer) and stepped and not validates:
-            for callback in trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(callback, LastCheckpoint):
-                    callback.save(trainer)
-            self._stop(trainer)
+        """Stops, where the last checkpoint has just been saved therefore."""
+        self._stop_if_asked(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stops after a validation inside an epoch."""
+        if not trainer.sanity_checking:
+            self._stop_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stops; the end of an epoch has been saved."""
-        if self._asked(trainer):
+        if self.last.asked:
             self._stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stops before the report, if there was a signal since; while it is made, a signal ends it at once."""
-        if self._asked(trainer):
+        if any(processes.gathered(signals.received() is not None)):
             self._stop(trainer)
         signals.defer("")
 
@@ -70,11 +67,12 @@ class Interruption(Checkpoint):
         if failures.run_folder and not signals.received():
             schedulers.remove_record(failures.run_folder)
 
-    def _asked(self, trainer: pl.Trainer) -> bool:
-        return bool(trainer.strategy.reduce_boolean_decision(signals.received() is not None, all=False))
+    def _stop_if_asked(self, trainer: pl.Trainer) -> None:
+        if self.last.asked and self.last.may_stop:
+            self._stop(trainer)
 
     def _stop(self, trainer: pl.Trainer) -> None:
-        trainer.strategy.barrier()
+        processes.wait()
         if not trainer.is_global_zero:
             raise SystemExit(0)  # how the command ends depends on the first process
         raise signals.Stop(signals.received() or signal.SIGTERM)

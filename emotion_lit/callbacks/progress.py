@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
+from emotion_lit.callbacks.steps import rows_of_step
 from emotion_lit.console import progress_bar, say
 
 
@@ -38,7 +39,7 @@ class TextProgress(ProgressBar):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts the texts of a step."""
-        if self._train is not None and self._train.update(len(batch["row"]) * trainer.world_size):
+        if self._train is not None and self._train.update(rows_of_step(trainer, batch, batch_idx)):
             self._train.set_postfix(loss=f"{outputs['loss'].item():.3f}", refresh=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -129,7 +130,7 @@ class EpochSummary(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts the texts of a step."""
-        self._texts += len(batch["row"]) * trainer.world_size
+        self._texts += rows_of_step(trainer, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Says how the epoch went."""

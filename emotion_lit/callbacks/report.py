@@ -1,5 +1,6 @@
 """The report at the end of a run: before and after, and what lies in between."""
 
+import math
 import platform
 import time
 from dataclasses import replace
@@ -10,10 +11,12 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
 
-from emotion_lit import __version__
+from emotion_lit import __version__, missing
 from emotion_lit.callbacks.baseline import Baseline
-from emotion_lit.callbacks.evaluation import collect, evidence_of
+from emotion_lit.callbacks.checkpoints import BestCheckpoint
+from emotion_lit.callbacks.evaluation import Collected, collect, evidence_of
 from emotion_lit.callbacks.header import parameter_counts
 from emotion_lit.callbacks.tensorboard import add_curves, log_report, project
 from emotion_lit.callbacks.throughput import Throughput
@@ -60,23 +63,31 @@ class Report(pl.Callback):
         assert isinstance(pl_module, EmotionClassifier)
         assert isinstance(data, EmotionDataModule)
         folder = Path(trainer.log_dir or ".")  # asks all processes
-        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        with missing.spared("the report"):
             self._report(trainer, pl_module, data, folder)
-        trainer.strategy.barrier()
+        missing.say_all()
 
     def _report(self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, folder: Path) -> None:
+        """Scores with all processes, and then writes with the first one, for which the others need not wait."""
         start = time.perf_counter()
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        best = _best(trainer)
         checkpoint = read_checkpoint(best) if best else None
         if checkpoint:
             model.on_load_checkpoint(checkpoint)
             model.load_state_dict(checkpoint["state_dict"])
         model.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU by now
         validation = calibrate(model, self._validation(trainer, model, data, checkpoint))
+        after = collect(trainer, model, data, "test", "after training, test")
+        if not trainer.is_global_zero:
+            return
         if best:
-            amend(Path(best), {"temperature": model.temperature, "threshold": model.threshold})
-        evidence, costs = self._evidence(trainer, model, data)
-        evidence.save(folder / EVIDENCE)
+            with missing.spared(f"the temperature in {best}"):
+                amend(Path(best), {"temperature": model.temperature, "threshold": model.threshold})
+        evidence, costs = self._evidence(after, model, data)
+        with missing.spared(EVIDENCE):
+            evidence.save(folder / EVIDENCE)
         judged = judge(evidence, model.temperature or 1.0, costs)
         judged[AFTER]["validation"] = evaluate_outputs(validation, model.labels, data.rows("validation").sources)
         report = {
@@ -86,16 +97,21 @@ class Report(pl.Callback):
             "data": {**data.describe(), "settings": portable(DATA_KEY, data.settings)},
             "environment": environment(model.device),
         }
-        drawn = draw_figures(report, evidence, read_history(folder))
-        if isinstance(trainer.logger, TensorBoardLogger):
-            log_report(trainer.logger, model, data, report, drawn, trainer.global_step)
-            add_curves(trainer.logger.experiment, "test", evidence.outputs(AFTER), model.labels, trainer.global_step)
-            project(trainer, model, data)
+        drawn: dict[str, Figure] = {}
+        with missing.spared("the report's figures"):
+            drawn = draw_figures(report, evidence, read_history(folder))
+        with missing.spared("TensorBoard's figures"):
+            if isinstance(trainer.logger, TensorBoardLogger):
+                log_report(trainer.logger, model, data, report, drawn, trainer.global_step)
+                add_curves(
+                    trainer.logger.experiment, "test", evidence.outputs(AFTER), model.labels, trainer.global_step
+                )
+                project(trainer, model, data)
         report["training"]["evaluation_seconds"] = (
             time.perf_counter() - start + self.baseline.seconds + self.validation.seconds
         )
-        write_report(report, drawn, folder)
         show("\n" + table(headline_rows({f"test {name}": report[name] for name in (BEFORE, AFTER) if name in report})))
+        write_report(report, drawn, folder)
         say(_next_steps(folder, Path(best) if best else None), wrap=False)
 
     def _validation(
@@ -109,9 +125,8 @@ class Report(pl.Callback):
         return collect(trainer, model, data, "validation", "after training, validation").outputs(model)
 
     def _evidence(
-        self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule
+        self, said_after: Collected, model: EmotionClassifier, data: EmotionDataModule
     ) -> tuple[Evidence, dict[str, dict[str, float]]]:
-        said_after = collect(trainer, model, data, "test", "after training, test")
         test = data.rows("test")
         train = data.rows("train")
         prepared = data.prepared("train")
@@ -143,7 +158,7 @@ class Report(pl.Callback):
             "encode_seconds": self.throughput.counts["encode_seconds"],
             **self.throughput.rates(trainer.world_size),
             "matrix_peak_gflops": self.throughput.estimate.peak_flops / 1e9,
-            "epochs": trainer.current_epoch,
+            "epochs": math.ceil(self.throughput.counts["steps"] / max(1, int(trainer.num_training_batches))),
             "steps": trainer.global_step,
             "precision": str(trainer.precision),
             "peak_memory_mb": peak_memory_mb(),
@@ -152,6 +167,14 @@ class Report(pl.Callback):
             "total_parameters": total,
             "checkpoint_bytes": Path(best).stat().st_size if best else None,
         }
+
+
+def _best(trainer: pl.Trainer) -> str:
+    """The best checkpoint; of a run that never came to a validation, what it has trained."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, BestCheckpoint):
+            callback.ensure(trainer)
+    return str(getattr(trainer.checkpoint_callback, "best_model_path", ""))
 
 
 def calibrate(model: EmotionClassifier, validation: Outputs) -> Outputs:

@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from emotion_lit.callbacks.estimate import Estimate
+from emotion_lit.callbacks.steps import batches_of_step, rows_of_step
 from emotion_lit.data.batching import padded_tokens
 from emotion_lit.memory import memory_mb
 
@@ -50,6 +51,10 @@ class Throughput(pl.Callback):
         if training_rows:
             self.counts["encode_seconds"] += seconds
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clocks; a run that goes on inside an epoch has no start of the epoch."""
+        self._wall = self._pause = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clocks."""
         self._wall = self._pause = time.perf_counter()
@@ -65,12 +70,11 @@ class Throughput(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts a step."""
-        rows, padded = len(batch["row"]), padded_tokens(batch)
-        ranks = trainer.world_size
         self.counts["steps"] += 1
-        self.counts["samples"] += rows * ranks
-        self.counts["tokens"] += batch["tokens"] * ranks
-        self.counts["padded_tokens"] += padded * ranks
+        self.counts["samples"] += rows_of_step(trainer, batch, batch_idx)
+        tokens, padded = _tokens_of_step(trainer, batch, batch_idx)
+        self.counts["tokens"] += tokens
+        self.counts["padded_tokens"] += padded
         self._stop()
         self._pause = time.perf_counter()
 
@@ -125,3 +129,15 @@ class Throughput(pl.Callback):
         if self._pause is not None:
             self.counts["train_seconds"] += time.perf_counter() - self._pause
             self._pause = None
+
+
+def _tokens_of_step(trainer: pl.Trainer, batch: Any, batch_idx: int) -> tuple[int, int]:
+    """Tokens that all processes have had, without and with padding."""
+    batches = batches_of_step(trainer, batch_idx)
+    if trainer.world_size == 1 or batches is None:
+        return batch["tokens"], padded_tokens(batch)
+    dataset: Any = trainer.train_dataloader.dataset  # type: ignore[union-attr]
+    tokens = sum(int(dataset.tokens.lengths[rows].sum()) for rows in batches)
+    if "input_ids" not in batch:
+        return tokens, tokens
+    return tokens, sum(int(dataset.padded_lengths[rows].max()) * len(rows) for rows in batches)

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from emotion_lit import missing
 from emotion_lit.callbacks.evaluation import Collected
 from emotion_lit.callbacks.tensorboard import add_curves
 from emotion_lit.evaluation.calibration import reliability
@@ -29,7 +30,7 @@ class ValidationFigures(pl.Callback):
 
     Attributes:
         best_step: The step of the best validation.
-        best: Its outputs; None on a run of several processes, where each has a part of the rows.
+        best: Its outputs.
         seconds: How long the drawing took.
     """
 
@@ -43,7 +44,8 @@ class ValidationFigures(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Puts training and validation on one chart a metric (TensorBoard's Custom Scalars)."""
         if isinstance(trainer.logger, TensorBoardLogger) and trainer.current_epoch == 0:
-            trainer.logger.experiment.add_custom_scalars(LAYOUT)
+            with missing.spared("TensorBoard's figures"):
+                trainer.logger.experiment.add_custom_scalars(LAYOUT)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begins anew."""
@@ -58,17 +60,17 @@ class ValidationFigures(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws, and keeps what is better than all before."""
         assert isinstance(pl_module, EmotionClassifier)
-        if not trainer.is_global_zero or trainer.sanity_checking:
+        if trainer.sanity_checking:
             return
         start = time.perf_counter()
-        outputs = self._collected.outputs(pl_module)
-        if trainer.world_size == 1:
-            self._keep_if_best(trainer, outputs)
-        if isinstance(trainer.logger, TensorBoardLogger):
-            writer, step = trainer.logger.experiment, trainer.global_step
-            writer.add_figure("validation/confusion", confusion_figure(outputs, pl_module.labels), step)
-            writer.add_figure("validation/reliability", reliability_figure(reliability(outputs)), step)
-            add_curves(writer, "validation", outputs, pl_module.labels, step)
+        outputs = self._collected.of_all().outputs(pl_module)
+        self._keep_if_best(trainer, outputs)
+        if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
+            with missing.spared("TensorBoard's figures"):
+                writer, step = trainer.logger.experiment, trainer.global_step
+                writer.add_figure("validation/confusion", confusion_figure(outputs, pl_module.labels), step)
+                writer.add_figure("validation/reliability", reliability_figure(reliability(outputs)), step)
+                add_curves(writer, "validation", outputs, pl_module.labels, step)
         self.seconds += time.perf_counter() - start
 
     def _keep_if_best(self, trainer: pl.Trainer, outputs: Outputs) -> None:

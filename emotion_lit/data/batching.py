@@ -13,6 +13,7 @@ from emotion_lit.data.tokenization import Tokens
 from emotion_lit.model.features import TextOutputs
 
 Batch = dict[str, Any]
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 def pack(lengths: npt.NDArray[np.int64], tokens_per_batch: int) -> list[npt.NDArray[np.int64]]:
@@ -34,10 +35,11 @@ def pack(lengths: npt.NDArray[np.int64], tokens_per_batch: int) -> list[npt.NDAr
 
 
 class BatchSampler(Sampler[list[int]]):
-    """Batches of row numbers: every row once an epoch, and the same number of batches in every epoch and on every rank.
+    """Batches of row numbers: every row once an epoch, on one of the ranks, which all have the same number of batches.
 
-    Rows are ordered by length, rows of the same length at random, and packed; then the batches are shuffled. The
-    bounds of the batches depend on the lengths alone, which is why their number is known before the first epoch.
+    Rows are ordered by length, rows of the same length at random, and packed; then the batches are shuffled, and dealt
+    out: each `world_size` of them are one step. What is left for the last step is shared out row by row. The bounds of
+    the batches depend on the lengths alone, which is why their number is known before the first epoch.
 
     Args:
         lengths: Tokens per row.
@@ -46,7 +48,12 @@ class BatchSampler(Sampler[list[int]]):
         shuffle: False keeps the batches in order of length, for evaluation.
         seed: Decides the order, together with the epoch.
         rank: This process.
-        world_size: How many processes there are.
+        world_size: How many processes there are; where there are fewer rows, each has all of them.
+        spread: Whether the first batches, however many, are a fair part of all lengths, for an evaluation that is
+            limited to them.
+
+    Attributes:
+        plan: The rows of each step of the epoch that is under way, by rank.
     """
 
     def __init__(
@@ -58,16 +65,18 @@ class BatchSampler(Sampler[list[int]]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        spread: bool = False,
     ) -> None:
         self.lengths = lengths
         self.tokens_per_batch = tokens_per_batch
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
+        self.rank, self.world_size = (rank, world_size) if len(lengths) >= world_size else (0, 1)
+        self.spread = spread
         self.epoch = 0
         self.skip = 0  # batches of the next epoch that a resumed run has had
+        self.plan: list[list[npt.NDArray[np.int64]]] = []
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before every epoch.
@@ -78,37 +87,67 @@ class BatchSampler(Sampler[list[int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._bounds) // self.world_size
+        steps, left = divmod(len(self._packed), self.world_size)
+        # Whichever batches are left, their rows have to be enough for all ranks.
+        enough = left * min(map(len, self._packed), default=0) >= self.world_size
+        return max(1, steps + (left > 0 and enough)) if self._packed else 0
 
     def __iter__(self) -> Iterator[list[int]]:
-        random = np.random.default_rng([self.seed, self.epoch])
-        tie_break = random.permutation(len(self.lengths)) if self.shuffle else np.arange(len(self.lengths))
-        mixed = self.shuffle and self.batch_size
-        order = tie_break if mixed else np.lexsort((tie_break, self.lengths))
-        batches = self._bounds
-        if self.shuffle:
-            batches = [batches[index] for index in random.permutation(len(batches))]
-        own = batches[self.rank :: self.world_size]
+        self.plan = self.steps()
         skip, self.skip = self.skip, 0
-        for places in own[skip:]:
-            yield order[places].tolist()
+        for step in self.plan[skip:]:
+            yield step[self.rank].tolist()
+
+    def steps(self) -> list[list[npt.NDArray[np.int64]]]:
+        """The rows of each step of the epoch, by rank."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        in_order = not (self.shuffle or self.spread)
+        tie_break = np.arange(len(self.lengths)) if in_order else random.permutation(len(self.lengths))
+        rows = tie_break if self.shuffle and self.batch_size else np.lexsort((tie_break, self.lengths))
+        batches = self._packed
+        if not in_order:
+            count = len(batches)
+            places = random.permutation(count) if self.shuffle else spread_out(count, random.random())
+            batches = [batches[place] for place in places]
+        size, last = self.world_size, (len(self) - 1) * self.world_size
+        dealt = [batches[start : start + size] for start in range(0, last, size)]
+        if batches:
+            dealt.append(share_out(batches[last:], size))
+        return [[rows[places] for places in step] for step in dealt]
 
     @cached_property
-    def _bounds(self) -> list[npt.NDArray[np.int64]]:
+    def _packed(self) -> list[npt.NDArray[np.int64]]:
         rows = len(self.lengths)
-        if self.batch_size:
-            batches = [
-                np.arange(start, min(start + self.batch_size, rows)) for start in range(0, rows, self.batch_size)
-            ]
-        else:
-            batches = pack(np.sort(self.lengths), self.tokens_per_batch)
-        if rows < self.world_size:
-            raise ValueError(f"{rows} rows cannot be shared among {self.world_size} processes")
-        while len(batches) % self.world_size:  # every rank needs as many: halve the largest until they share out
-            largest = max(range(len(batches)), key=lambda index: len(batches[index]))
-            middle = len(batches[largest]) // 2
-            batches[largest : largest + 1] = [batches[largest][:middle], batches[largest][middle:]]
-        return batches
+        if not self.batch_size:
+            return pack(np.sort(self.lengths), self.tokens_per_batch)
+        return [np.arange(start, min(start + self.batch_size, rows)) for start in range(0, rows, self.batch_size)]
+
+
+def spread_out(count: int, offset: float) -> npt.NDArray[np.int64]:
+    """An order of places of which each beginning is spread evenly over all of them (a Kronecker sequence).
+
+    Args:
+        count: How many places there are.
+        offset: Where it begins, from 0 to 1.
+    """
+    return np.argsort(np.argsort((offset + GOLDEN_RATIO * np.arange(count)) % 1))
+
+
+def share_out(batches: Sequence[npt.NDArray[np.int64]], ranks: int) -> list[npt.NDArray[np.int64]]:
+    """As many batches as there are ranks, made of batches of other number by halving large ones or joining small ones.
+
+    Args:
+        batches: The batches, with at least as many rows as there are ranks.
+        ranks: How many to make.
+    """
+    parts = list(batches)
+    while len(parts) < ranks:
+        largest = max(range(len(parts)), key=lambda index: len(parts[index]))
+        parts[largest : largest + 1] = np.array_split(parts[largest], 2)
+    while len(parts) > ranks:
+        parts.sort(key=len, reverse=True)
+        parts[-2:] = [np.concatenate(parts[-2:])]
+    return parts
 
 
 def pad(tokens: Tokens, rows: Sequence[int], pad_id: int, multiple: int = 1) -> Batch:
@@ -197,7 +236,7 @@ class LabelledTokens(Dataset[Batch]):
 
 
 class BatchLoader(DataLoader[Batch]):
-    """A loader whose sampler yields whole batches, and that can go on inside an epoch; Lightning saves its state.
+    """A loader whose sampler yields whole batches.
 
     Args:
         dataset: The rows.
@@ -217,23 +256,4 @@ class BatchLoader(DataLoader[Batch]):
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
         )
-        self._batches = batches
-        self._had = 0
-
-    def __iter__(self) -> Any:
-        self._had = self._batches.skip
-        for batch in super().__iter__():
-            self._had += 1
-            yield batch
-
-    def state_dict(self) -> dict[str, int]:
-        """How many batches of the epoch have been had; zero when it is over."""
-        return {"batches": self._had % len(self._batches)}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes on from there.
-
-        Args:
-            state: What `state_dict` gave.
-        """
-        self._batches.skip = state["batches"]
+        self.batches = batches

@@ -1,6 +1,8 @@
 """EmotionDataModule: from a data set's name to padded batches."""
 
+import hashlib
 import inspect
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit import caches
+from emotion_lit import caches, processes
 from emotion_lit.console import say
 from emotion_lit.data import sampling
 from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, LabelledTokens
@@ -32,6 +34,8 @@ OF_THE_MOMENT = (
 EVALUATION = 4
 # Less for prediction, which may be in single precision: on two cores it is fastest at 2,048 tokens.
 PREDICTION = 2
+# The Trainer's settings by which an evaluation is limited.
+LIMITS = {"validation": "limit_val_batches", "test": "limit_test_batches"}
 # Splits that each stage of Lightning reads; `fit` scores validation and test before and after.
 STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "predict": ()}
 
@@ -139,8 +143,6 @@ class EmotionDataModule(pl.LightningDataModule):
         self._stream: TextStream | None = None
         self.predict_rows: int | None = None
         self.rows_done = 0  # by an earlier run that this one goes on with
-        self._train_loader: BatchLoader | None = None
-        self._place = {"batches": 0}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -226,6 +228,11 @@ class EmotionDataModule(pl.LightningDataModule):
             self._tokenizer = getattr(model, "tokenizer", None) or load_tokenizer(self.backbone)
         return self._tokenizer
 
+    def prepare_data(self) -> None:
+        """Reads and tokenizes once on each machine; the other processes there find the tokens in the cache."""
+        if self.trainer is not None and self.trainer.state.fn is not None:
+            self._prepare(self.trainer.state.fn.value)
+
     def setup(self, stage: str) -> None:
         """Reads, samples and tokenizes what a stage needs.
 
@@ -235,17 +242,20 @@ class EmotionDataModule(pl.LightningDataModule):
         Raises:
             UserError: Something of it cannot be read.
         """
-        if self.max_length > self.tokenizer.model_max_length:
-            raise UserError(
-                f"data.max_length is {self.max_length}, but the backbone reads at most "
-                f"{self.tokenizer.model_max_length} tokens"
-            )
+        with processes.together():
+            self._prepare(stage)
         if stage == "predict":
             if self.predict_path is None:
                 raise UserError("predict needs to know what to read; give --data.predict_path FILE, or - for stdin")
             self._stream = self._text_stream(self.predict_path)
             self.predict_rows = self._stream.survey()
-            return
+
+    def _prepare(self, stage: str) -> None:
+        if self.max_length > self.tokenizer.model_max_length:
+            raise UserError(
+                f"data.max_length is {self.max_length}, but the backbone reads at most "
+                f"{self.tokenizer.model_max_length} tokens"
+            )
         for split in STAGE_SPLITS[stage]:
             if split not in self._datasets:
                 self._datasets[split] = self._tokenized(split)
@@ -273,31 +283,36 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training rows; those that a resumed run has not had yet."""
-        self._train_loader = self._loader("train", shuffle=True)
-        self._train_loader.load_state_dict(self._place)
-        self._place = {"batches": 0}
-        return self._train_loader
+        loader = self._loader("train", shuffle=True)
+        loader.batches.skip = self._place()
+        return loader
 
-    def state_dict(self) -> dict[str, int]:
-        """The place in the epoch. Lightning loads a loader's own state only where nothing has asked for its length."""
-        return self._train_loader.state_dict() if self._train_loader else self._place
+    def _place(self) -> int:
+        """How many batches of the epoch that a resumed run goes on with it has had."""
+        if self.trainer is None:
+            return 0
+        loop: Any = self.trainer.fit_loop
+        epochs, batches = loop.epoch_progress, loop.epoch_loop.batch_progress
+        is_inside = epochs.current.started > epochs.current.processed and not batches.is_last_batch
+        return batches.current.processed if is_inside else 0
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes on from there.
+    def state_dict(self) -> dict[str, str]:
+        """What the rows and batches of each split are made of, by which a resumed run knows whether they changed."""
+        batches = {"tokens": self.tokens_per_batch, "rows": self.batch_size, "seed": self.seed}
+        return {**{split: self._fingerprint(split) for split in self._datasets}, "batches": json.dumps(batches)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Does nothing: whoever resumes compares.
 
         Args:
             state_dict: What `state_dict` gave.
         """
-        self._place = state_dict
 
-    def ordered_dataloader(self, split: str) -> DataLoader[Batch]:
-        """Batches of all rows of a split on every process, in order of length.
-
-        Args:
-            split: A split that `setup` has prepared.
-        """
+    def _fingerprint(self, split: str) -> str:
         dataset = self._datasets[split]
-        return BatchLoader(dataset, BatchSampler(dataset.padded_lengths, EVALUATION * self.tokens_per_batch))
+        content = hashlib.sha256(f"{dataset.tokens.key} {dataset.multiple}".encode())
+        content.update(dataset.targets.numpy().tobytes())
+        return content.hexdigest()
 
     def measured_batches(self, count: int) -> list[Batch]:
         """Training batches to measure the speed with, from short texts to long ones.
@@ -311,11 +326,11 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation rows, in order of length."""
-        return self._loader("validation", shuffle=False)
+        return self.evaluation_dataloader("validation")
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test rows, in order of length."""
-        return self._loader("test", shuffle=False)
+        return self.evaluation_dataloader("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Batches of the texts to label, read as a stream."""
@@ -341,9 +356,27 @@ class EmotionDataModule(pl.LightningDataModule):
             self.pad_to_multiple_of,
         )
 
-    def _loader(self, split: str, shuffle: bool) -> BatchLoader:
+    def evaluation_dataloader(
+        self, split: str, whole: bool = False, share: tuple[int, int] | None = None
+    ) -> DataLoader[Batch]:
+        """Batches of the rows of a split, in order of length, shared out among the processes.
+
+        Args:
+            split: A split that `setup` has prepared.
+            whole: Whether all batches will be used, whatever the Trainer's limits are.
+            share: Which process of how many this is, if not of all.
+        """
+        limit = 1.0 if whole or self.trainer is None else getattr(self.trainer, LIMITS[split])
+        return self._loader(split, spread=limit != 1.0 or isinstance(limit, int), share=share)
+
+    def _loader(
+        self, split: str, shuffle: bool = False, spread: bool = False, share: tuple[int, int] | None = None
+    ) -> BatchLoader:
         dataset = self._datasets[split]
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        all_of_them = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world_size = share or all_of_them
+        if shuffle:
+            processes.check_rows(len(dataset), split)
         sampler = BatchSampler(
             dataset.padded_lengths,
             self.tokens_per_batch * (1 if shuffle else EVALUATION),
@@ -352,6 +385,7 @@ class EmotionDataModule(pl.LightningDataModule):
             seed=self.seed,
             rank=rank,
             world_size=world_size,
+            spread=spread,
         )
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return BatchLoader(dataset, sampler, self.num_workers, pin_memory=on_cuda)

@@ -71,6 +71,22 @@ def _embedded_folder() -> Path:
     return weights.parent
 
 
+def download(name: str) -> None:
+    """Brings what comes from the Hub into the local cache, where it is not yet.
+
+    Args:
+        name: A Hub id, a folder, or ``embedded``.
+
+    Raises:
+        UserError: It cannot be loaded.
+    """
+    if Path(locate(name)).is_dir():
+        return
+    load_tokenizer(name)
+    with _clear_errors(name), quiet_transformers():
+        AutoModelForSequenceClassification.from_pretrained(name, ignore_mismatched_sizes=True)
+
+
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a backbone.
 

@@ -4,6 +4,8 @@ import copy
 import hashlib
 import os
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit import __version__
+from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
 from emotion_lit.model.backbone import tensor_bytes
@@ -30,24 +33,28 @@ PATH_SETTINGS = {
 # What a checkpoint's weights were made for; other settings may be changed when it is loaded.
 FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainable_layers")
 
+# From which a run goes on, and the one before it, for the case that it is damaged.
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
 Checkpoint = dict[str, Any]
 
 # PyTorch writes zip archives.
 ZIP_MAGIC = b"PK\x03\x04"
 
 
-def find_checkpoint(path: str | Path) -> Path:
+def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
     """The checkpoint file that a person means.
 
     Args:
-        path: A checkpoint, or a run folder, which stands for its best checkpoint.
+        path: A checkpoint, or a run folder.
+        name: Which checkpoint a run folder stands for.
 
     Raises:
         UserError: There is none.
     """
     file = Path(path)
     if file.is_dir():
-        file = file / "checkpoints" / "best.ckpt"
+        file = file / "checkpoints" / name
     if not file.is_file():
         found = sorted(Path("logs").glob("*/version_*/checkpoints/best.ckpt"), key=os.path.getmtime)
         hint = f"; the newest here is {found[-1]}" if found else "; train one with: python -m emotion_lit fit"
@@ -89,11 +96,56 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return checkpoint
 
 
+def read_to_go_on(path: str | Path) -> tuple[Path, Checkpoint]:
+    """Reads the newest whole checkpoint of a run, which is the one before the last where the last is damaged.
+
+    Args:
+        path: A checkpoint, or a run folder.
+
+    Returns:
+        The file and what it holds.
+
+    Raises:
+        UserError: There is none.
+    """
+    named = Path(path)
+    last = named / "checkpoints" / LAST if named.is_dir() else named
+    previous = last.with_name(PREVIOUS)
+    try:
+        file = find_checkpoint(path, LAST)
+        return file, read_checkpoint(file)
+    except UserError as error:
+        if last.name != LAST or not previous.is_file():
+            raise
+        checkpoint = read_checkpoint(previous)
+        say(f"{error}\ngoing on from {previous}, the one before it", wrap=False)
+        return previous, checkpoint
+
+
+def check_whole(file: Path) -> None:
+    """Checks that a checkpoint is as it was written, by the checksums that PyTorch's archives have.
+
+    Args:
+        file: The checkpoint.
+
+    Raises:
+        UserError: It is truncated or damaged.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise UserError(f"{file} is truncated or damaged; copy it again from where it was made") from error
+    if damaged:
+        raise UserError(f"{file} is damaged: {damaged} is not what was saved; copy it again from where it was made")
+
+
 def _read(file: Path) -> Checkpoint:
     """Reads a checkpoint as it was written."""
     with file.open("rb") as raw:
         if raw.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
             raise UserError(f"{file} is not a checkpoint; give one that `python -m emotion_lit fit` wrote")
+    check_whole(file)
     try:
         checkpoint: Checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -315,6 +367,6 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in settings.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            flat[prefix + key] = value
+        else:
+            flat[prefix + key] = value  # None too, which may have been typed where the default is another
     return flat

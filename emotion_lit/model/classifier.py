@@ -13,6 +13,8 @@ from torch.nn import functional
 from torchmetrics import MetricCollection
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit import processes
+from emotion_lit.data.batching import BatchSampler
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
@@ -27,8 +29,9 @@ from emotion_lit.model.optimization import (
     learning_rate_factor,
     parameter_groups,
 )
+from emotion_lit.model.parallel import prepare_strategy
 from emotion_lit.model.pooling import Network, Pooling
-from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, apply_tuning, freeze_dropout
+from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, apply_tuning
 
 Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
@@ -154,10 +157,18 @@ class EmotionClassifier(pl.LightningModule):
             self._tokenizer = backbones.load_tokenizer(self.backbone)
         return self._tokenizer
 
+    def prepare_data(self) -> None:
+        """Brings the encoder into the cache, once on each machine."""
+        if self.network is None:
+            backbones.download(self.backbone)
+
     def configure_model(self) -> None:
         """Builds the network on Lightning's call, unless it was built for a checkpoint before."""
         if self.network is None and self._trainer is not None:
-            self.build()
+            with processes.together():
+                self.build()
+        if self._trainer is not None and self._trainer.training and self.network is not None:
+            prepare_strategy(self._trainer.strategy, self.network)
 
     def build(self, checkpoint: checkpoints.Checkpoint | None = None) -> None:
         """Builds the network.
@@ -298,8 +309,25 @@ class EmotionClassifier(pl.LightningModule):
         """One step of training."""
         logits = self(batch)
         loss = self.loss(logits, batch["targets"])
+        self.log("train/loss_step", loss.detach())
         self._update("train", loss.detach(), logits.detach(), batch)
-        return loss
+        weight = self._weight(batch_idx)
+        return loss if weight == 1 else loss * weight
+
+    def _weight(self, batch_idx: int) -> float:
+        """What the loss is multiplied by so that the gradient of an optimizer's step is that of all of its rows alike.
+
+        A step takes batches of several processes and several accumulated ones, which differ in rows. Lightning takes
+        the mean over batches, of which there may be fewer at the end of an epoch.
+        """
+        sampler = getattr(self.trainer.train_dataloader, "batches", None)
+        accumulated = int(self.trainer.accumulate_grad_batches)
+        if not isinstance(sampler, BatchSampler) or accumulated * sampler.world_size == 1:
+            return 1.0
+        start = batch_idx // accumulated * accumulated
+        step = sampler.plan[start : min(start + accumulated, int(self.trainer.num_training_batches))]
+        rows = sum(len(batch) for batches in step for batch in batches)
+        return accumulated * sampler.world_size * len(sampler.plan[batch_idx][sampler.rank]) / rows
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of validation; returns probabilities, ``[batch, classes]``."""
@@ -320,7 +348,9 @@ class EmotionClassifier(pl.LightningModule):
         return self.probabilities(logits)
 
     def _update(self, stage: Stage, loss: Tensor, logits: Tensor, batch: Batch) -> None:
-        self.log(f"{stage}/loss", loss, on_step=stage == "train", on_epoch=True, batch_size=len(logits), sync_dist=True)
+        name = "train/loss_epoch" if stage == "train" else f"{stage}/loss"
+        # At the end of the epoch; in every step the processes would wait for each other.
+        self.log(name, loss, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True)
         preds, target = self.probabilities(logits), batch["label"]
         if self.multi_label:
             preds, target = preds >= torch.tensor(self.thresholds, device=preds.device), batch["targets"] > 0
@@ -395,14 +425,10 @@ class EmotionClassifier(pl.LightningModule):
         for ours, group in zip(scheduler.optimizer.param_groups, groups, strict=True):
             ours.update(initial_lr=group["lr"], lr=group["lr"] * factor, weight_decay=group["weight_decay"])
 
-    def on_train_epoch_start(self) -> None:
-        """Keeps what is frozen deterministic."""
-        assert self.network is not None
-        freeze_dropout(self.network, self.tuning)
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Makes dropout a function of the step, so that a resumed run draws what an uninterrupted one would."""
-        torch.manual_seed(self._seed * 1_000_003 + self.global_step)
+        """Makes dropout a function of the batch, so that a resumed run draws what an uninterrupted one would."""
+        place = self.trainer.fit_loop.total_batch_idx * self.trainer.world_size + self.trainer.global_rank
+        torch.manual_seed(self._seed * 1_000_003 + place)
 
     def threshold_labels(self, probabilities: Sequence[float]) -> list[str]:
         """The classes whose probability reaches the threshold, the most probable first.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit import caches
-from emotion_lit.files import atomic_path, reserve
+from emotion_lit.files import reserve
 from emotion_lit.model.pooling import DEPTHS
 
 # Raise when the same inputs would give other numbers.
@@ -96,32 +96,42 @@ class TextOutputs:
         return None if values is None else cls(values, offsets, dtype)
 
     @staticmethod
-    @torch.inference_mode()
-    def compute(
-        part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path
-    ) -> None:
-        """Computes and keeps the outputs of all texts.
+    def create(part: FrozenPart, offsets: npt.NDArray[np.int64], file: Path) -> None:
+        """Makes an empty file of the outputs of all texts, with room on the disk.
 
         Args:
             part: What gives the outputs.
-            batches: Batches on the network's device, which cover all texts.
             offsets: Where each text begins in the file, ``[texts + 1]``.
-            file: Where to keep them.
+            file: The file.
+
+        Raises:
+            OSError: There is no room.
+        """
+        stored = np.dtype(np.uint16 if part.dtype == torch.bfloat16 else np.float32)
+        shape = (int(offsets[-1]), part.width)
+        kept = np.lib.format.open_memmap(file, mode="w+", dtype=stored, shape=shape)
+        reserve(file, kept.offset + kept.nbytes)
+
+    @staticmethod
+    @torch.inference_mode()
+    def fill(part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path) -> None:
+        """Computes outputs, and puts them where they belong in the file.
+
+        Args:
+            part: What gives the outputs.
+            batches: Batches on the network's device.
+            offsets: Where each text begins in the file, ``[texts + 1]``.
+            file: What `create` has made.
 
         Raises:
             OSError: They cannot be kept there.
         """
-        stored = np.dtype(np.uint16 if part.dtype == torch.bfloat16 else np.float32)
-        shape = (int(offsets[-1]), part.width)
-        with atomic_path(file) as unfinished:
-            kept = np.lib.format.open_memmap(unfinished, mode="w+", dtype=stored, shape=shape)
-            reserve(unfinished, kept.offset + kept.nbytes)
-            for batch in batches:
-                outputs = _bits(part.run(batch).to(part.dtype).cpu())
-                for row, vectors in zip(batch["row"].tolist(), outputs, strict=True):
-                    kept[offsets[row] : offsets[row + 1]] = vectors[: offsets[row + 1] - offsets[row]]
-            kept.flush()
-            del kept
+        kept = np.lib.format.open_memmap(file, mode="r+")
+        for batch in batches:
+            outputs = _bits(part.run(batch).to(part.dtype).cpu())
+            for row, vectors in zip(batch["row"].tolist(), outputs, strict=True):
+                kept[offsets[row] : offsets[row + 1]] = vectors[: offsets[row + 1] - offsets[row]]
+        kept.flush()
 
     def __getitem__(self, rows: list[int]) -> Tensor:
         """The outputs of some texts.

@@ -1,5 +1,7 @@
 """Scores that are logged while training."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
@@ -46,17 +48,18 @@ def metric_collection(classes: int, multi_label: bool, stage: str) -> MetricColl
         multi_label: Whether a row may have several; the metrics then take decisions, 0 or 1, in place of probabilities.
         stage: ``train``, ``val`` or ``test``; the prefix of the names.
     """
+    unchecked: dict[str, Any] = {"validate_args": False}  # to look at values, a GPU would be waited for in each step
     metrics: dict[str, Metric | MetricCollection]
     if multi_label:
         metrics = {
-            "accuracy": MultilabelExactMatch(classes),
-            "macro_f1": MultilabelF1Score(classes, average="macro"),
-            "micro_f1": MultilabelF1Score(classes, average="micro"),
+            "accuracy": MultilabelExactMatch(classes, **unchecked),
+            "macro_f1": MultilabelF1Score(classes, average="macro", **unchecked),
+            "micro_f1": MultilabelF1Score(classes, average="micro", **unchecked),
         }
     else:
         metrics = {
-            "accuracy": MulticlassAccuracy(classes, average="micro"),
-            "macro_f1": MulticlassF1Score(classes, average="macro"),
+            "accuracy": MulticlassAccuracy(classes, average="micro", **unchecked),
+            "macro_f1": MulticlassF1Score(classes, average="macro", **unchecked),
             "accuracy_any": AnyAccuracy(),
         }
     return MetricCollection(metrics, prefix=f"{stage}/")

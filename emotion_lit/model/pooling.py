@@ -1,7 +1,7 @@
 """From token states to logits: the architecture's own head, or the means of three layers and a two-layer head."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +29,14 @@ class Network(nn.Module):
 
     Attributes:
         frozen_layers: How many of the lower layers, and the embeddings with them, do not train.
+        frozen: Parts that learn nothing, and have no dropout in training therefore.
     """
 
     def __init__(self, pretrained: PreTrainedModel, pooling: Pooling, dropout: float | None = None) -> None:
         super().__init__()
         self.pooling = pooling
         self.frozen_layers = 0
+        self.frozen: tuple[nn.Module, ...] = ()
         self.prefix = f"body.{pretrained.base_model_prefix}." if pooling == "cls" else "body."
         self.body: PreTrainedModel = pretrained if pooling == "cls" else _base(pretrained)
         if pooling == "cls":
@@ -83,6 +85,17 @@ class Network(nn.Module):
         """The last layer of the head."""
         head = [module for name, module in self.named_modules() if not name.startswith(self.prefix)]
         return [module for module in head if isinstance(module, nn.Linear)][-1]
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode, in which dropout is active, but in what is frozen.
+
+        Args:
+            mode: Whether to train.
+        """
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Classifies texts.

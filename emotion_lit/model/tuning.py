@@ -51,24 +51,14 @@ def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable
     network.frozen_layers = max(0, len(frozen) - 1)
     if tuning != "full":
         network.encoder.requires_grad_(False)
+    if tuning == "head":
+        network.frozen = (network.encoder,)
+    elif network.frozen_layers:
+        network.frozen = (network.embeddings, *network.layers[: network.frozen_layers])
     if tuning == "lora":
         inject_adapter_in_model(lora_config(network, lora, frozen), network.encoder)
     for _, parameter in network.head_parameters():
         parameter.requires_grad_(True)
-
-
-def freeze_dropout(network: Network, tuning: Tuning) -> None:
-    """Makes what is frozen deterministic: no dropout where nothing learns from it.
-
-    Args:
-        network: The network, in training mode.
-        tuning: The mode.
-    """
-    if tuning == "head":
-        network.encoder.train(False)
-    elif network.frozen_layers:
-        for module in (network.embeddings, *network.layers[: network.frozen_layers]):
-            module.train(False)
 
 
 def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module] = ()) -> LoraConfig:

@@ -1,0 +1,32 @@
+"""The rows of a training step, of all processes."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+
+from emotion_lit.data.batching import BatchSampler
+
+
+def batches_of_step(trainer: pl.Trainer, batch_idx: int) -> list[npt.NDArray[np.int64]] | None:
+    """The rows of each process's batch; None where the batches are not ours.
+
+    Args:
+        trainer: The Trainer, inside of training.
+        batch_idx: The place of the batch in the epoch.
+    """
+    sampler = getattr(trainer.train_dataloader, "batches", None)
+    return sampler.plan[batch_idx] if isinstance(sampler, BatchSampler) else None
+
+
+def rows_of_step(trainer: pl.Trainer, batch: Any, batch_idx: int) -> int:
+    """How many rows all processes have had.
+
+    Args:
+        trainer: The Trainer, inside of training.
+        batch: The batch of this one.
+        batch_idx: Its place in the epoch.
+    """
+    batches = batches_of_step(trainer, batch_idx)
+    return len(batch["row"]) * trainer.world_size if batches is None else sum(map(len, batches))
