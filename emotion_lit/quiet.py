@@ -9,6 +9,7 @@ WARNINGS = (
     r".*LeafSpec.*is deprecated.*",  # Lightning's, inside PyTorch
     r"LightningCLI's args parameter is intended to run from within Python.*",  # main(args) is for notebooks
     r"The number of training batches .* is smaller than the logging interval.*",  # epochs are logged too
+    r"You're resuming from a checkpoint that ended before the epoch ended.*",  # our data module finds the place
     r"Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
     r"Experiment logs directory .* exists.*",
     r"Glyph \d+ .* missing from .*",  # the figures say it, once
