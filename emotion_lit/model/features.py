@@ -17,7 +17,7 @@ from emotion_lit.files import atomic_path, reserve
 from emotion_lit.model.pooling import DEPTHS
 
 # Raise when the same inputs would give other numbers.
-FORMAT = 2
+FORMAT = 3
 
 
 def features_key(network_sha256: str, tokens_key: str, precision: str, frozen_layers: int | None) -> str:
@@ -81,15 +81,18 @@ class TextOutputs:
         self.dtype = dtype
 
     @classmethod
-    def read(cls, file: Path, offsets: npt.NDArray[np.int64], dtype: torch.dtype) -> "TextOutputs | None":
+    def read(
+        cls, file: Path, offsets: npt.NDArray[np.int64], dtype: torch.dtype, *, sealed: bool = True
+    ) -> "TextOutputs | None":
         """The outputs that were kept, or None if they are not there.
 
         Args:
             file: Where they would be.
             offsets: Where each text begins in it, ``[texts + 1]``.
             dtype: What the values are.
+            sealed: As they were computed.
         """
-        values = caches.read_array(file)
+        values = caches.read_array(file, sealed)
         if values is not None and len(values) != offsets[-1]:
             caches.is_at_fault(file, "is damaged", "computing it again")
             values = None
@@ -98,7 +101,12 @@ class TextOutputs:
     @staticmethod
     @torch.inference_mode()
     def compute(
-        part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path
+        part: FrozenPart,
+        batches: Iterable[dict[str, Any]],
+        offsets: npt.NDArray[np.int64],
+        file: Path,
+        *,
+        sealed: bool = True,
     ) -> None:
         """Computes and keeps the outputs of all texts.
 
@@ -107,6 +115,7 @@ class TextOutputs:
             batches: Batches on the network's device, which cover all texts.
             offsets: Where each text begins in the file, ``[texts + 1]``.
             file: Where to keep them.
+            sealed: Whether to seal them, for other runs to check; not worth it for what the same run reads alone.
 
         Raises:
             OSError: They cannot be kept there.
@@ -122,6 +131,8 @@ class TextOutputs:
                     kept[offsets[row] : offsets[row + 1]] = vectors[: offsets[row + 1] - offsets[row]]
             kept.flush()
             del kept
+            if sealed:
+                caches.seal(unfinished)
 
     def __getitem__(self, rows: list[int]) -> Tensor:
         """The outputs of some texts.
