@@ -186,17 +186,35 @@ def read_array(file: Path, sealed: bool = True) -> npt.NDArray[Any] | None:
         file: A ``.npy`` file.
         sealed: Whether it is sealed, and read as a whole to see that it is what was written.
     """
-    try:
+    with _said_if_damaged(file):
         if sealed:
             check_seal(file)
         return _mapped(file)
+    return None
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a sealed file is there, and what was written.
+
+    Args:
+        file: The file.
+    """
+    with _said_if_damaged(file):
+        check_seal(file)
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _said_if_damaged(file: Path) -> Iterator[None]:
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        pass
     except PermissionError as error:
         is_at_fault(file.parent, f"cannot be read: {reason_of(error)}", "computing it again")
     except (OSError, ValueError, EOFError) as error:
         is_at_fault(file.parent, f"is damaged ({reason_of(error)})", "computing it again")
-    return None
 
 
 def _mapped(file: Path) -> npt.NDArray[Any]:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
-from emotion_lit import caches, files
+from emotion_lit import caches, files, load
 from emotion_lit.cli import main
+from emotion_lit.inference.onnx_files import write_int8, write_onnx
 from emotion_lit.model.features import FrozenPart, TextOutputs
 from tests.conftest import SMALL
 
@@ -201,6 +204,27 @@ def test_all_bytes_are_sealed(tmp_path: Path) -> None:
     for place in range(len(whole)):
         (tmp_path / "key.npy").write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         assert caches.read_array(tmp_path / "key.npy") is None, place
+
+
+def test_a_network_as_onnx_is_sealed_and_still_one(
+    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exact, int8 = tmp_path / "exact.onnx", tmp_path / "int8.onnx"
+    write_onnx(load(lora_run).model, exact)
+    write_int8(exact, int8)
+    for file in (exact, int8):
+        assert caches.is_whole(file)
+        onnx.checker.check_model(file)
+        onnxruntime.InferenceSession(file)
+        whole = file.read_bytes()
+        for damage in (flip, halve, empty):
+            caches._blamed.clear()
+            file.write_bytes(whole)
+            damage(file)
+            assert not caches.is_whole(file)
+            assert lines_about(capsys, "is damaged (it is not what was written); computing it again")
+    assert not caches.is_whole(tmp_path / "missing.onnx")
+    assert not lines_about(capsys, "missing")
 
 
 def test_what_one_run_reads_alone_is_not_sealed(tmp_path: Path) -> None:
