@@ -5,6 +5,7 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -32,6 +33,8 @@ LIBRARY_CACHES = {
 
 # The folders of our cache.
 ROOMS = ("tokens", "features", "onnx")
+# What files and folders in them are called, temporary ones too: by hashes.
+OURS = re.compile(r"\.*([0-9a-f]{16}|probe\.)")
 
 # The end of a sealed file: that it is one, and a checksum of all that is before. numpy reads no further than an array
 # goes, and to readers of ONNX it is one more entry of the model's `metadata_props`, with a key and no value.
