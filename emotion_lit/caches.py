@@ -1,19 +1,23 @@
 """Caches, ours and those of the libraries: folders without which everything goes on, only slower."""
 
 import atexit
+import contextlib
 import errno
 import functools
 import os
+import re
 import shutil
 import tempfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion_lit.console import say
-from emotion_lit.files import reason_of, why_not_writable
+from emotion_lit.files import reason_of, sweep, temporary_name, why_not_writable
 
 VARIABLE = "EMOTION_LIT_CACHE"
 # Where the libraries below us keep what they can get again: the variable, its default, and the folder below ours.
@@ -29,6 +33,14 @@ LIBRARY_CACHES = {
 
 # The folders of our cache.
 ROOMS = ("tokens", "features", "onnx")
+# What files and folders in them are called, temporary ones too: by hashes.
+OURS = re.compile(r"\.*([0-9a-f]{16}|probe\.)")
+
+# The end of a sealed file: that it is one, and a checksum of all that is before. numpy reads no further than an array
+# goes, and to readers of ONNX it is one more entry of the model's `metadata_props`, with a key and no value.
+SEAL = "\x72\x1c\x0a\x1aemotion_lit crc32 {:08x}"
+SEAL_BYTES = len(SEAL.format(0))
+CHUNK_BYTES = 1 << 20
 
 _unwritable_hub: list[Path] = []
 _blamed: set[Path] = set()
@@ -130,28 +142,93 @@ def is_at_fault(folder: Path, what: str, instead: str) -> None:
         say(f"the cache {folder} {what}; {instead}")
 
 
-def read_array(file: Path) -> npt.NDArray[Any] | None:
+def seal(file: Path) -> None:
+    """Ends a file with a checksum of its content, so that a flipped bit or a missing part is noticed.
+
+    Args:
+        file: A complete ``.npy`` or ``.onnx`` file.
+
+    Raises:
+        OSError: It cannot be read, or grow.
+    """
+    with file.open("rb+") as opened:
+        checksum = _checksum(opened, file.stat().st_size)
+        opened.seek(0, os.SEEK_END)
+        opened.write(SEAL.format(checksum).encode())
+
+
+def check_seal(file: Path) -> None:
+    """Reads a whole file, to see that it is what was sealed.
+
+    Args:
+        file: The file.
+
+    Raises:
+        ValueError: It is not.
+        OSError: It cannot be read.
+    """
+    with file.open("rb") as opened:
+        checksum = _checksum(opened, max(0, file.stat().st_size - SEAL_BYTES))
+        if opened.read() != SEAL.format(checksum).encode():
+            raise ValueError("it is not what was written")
+
+
+def _checksum(opened: BinaryIO, size: int) -> int:
+    """Of so many bytes from where a file is; about 0.2 s for 500 MB that are in memory."""
+    checksum = 0
+    while size and (chunk := opened.read(min(size, CHUNK_BYTES))):
+        checksum = zlib.crc32(chunk, checksum)
+        size -= len(chunk)
+    return checksum
+
+
+def read_array(file: Path, sealed: bool = True) -> npt.NDArray[Any] | None:
     """An array that is kept in a cache, mapped into memory where that works; None where it is missing or damaged.
 
     Args:
         file: A ``.npy`` file.
+        sealed: Whether it is sealed, and read as a whole to see that it is what was written.
     """
+    with _said_if_damaged(file):
+        if sealed:
+            check_seal(file)
+        return _mapped(file)
+    return None
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a sealed file is there, and what was written.
+
+    Args:
+        file: The file.
+    """
+    with _said_if_damaged(file):
+        check_seal(file)
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _said_if_damaged(file: Path) -> Iterator[None]:
     try:
-        try:
-            array: npt.NDArray[Any] = np.load(file, mmap_mode="r")
-        except OSError as error:
-            if error.errno not in (errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOMEM):
-                raise
-            is_at_fault(file.parent, f"cannot be mapped: {reason_of(error)}", "reading it into memory")
-            array = np.load(file)
+        yield
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        pass
     except PermissionError as error:
         is_at_fault(file.parent, f"cannot be read: {reason_of(error)}", "computing it again")
-        return None
     except (OSError, ValueError, EOFError) as error:
         is_at_fault(file.parent, f"is damaged ({reason_of(error)})", "computing it again")
-        return None
+
+
+def _mapped(file: Path) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any]
+    try:
+        array = np.load(file, mmap_mode="r")
+    except OSError as error:
+        if error.errno not in (errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOMEM):
+            raise
+        is_at_fault(file.parent, f"cannot be mapped: {reason_of(error)}", "reading it into memory")
+        array = np.load(file)
     return array
 
 
@@ -159,8 +236,34 @@ def read_array(file: Path) -> npt.NDArray[Any] | None:
 def temporary_dir() -> Path | None:
     """A folder that goes when the process ends; None where there is no place for it."""
     try:
-        folder = Path(tempfile.mkdtemp(prefix="emotion_lit-"))
+        folder = _new_temporary_folder()
     except OSError:
         return None
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for a moment; if the process is killed, the next one removes it.
+
+    Raises:
+        OSError: There is no place for it.
+    """
+    folder = _new_temporary_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_temporary_folder() -> Path:
+    above = Path(tempfile.gettempdir())
+    sweep(above, foreign=False)
+    while True:
+        folder = temporary_name(above / "emotion_lit")
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:  # of a process that was killed, and had the number of this one
+            continue
+        return folder

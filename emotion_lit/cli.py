@@ -37,7 +37,7 @@ from emotion_lit.run_folder import LOG, RunConfig, is_another_run, run_logger
 from emotion_lit.streams import open_streams
 
 # Commands that are no stage of a Trainer.
-TOOLS = ("export", "report")
+TOOLS = ("export", "report", "cache")
 
 TRAINER_DEFAULTS = {
     "max_epochs": 3,

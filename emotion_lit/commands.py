@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": "Label texts with a checkpoint.",
     "export": "Write a checkpoint for transformers, peft or ONNX Runtime.",
     "report": "Make the report of a run again, or compare several runs.",
+    "cache": "Show what the cache keeps, or remove it.",
 }
 # What asks for the help page of the program.
 HELP: tuple[list[str], ...] = ([], ["-h"], ["--help"])

@@ -110,22 +110,23 @@ def temporary_name(path: Path) -> Path:
 
 
 @functools.cache
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, foreign: bool = True) -> None:
     """Removes what killed processes have left of files that they were writing; looks once in each folder.
 
     Args:
         folder: The folder.
+        foreign: Whether also to remove what another machine has not touched for long.
     """
     with contextlib.suppress(OSError):
         entries = list(os.scandir(folder))
         for entry in entries:
             match = REPLACED.match(entry.name)
-            if match and _is_left_over(match["machine"], int(match["process"]), entry.stat().st_mtime):
+            if match and _is_left_over(match, entry, foreign):
                 with contextlib.suppress(OSError):
                     _put_back(Path(entry.path), folder / match["name"])
         for entry in entries:
             match = UNFINISHED.match(entry.name)
-            if match and _is_left_over(match["machine"], int(match["process"]), entry.stat().st_mtime):
+            if match and _is_left_over(match, entry, foreign):
                 with contextlib.suppress(OSError):
                     _remove(Path(entry.path))
 
@@ -137,12 +138,22 @@ def _put_back(old: Path, path: Path) -> None:
         replace(old, path)
 
 
-def _is_left_over(machine: str, process: int, changed: float) -> bool:
-    if machine != _machine():  # on a shared disk
-        return time.time() - changed > LEFT_OVER_SECONDS
+def is_in_use(entry: os.DirEntry[str]) -> bool:
+    """Whether a file or a folder is what a living process is writing, by its name.
+
+    Args:
+        entry: The file or folder.
+    """
+    match = UNFINISHED.match(entry.name) or REPLACED.match(entry.name)
+    return match is not None and not _is_left_over(match, entry)
+
+
+def _is_left_over(match: re.Match[str], entry: os.DirEntry[str], foreign: bool = True) -> bool:
+    if match["machine"] != _machine():  # on a shared disk
+        return foreign and time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_OVER_SECONDS
     import psutil
 
-    return not psutil.pid_exists(process)
+    return not psutil.pid_exists(int(match["process"]))
 
 
 @functools.cache

@@ -126,13 +126,16 @@ def together() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def file_of_machine(path: Path, local_rank: int, create: Callable[[Path], None]) -> Iterator[Path]:
+def file_of_machine(
+    path: Path, local_rank: int, create: Callable[[Path], None], finish: Callable[[Path], None]
+) -> Iterator[Path]:
     """A file that all processes of a machine fill, and that takes its name when all of them are done.
 
     Args:
         path: The name.
         local_rank: The number of this process on its machine.
-        create: Makes the file that is filled, by the first of them.
+        create: Makes the file that is filled; called by the first of them.
+        finish: What is left to do when it is full; called by the first of them.
 
     Raises:
         OSError: One of them could not write it; nothing is left.
@@ -147,6 +150,9 @@ def file_of_machine(path: Path, local_rank: int, create: Callable[[Path], None])
         assert shared is not None
         with together():
             yield shared
+        with together():
+            if unfinished is not None:
+                finish(unfinished)
     wait()
 
 

@@ -1,6 +1,7 @@
 """Runs what is frozen once per text, so that epochs train on what it said."""
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from emotion_lit.data.batching import Batch
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.sources import SPLITS
 from emotion_lit.errors import UserError
-from emotion_lit.files import reason_of, temporary_name
+from emotion_lit.files import reason_of, sweep, temporary_name
 from emotion_lit.memory import available_memory
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.features import FrozenPart, TextOutputs, features_key
@@ -56,6 +57,12 @@ class FrozenFeatures(pl.Callback):
             else:
                 data.prepared(split).states = outputs
 
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows other machines that share the cache that the token states are in use."""
+        for file in self._temporary:
+            with contextlib.suppress(OSError):
+                os.utime(file)
+
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Deletes the token states."""
         self._delete(trainer)
@@ -87,7 +94,8 @@ class FrozenFeatures(pl.Callback):
         file = self._file(trainer, folder, key, temporary=part.layers is not None)
         if file is None or not self._compute(part, trainer, model, data, split, offsets, file):
             return None
-        outputs = TextOutputs.read(file, offsets, part.dtype)
+        # Token states are read by this run alone.
+        outputs = TextOutputs.read(file, offsets, part.dtype, sealed=part.layers is None)
         with processes.together():
             if outputs is None:
                 raise UserError(f"process {trainer.global_rank} cannot read {file}, which the first one has written")
@@ -124,7 +132,10 @@ class FrozenFeatures(pl.Callback):
         try:
             with (
                 processes.file_of_machine(
-                    file, trainer.local_rank, lambda made: TextOutputs.create(part, offsets, made)
+                    file,
+                    trainer.local_rank,
+                    create=lambda made: TextOutputs.create(part, offsets, made),
+                    finish=lambda full: None if part.layers is not None else caches.seal(full),
                 ) as unfinished,
                 trainer.precision_plugin.forward_context(),
             ):
@@ -171,6 +182,7 @@ def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data:
     """Whether running the lower layers once saves time, and what it keeps has room; says so in a line."""
     pays, reason = False, ""
     if trainer.is_global_zero:
+        sweep(data.cache_dir / "features")  # what killed runs have left takes room
         space = part.bytes(sum(len(data.prepared(split).tokens.ids) for split in SPLITS))
         free = {"disk": shutil.disk_usage(_existing(data.cache_dir)).free, "memory": available_memory()}
         scarce = min(free, key=lambda kind: free[kind])

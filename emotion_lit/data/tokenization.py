@@ -17,8 +17,10 @@ from emotion_lit.files import atomic_path, reason_of, why_not_writable
 from emotion_lit.model.backbone import tokenizer_sha256
 
 # Raise when the same inputs would give other files.
-FORMAT = 1
+FORMAT = 2
 CHUNK = 2048
+# What is kept.
+ARRAYS = ("ids", "offsets")
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,9 @@ def _keep(tokens: Tokens, folder: Path) -> Tokens:
         if reason is None:
             with atomic_path(folder / tokens.key) as unfinished:
                 unfinished.mkdir()
-                np.save(unfinished / "ids.npy", tokens.ids)
-                np.save(unfinished / "offsets.npy", tokens.offsets)
+                for name in ARRAYS:
+                    np.save(unfinished / f"{name}.npy", getattr(tokens, name))
+                    caches.seal(unfinished / f"{name}.npy")
             kept = _read(folder / tokens.key, len(tokens.offsets) - 1)
             return tokens if kept is None else replace(kept, from_cache=False)
     except OSError as error:
@@ -124,7 +127,7 @@ def _keep(tokens: Tokens, folder: Path) -> Tokens:
 
 def _read(folder: Path, texts: int) -> Tokens | None:
     """What is kept of so many texts; None where it is missing or damaged."""
-    ids, offsets = (caches.read_array(folder / f"{name}.npy") for name in ("ids", "offsets"))
+    ids, offsets = (caches.read_array(folder / f"{name}.npy") for name in ARRAYS)
     if ids is None or offsets is None:
         return None
     if len(offsets) != texts + 1 or offsets[0] != 0 or offsets[-1] != len(ids):

@@ -111,7 +111,7 @@ def onnx_file(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> 
     beside = checkpoint.parent / f"{checkpoint.stem}.onnx" if checkpoint else None
     cache = caches.cache_dir() / "onnx"
     for folder in filter(None, (beside, cache)):
-        if (folder / file_name).is_file():
+        if caches.is_whole(folder / file_name):
             return folder / file_name
     writable = beside if beside and why_not_writable(beside) is None else caches.writable_dir(cache)
     if writable is None:

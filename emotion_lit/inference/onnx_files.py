@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from emotion_lit.caches import seal
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
 from emotion_lit.inference.merged import merged_network
@@ -81,6 +82,7 @@ def write_onnx(model: EmotionClassifier, path: Path) -> None:
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
             reason = str(error).strip().split("\n")[0][:200]
             raise UserError(f"{type(network.encoder).__name__} cannot be written as ONNX: {reason}") from error
+        seal(unfinished)
 
 
 def write_int8(source: Path, path: Path) -> None:
@@ -96,6 +98,7 @@ def write_int8(source: Path, path: Path) -> None:
         quantize_dynamic(
             source, unfinished, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"]
         )
+        seal(unfinished)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import importlib.util
 import json
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from emotion_lit import hub
+from emotion_lit import caches, hub
 from emotion_lit.errors import UserError
 
 EMBEDDED = "embedded"
@@ -131,7 +130,7 @@ def carried_files(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
         network: The network.
         tokenizer: Its tokenizer.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with caches.temporary_folder() as folder:
         network.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return {file.name: file.read_text(encoding="utf-8") for file in sorted(Path(folder).iterdir())}
@@ -143,7 +142,7 @@ def load_carried(files: Files) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
     Args:
         files: What `carried_files` gave.
     """
-    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+    with caches.temporary_folder() as folder, quiet_transformers():
         for name, text in files.items():
             (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)

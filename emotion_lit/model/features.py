@@ -17,7 +17,7 @@ from emotion_lit.files import reserve
 from emotion_lit.model.pooling import DEPTHS
 
 # Raise when the same inputs would give other numbers.
-FORMAT = 2
+FORMAT = 3
 
 
 def features_key(network_sha256: str, tokens_key: str, precision: str, frozen_layers: int | None) -> str:
@@ -81,15 +81,18 @@ class TextOutputs:
         self.dtype = dtype
 
     @classmethod
-    def read(cls, file: Path, offsets: npt.NDArray[np.int64], dtype: torch.dtype) -> "TextOutputs | None":
+    def read(
+        cls, file: Path, offsets: npt.NDArray[np.int64], dtype: torch.dtype, *, sealed: bool = True
+    ) -> "TextOutputs | None":
         """The outputs that were kept, or None if they are not there.
 
         Args:
             file: Where they would be.
             offsets: Where each text begins in it, ``[texts + 1]``.
             dtype: What the values are.
+            sealed: As they were computed.
         """
-        values = caches.read_array(file)
+        values = caches.read_array(file, sealed)
         if values is not None and len(values) != offsets[-1]:
             caches.is_at_fault(file, "is damaged", "computing it again")
             values = None

@@ -3,8 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emotion_lit import caches
 from emotion_lit.data.tokenization import cached_tokens, tokenize
 from emotion_lit.model.backbone import load_tokenizer
+from tests.test_caches import DAMAGES, Damage
 
 TEXTS = ["what a day!", "I am not amused", "so long " * 80]
 
@@ -32,3 +34,24 @@ def test_what_determines_them_makes_another_cache(tmp_path: Path, texts: list[st
     tokenizer = load_tokenizer("embedded")
     cached_tokens(TEXTS, tokenizer, 32, tmp_path, "")
     assert not cached_tokens(texts, tokenizer, max_length, tmp_path, "").from_cache
+
+
+@pytest.mark.parametrize("name", ["ids", "offsets"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_noticed_and_made_good(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: Damage
+) -> None:
+    tokenizer = load_tokenizer("embedded")
+    first = cached_tokens(TEXTS, tokenizer, 32, tmp_path, "")
+    ids, offsets = np.array(first.ids), np.array(first.offsets)
+    file = tmp_path / "tokens" / first.key / f"{name}.npy"
+    whole = file.read_bytes()
+    damage(file)
+    caches._blamed.clear()
+    again = cached_tokens(TEXTS, tokenizer, 32, tmp_path, "")
+    assert "is damaged" in capsys.readouterr().err
+    assert not again.from_cache
+    np.testing.assert_array_equal(again.ids, ids)
+    np.testing.assert_array_equal(again.offsets, offsets)
+    assert file.read_bytes() == whole
+    assert cached_tokens(TEXTS, tokenizer, 32, tmp_path, "").from_cache

@@ -65,7 +65,7 @@ FIT: dict[str, list[str]] = {
 }
 
 
-class Failure(AssertionError):
+class DifferenceError(AssertionError):
     """What came of a stopped run is not what came of the undisturbed one."""
 
 
@@ -95,12 +95,12 @@ def stop_after(process: "subprocess.Popen[str]", seconds: float, how: signal.Sig
         process.send_signal(how)
         code = process.wait(60)
         if how in CODES and code not in (CODES[how], -how, 0):
-            raise Failure(f"{how.name}: exit code {code}") from None
+            raise DifferenceError(f"{how.name}: exit code {code}") from None
         if time.monotonic() - sent > 20:
-            raise Failure(f"{how.name}: it took {time.monotonic() - sent:.0f} s to end") from None
+            raise DifferenceError(f"{how.name}: it took {time.monotonic() - sent:.0f} s to end") from None
         return how.name
     if process.returncode:
-        raise Failure(f"exit code {process.returncode}")
+        raise DifferenceError(f"exit code {process.returncode}")
     return "done before"
 
 
@@ -115,19 +115,19 @@ def compare_runs(whole: Path, stopped: Path) -> None:
     """Checks that two runs have the same weights, report and rows.
 
     Raises:
-        Failure: They have not.
+        DifferenceError: They have not.
     """
     for name in ("best.ckpt", "last.ckpt"):
         one, other = (torch.load(run / "checkpoints" / name, weights_only=True) for run in (whole, stopped))
         for part in ("state_dict", "optimizer_states", "lr_schedulers", "hyper_parameters", "global_step"):
             if not same(one.get(part), other.get(part)):
-                raise Failure(f"{name}: {part} differs")
+                raise DifferenceError(f"{name}: {part} differs")
     reports = [without_times(json.loads((run / "report.json").read_text())) for run in (whole, stopped)]
     for key in reports[0].keys() | reports[1].keys():
         if reports[0].get(key) != reports[1].get(key):
-            raise Failure(f"report.json: {key}: {first_difference(reports[0].get(key), reports[1].get(key))}")
+            raise DifferenceError(f"report.json: {key}: {first_difference(reports[0].get(key), reports[1].get(key))}")
     if not pq.read_table(whole / "predictions.parquet").equals(pq.read_table(stopped / "predictions.parquet")):
-        raise Failure("predictions.parquet differs")
+        raise DifferenceError("predictions.parquet differs")
 
 
 def same(one: Any, other: Any) -> bool:
@@ -192,12 +192,12 @@ class FitTrials:
                 done += 1
                 if outcome == "done before":
                     break
-            run = self._resumable(root)
-            if run is None or not (run / "report.json").exists():
+            stopped = self._resumable(root)
+            if stopped is None or not (stopped / "report.json").exists():
                 self._finish(self._words(words, root))
             compare_runs(whole, self._resumable(root) or root)
             self.counts["same"] += 1
-        except Failure as failure:
+        except DifferenceError as failure:
             self.failures.append(f"{setting} ({', '.join(moments)}; {root}): {failure}")
             print(self.failures[-1], flush=True)
         else:
@@ -215,7 +215,7 @@ class FitTrials:
         code = start(words, self.folder).wait(600)
         if code:
             lines = (self.folder / "screen.txt").read_text().splitlines()[-3:]
-            raise Failure(f"exit code {code}: {' / '.join(lines)}")
+            raise DifferenceError(f"exit code {code}: {' / '.join(lines)}")
 
 
 def main(kind: str, kills: int, seed: int = 0) -> None:
