@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 
@@ -24,6 +25,7 @@ def in_one_line(typed: Sequence[str]) -> Iterator[None]:
         KeyboardInterrupt: It was interrupted.
     """
     failures.run_folder = None
+    threading.excepthook = _say_in_one_line
     with signals.handled():
         try:
             yield
@@ -44,6 +46,15 @@ def in_one_line(typed: Sequence[str]) -> Iterator[None]:
             if line is None:
                 raise
             _fail(line, error)
+
+
+def _say_in_one_line(failed: "threading.ExceptHookArgs") -> None:
+    """What a thread of a library could not do; whoever waits for it finds out, and says what is missing."""
+    line = failures.explain(failed.exc_value) if failed.exc_value else None
+    if line is None:
+        threading.__excepthook__(failed)
+    else:
+        console.say(f"warning: {line.split('; ')[0]}")
 
 
 def _fail(line: str, error: Exception) -> None:

@@ -21,7 +21,9 @@ def note(what: str, error: Exception) -> None:
         what: What; the same is said once.
         error: Why.
     """
-    reason = failures.explain(error) or failures.unexpected(error).removeprefix("error: ")
+    explained = failures.explain(error)
+    # Without the advice, which is for a command that has ended.
+    reason = explained.split("; ")[0] if explained else failures.unexpected(error).removeprefix("error: ")
     if _missing.get(what) != reason:
         say(f"warning: {what} could not be written, and the run goes on without: {reason}", wrap=False)
     _missing[what] = reason

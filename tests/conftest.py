@@ -71,6 +71,14 @@ def lora_run(train: Train) -> Path:
     return train("--model.tuning=lora", "--model.learning_rate=1e-3")
 
 
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny untrained encoder, for tests in which quality does not matter."""
+    from tests.faults.kills import make_backbone
+
+    return make_backbone(tmp_path_factory.mktemp("backbone"))
+
+
 @pytest.fixture
 def texts_file(tmp_path: Path) -> Path:
     """A file of texts to label."""

@@ -38,17 +38,35 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         check_plain(checkpoint)
         file = Path(path)
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(file) as unfinished:
-                torch.save(checkpoint, unfinished)
-                if file.name == LAST:
-                    _keep_previous(file)
+            _write(checkpoint, file)
         except (OSError, RuntimeError) as error:
             if failures.explain(error) is None:
                 raise
-            missing.note(file.name, error)
-        else:
-            missing.found(file.name)
+            if not self._makes_room(checkpoint, file):
+                missing.note(file.name, error)
+                return
+        missing.found(file.name)
+
+    @staticmethod
+    def _makes_room(checkpoint: dict[str, Any], file: Path) -> bool:
+        """Tries once more without the checkpoint before the last, for which the disk may be too small."""
+        previous = file.with_name(PREVIOUS)
+        if not (file.with_name(LAST).is_file() and previous.is_file()):
+            return False
+        try:
+            previous.unlink()
+            _write(checkpoint, file)
+        except (OSError, RuntimeError):
+            return False
+        return True
+
+
+def _write(checkpoint: dict[str, Any], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(file) as unfinished:
+        torch.save(checkpoint, unfinished)
+        if file.name == LAST:
+            _keep_previous(file)
 
 
 def _keep_previous(last: Path) -> None:

@@ -1,6 +1,6 @@
 """Token-budget batches of like length, and their padding."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -75,7 +75,8 @@ class BatchSampler(Sampler[list[int]]):
         self.rank, self.world_size = (rank, world_size) if len(lengths) >= world_size else (0, 1)
         self.spread = spread
         self.epoch = 0
-        self.skip = 0  # batches of the next epoch that a resumed run has had
+        # How many batches of the epoch a resumed run has had; asked when the epoch begins, and not before.
+        self.place: Callable[[], int] = lambda: 0
         self.plan: list[list[npt.NDArray[np.int64]]] = []
 
     def set_epoch(self, epoch: int) -> None:
@@ -94,8 +95,7 @@ class BatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         self.plan = self.steps()
-        skip, self.skip = self.skip, 0
-        for step in self.plan[skip:]:
+        for step in self.plan[self.place() :]:
             yield step[self.rank].tolist()
 
     def steps(self) -> list[list[npt.NDArray[np.int64]]]:
@@ -257,3 +257,7 @@ class BatchLoader(DataLoader[Batch]):
             persistent_workers=num_workers > 0,
         )
         self.batches = batches
+
+    def __iter__(self) -> Any:
+        # Lightning asks for an iterator before it knows where a resumed run is; workers would begin at once.
+        yield from super().__iter__()

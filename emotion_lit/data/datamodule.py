@@ -284,17 +284,10 @@ class EmotionDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training rows; those that a resumed run has not had yet."""
         loader = self._loader("train", shuffle=True)
-        loader.batches.skip = self._place()
+        if self.trainer is not None:
+            progress = self.trainer.fit_loop.epoch_loop.batch_progress
+            loader.batches.place = lambda: progress.current.completed
         return loader
-
-    def _place(self) -> int:
-        """How many batches of the epoch that a resumed run goes on with it has had."""
-        if self.trainer is None:
-            return 0
-        loop: Any = self.trainer.fit_loop
-        epochs, batches = loop.epoch_progress, loop.epoch_loop.batch_progress
-        is_inside = epochs.current.started > epochs.current.processed and not batches.is_last_batch
-        return batches.current.processed if is_inside else 0
 
     def state_dict(self) -> dict[str, str]:
         """What the rows and batches of each split are made of, by which a resumed run knows whether they changed."""
@@ -376,7 +369,8 @@ class EmotionDataModule(pl.LightningDataModule):
         all_of_them = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         rank, world_size = share or all_of_them
         if shuffle:
-            processes.check_rows(len(dataset), split)
+            with processes.together():
+                processes.check_rows(len(dataset), split)
         sampler = BatchSampler(
             dataset.padded_lengths,
             self.tokens_per_batch * (1 if shuffle else EVALUATION),
