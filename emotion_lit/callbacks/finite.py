@@ -12,7 +12,8 @@ from emotion_lit import processes
 from emotion_lit.callbacks.agreement import Agreement
 from emotion_lit.callbacks.steps import batches_of_step
 from emotion_lit.errors import UserError
-from emotion_lit.model.checkpoint import LAST, from_here
+from emotion_lit.files import replace
+from emotion_lit.model.checkpoint import LAST, PREVIOUS, from_here
 
 ROWS_SHOWN, CHARACTERS_SHOWN = 8, 40
 
@@ -69,7 +70,7 @@ class FiniteLoss(pl.Callback):
         step = step // trainer.accumulate_grad_batches + 1
         raise UserError(
             f"the loss is not a finite number at step {step} (batch {batch_idx + 1} of epoch "
-            f"{trainer.current_epoch + 1}{_rows(trainer, batch_idx)}); {_good(trainer)}"
+            f"{trainer.current_epoch + 1}{_rows(trainer, batch_idx)}); {_good(trainer, step - 2)}"
         )
 
 
@@ -89,7 +90,7 @@ def check_weights(trainer: pl.Trainer) -> None:
     if name is not None:
         raise UserError(
             f"the weights {name} are not finite numbers after step {trainer.global_step} "
-            f"(epoch {trainer.current_epoch + 1}); {_good(trainer)}"
+            f"(epoch {trainer.current_epoch + 1}); {_good(trainer, trainer.global_step - 1)}"
         )
 
 
@@ -106,8 +107,19 @@ def _rows(trainer: pl.Trainer, batch_idx: int) -> str:
     return f"; rows {shown}{more} of train, the first of which is {text!r}"
 
 
-def _good(trainer: pl.Trainer) -> str:
-    """What is left, and what to do."""
-    last = Path(trainer.log_dir or ".") / "checkpoints" / LAST
-    kept = f"the last good checkpoint is {from_here(last)}" if last.is_file() else "no checkpoint was made before"
+def _good(trainer: pl.Trainer, proven: int) -> str:
+    """What is left, and what to do.
+
+    Args:
+        trainer: The Trainer.
+        proven: The last step after which the loss was finite; later weights are given up.
+    """
+    last, previous = (Path(trainer.log_dir or ".") / "checkpoints" / name for name in (LAST, PREVIOUS))
+    if trainer.is_global_zero:
+        for file in (last, previous):
+            if file.is_file() and torch.load(file, weights_only=True)["global_step"] > proven:
+                file.unlink()
+        if previous.is_file() and not last.is_file():
+            replace(previous, last)
+    kept = f"the last good checkpoint is {from_here(last)}" if last.is_file() else "no good checkpoint was made before"
     return f"{kept}. A smaller --model.learning_rate (and head_learning_rate) usually helps"

@@ -31,10 +31,10 @@ def fit(tiny_backbone: Path, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MB."""
+    """A file system of 64 MB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True)
     if mounted.returncode:
         pytest.skip("needs a superuser, who can mount a small file system")
     yield folder
@@ -51,6 +51,7 @@ def test_a_full_disk_costs_neither_the_training_nor_the_checkpoint_that_was_whol
 ) -> None:
     run = fit(root=small_disk)
     assert "missing" not in capsys.readouterr().err
+    (run / "checkpoints" / "previous.ckpt").unlink()
     (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - 4096))
     main(["fit", f"--ckpt_path={run}", "--trainer.max_epochs=3"])
     said = capsys.readouterr().err
@@ -120,7 +121,7 @@ def test_a_loss_that_is_no_number_stops_with_its_rows(fit: Any, capsys: pytest.C
     assert (
         "not a finite number at step 2 (batch 2 of epoch 1; rows " in line or "not finite numbers after step 1" in line
     )
-    assert "no checkpoint was made before" in line
+    assert "no good checkpoint was made before" in line  # last.ckpt was, with numbers that led there
 
 
 def test_the_last_good_checkpoint_is_named_and_good(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +129,16 @@ def test_the_last_good_checkpoint_is_named_and_good(fit: Any, capsys: pytest.Cap
     message = failing(capsys, "fit", f"--ckpt_path={run}", "--trainer.max_epochs=3", "--model.learning_rate=1e30")
     assert "the last good checkpoint is" in message
     assert all(value.isfinite().all() for value in last_of(run)["state_dict"].values())
+
+
+def test_room_is_made_by_leaving_out_the_checkpoint_before(
+    fit: Any, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit(root=small_disk)
+    (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - 4096))
+    main(["fit", f"--ckpt_path={run}", "--trainer.max_epochs=3"])
+    assert "last.ckpt could not be written" not in capsys.readouterr().err
+    assert last_of(run)["epoch"] == 2
 
 
 def test_a_report_that_fails_costs_no_training(
@@ -150,8 +161,12 @@ def test_a_logger_that_fails_costs_no_training(
 ) -> None:
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+    events = []
+
     def fail(*_: Any) -> None:
-        raise OSError(28, os.strerror(28))
+        events.append(_)
+        if len(events) > 3:  # the file has been begun
+            raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patch:
         patch.setattr(EventFileWriter, "add_event", fail)
