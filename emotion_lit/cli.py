@@ -145,7 +145,8 @@ class EmotionCLI(LightningCLI):
         assert self.subcommand
         config = self.config[self.subcommand]
         callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
-        if config.trainer.devices == "auto" and (self.subcommand != "fit" or platforms.one_device_only()):
+        alone = self.subcommand in ("validate", "test") or _standard_stream(self.subcommand, config)
+        if config.trainer.devices == "auto" and (alone or platforms.one_device_only()):
             kwargs["devices"] = 1
         kwargs["precision"] = choose_precision(self.subcommand, config.trainer)
         if self.subcommand == "fit":
@@ -187,7 +188,12 @@ class EmotionCLI(LightningCLI):
             reason = " ".join(str(error).split())
             raise UserError(f"the Trainer refuses its settings: {reason}") from error
         schedulers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
-        if trainer.world_size > 1 and self.subcommand != "fit":
+        if trainer.world_size > 1 and (stream := _standard_stream(str(self.subcommand), self.config[self.subcommand])):
+            raise UserError(
+                f"{stream} one process, so predict runs on one device; leave out --trainer.devices and "
+                "--trainer.num_nodes, or give --data.predict_path and --prediction.path"
+            )
+        if trainer.world_size > 1 and self.subcommand in ("validate", "test"):
             raise UserError(
                 f"{self.subcommand} runs on one device, because each of several would see a part of the rows alone; "
                 "leave out --trainer.devices and --trainer.num_nodes"
@@ -201,6 +207,15 @@ class EmotionCLI(LightningCLI):
         if trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in own):
             return []
         return [TextProgress()]
+
+
+def _standard_stream(subcommand: str, config: Any) -> str | None:
+    """The stream that several processes of `predict` cannot share; None where there is none."""
+    if subcommand != "predict":
+        return None
+    if config.data.predict_path == "-":
+        return "standard input is read by"
+    return "standard output is written by" if config.prediction.path == "-" else None
 
 
 def _as_list(value: Any) -> list[Any]:

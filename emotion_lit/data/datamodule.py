@@ -9,7 +9,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit import caches
+from emotion_lit import caches, processes
 from emotion_lit.console import say
 from emotion_lit.data import sampling
 from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, LabelledTokens
@@ -241,10 +241,8 @@ class EmotionDataModule(pl.LightningDataModule):
                 f"{self.tokenizer.model_max_length} tokens"
             )
         if stage == "predict":
-            if self.predict_path is None:
-                raise UserError("predict needs to know what to read; give --data.predict_path FILE, or - for stdin")
-            self._stream = self._text_stream(self.predict_path)
-            self.predict_rows = self._stream.survey()
+            self._stream = self._text_stream(processes.first(self._predict_files))
+            self.predict_rows, self._stream.digest = processes.first(self._surveyed)
             return
         for split in STAGE_SPLITS[stage]:
             if split not in self._datasets:
@@ -327,9 +325,17 @@ class EmotionDataModule(pl.LightningDataModule):
         assert self._stream is not None
         return self._stream
 
-    def _text_stream(self, path: str) -> TextStream:
+    def _predict_files(self) -> list[str]:
+        if self.predict_path is None:
+            raise UserError("predict needs to know what to read; give --data.predict_path FILE, or - for stdin")
+        return record_files(hub_folder(self.predict_path))
+
+    def _surveyed(self) -> tuple[int | None, str | None]:
+        return self.stream.survey(), self.stream.digest
+
+    def _text_stream(self, files: Sequence[str]) -> TextStream:
         return TextStream(
-            record_files(hub_folder(path)),
+            files,
             self.text_column,
             self.keep_columns,
             self.id_column,
