@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit import __version__, platforms, processes
-from emotion_lit.callbacks.formats import FORMATS, SCORE, SEVERAL, TEXT, Columns, Row, json_line, writable
+from emotion_lit.callbacks.formats import FORMATS, json_line, writable
 from emotion_lit.callbacks.parts import Parts, State
+from emotion_lit.callbacks.rows import RowMaker
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.streaming import NO_TEXT, OnBadRow, TextStream, Window
@@ -22,9 +23,6 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.streams import check_stdout, write_result
 
-# Beyond this, digits of a probability are noise of the arithmetic.
-DIGITS = 6
-UNCERTAIN = "uncertain"
 STDOUT = "-"
 
 
@@ -89,9 +87,10 @@ class PredictionWriter(pl.Callback):
             return
         assert isinstance(pl_module, EmotionClassifier)
         data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        self._maker = RowMaker(pl_module, data, self.top_k, self.threshold, self.probabilities)
         state = processes.first(lambda: self._opened(pl_module, data, str(trainer.precision)))
         if self.parts is None and state is not None:  # on another process than the first
-            self.parts = Parts(_target(self.path), self._columns(pl_module, data))
+            self.parts = Parts(_target(self.path), self._maker.columns())
             self.parts.state = state
         if state is not None:
             done = {number: part.digest for number, part in state.done.items()}
@@ -100,21 +99,9 @@ class PredictionWriter(pl.Callback):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._active = True
 
-    def _columns(self, model: EmotionClassifier, data: EmotionDataModule) -> Columns:
-        self.top_k = min(self.top_k, len(model.labels))
-        columns = {"id": TEXT, "text": TEXT}
-        for rank in range(1, self.top_k + 1):
-            columns |= {_named("label", rank): TEXT, _named("score", rank): SCORE}
-        columns |= {"labels": SEVERAL} if model.multi_label else {}
-        columns |= {f"p_{label}": SCORE for label in model.labels} if self.probabilities else {}
-        taken = sorted({*columns, "note"} & set(data.keep_columns))
-        if taken:
-            raise UserError(f"data.keep_columns has {taken[0]}, which is a column of the predictions; leave it out")
-        return {**columns, **dict.fromkeys(data.keep_columns), "note": TEXT}
-
     def _opened(self, model: EmotionClassifier, data: EmotionDataModule, precision: str) -> State | None:
         """Opens the output; how far it is, where it is a file."""
-        columns = self._columns(model, data)
+        columns = self._maker.columns()
         if self.path == STDOUT:
             check_stdout()
             return None
@@ -182,59 +169,24 @@ class PredictionWriter(pl.Callback):
         if self._arrived == len(window):
             self._wait()
             assert self._thread is not None
-            self._writing = self._thread.submit(self._write, pl_module, trainer, window, self._found)
+            self._writing = self._thread.submit(self._write, window, self._found)
             self._arrived = 0
             if processes.count() > 1 and self.parts is not None and self.parts.has_failed():
                 self._meet(None)
 
-    def _write(
-        self,
-        model: EmotionClassifier,
-        trainer: pl.Trainer,
-        window: Window,
-        found: Sequence[npt.NDArray[np.float64] | None],
-    ) -> None:
-        data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        rows = []
-        for row, record, note, scores in zip(window.rows, window.records, window.notes, found, strict=True):
-            text = record[data.text_column]
-            made = {"id": record.get(data.id_column, row), "text": text if isinstance(text, str | None) else str(text)}
-            made |= self._labels(model, scores)
-            made |= {column: record[column] for column in data.keep_columns}
-            rows.append({**made, "note": note or None})
+    def _write(self, window: Window, found: Sequence[npt.NDArray[np.float64] | None]) -> None:
+        rows = self._maker.rows(window, found)
         unlabelled = [row + 1 for row, note in zip(window.rows, window.notes, strict=True) if note == NO_TEXT]
         rejects = [writable(asdict(reject)) for reject in window.rejects]
         if self.parts is not None:
-            self.parts.add(window.number, [writable(row) for row in rows], rejects, unlabelled, window.digest)
+            self.parts.add(window.number, rows, rejects, unlabelled, window.digest)
             return
-        write_result("".join(json_line(writable(row)) for row in rows))
+        write_result("".join(json_line(row) for row in rows))
         for reject in window.rejects:
             say(f"skipped: {reject.where}: {reject.reason}")
         for key, more in (("rows", rows), ("rejects", rejects), ("unlabelled", unlabelled)):
             self._counts[key] += len(more)
         self._counts["first_unlabelled"] = self._counts.get("first_unlabelled") or next(iter(unlabelled), 0)
-
-    def _labels(self, model: EmotionClassifier, scores: npt.NDArray[np.float64] | None) -> Row:
-        """The columns that come from the model; empty for a row without a text."""
-        ranks = range(1, self.top_k + 1)
-        if scores is None:
-            row: Row = {name: None for rank in ranks for name in (_named("label", rank), _named("score", rank))}
-            row["label"] = ""
-            row |= {"labels": []} if model.multi_label else {}
-            return row | ({f"p_{label}": None for label in model.labels} if self.probabilities else {})
-        rounded = [round(float(score), DIGITS) for score in scores]
-        row = {}
-        for rank, place in zip(ranks, np.argsort(-scores, kind="stable").tolist(), strict=False):
-            row |= {_named("label", rank): model.labels[place], _named("score", rank): rounded[place]}
-        if row["score"] < self.threshold:
-            row["label"] = UNCERTAIN
-        if model.multi_label:
-            row["labels"] = model.threshold_labels(rounded)
-        return row | (
-            {f"p_{label}": score for label, score in zip(model.labels, rounded, strict=True)}
-            if self.probabilities
-            else {}
-        )
 
     def _wait(self) -> None:
         """Waits until the window before is written.
@@ -372,7 +324,3 @@ class PredictionWriter(pl.Callback):
 def _target(path: str) -> Path:
     """What a link stands for gets the rows, and the link stays."""
     return Path(path).resolve() if Path(path).is_symlink() else Path(path)
-
-
-def _named(name: str, rank: int) -> str:
-    return name if rank == 1 else f"{name}_{rank}"
