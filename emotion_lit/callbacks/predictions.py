@@ -172,6 +172,7 @@ class PredictionWriter(pl.Callback):
             self._writing = self._thread.submit(self._write, window, self._found)
             self._arrived = 0
             if processes.count() > 1 and self.parts is not None and self.parts.has_failed():
+                self._wait()
                 self._meet(None)
 
     def _write(self, window: Window, found: Sequence[npt.NDArray[np.float64] | None]) -> None:
@@ -261,7 +262,9 @@ class PredictionWriter(pl.Callback):
         try:
             failed = processes.gathered(error is not None)
         except RuntimeError as reason:
-            raise UserError("another process of this command has ended; the same command goes on") from reason
+            raise UserError(
+                "another process of this command has ended; the same command goes on where it stopped"
+            ) from reason
         with processes.together():
             if error is not None and failed.index(True) == processes.rank():
                 raise error
@@ -303,6 +306,7 @@ class PredictionWriter(pl.Callback):
         """
         if not self._active:
             return
+        self._end()
         try:
             if self._apart and self.parts is not None and processes.count() > 1:
                 self.parts.say_failed()
