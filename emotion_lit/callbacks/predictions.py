@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 
-from emotion_lit import __version__, platforms, processes
+from emotion_lit import __version__, platforms, processes, signals
 from emotion_lit.callbacks.formats import FORMATS, json_line, writable
 from emotion_lit.callbacks.parts import Parts, State
 from emotion_lit.callbacks.rows import RowMaker
@@ -151,6 +151,8 @@ class PredictionWriter(pl.Callback):
     def on_predict_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lets each process work by itself."""
         self._apart = True
+        if processes.count() > 1:
+            signals.take_over()  # Lightning's own handler waits for the first process, which may have had no signal
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any

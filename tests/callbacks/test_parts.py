@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from emotion_lit import EmotionDataModule
@@ -182,6 +183,22 @@ def test_a_limit_with_two_processes(lora_run: Path, tmp_path: Path) -> None:
     assert "rows are labelled already" in said_by(start(tmp_path, 2, *words))
     whole = whole_of(lora_run, source, tmp_path / "whole.csv", "--data.tokens_per_batch=256")
     assert target.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rank", "received"), [(0, "SIGTERM"), (1, "SIGTERM"), (0, "SIGKILL"), (1, "SIGKILL")])
+def test_none_waits_for_a_process_that_has_ended(lora_run: Path, tmp_path: Path, rank: int, received: str) -> None:
+    source, target = write_texts(tmp_path / "texts.txt", 1500), tmp_path / "out.csv"
+    process = start(tmp_path, 2, *arguments(lora_run, source, target))
+    while process.poll() is None and len(list((tmp_path / ".out.csv.parts").glob("0*.json"))) < 4:
+        time.sleep(0.002)
+    number = process.pid if rank == 0 else psutil.Process(process.pid).children()[0].pid
+    os.kill(number, getattr(signal, received))
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode != 0
+    assert "Traceback" not in said
+    assert said.count("error: ") <= 1
+    assert not target.exists()
 
 
 @pytest.mark.parametrize(
