@@ -154,7 +154,8 @@ class EmotionCLI(LightningCLI):
         assert self.subcommand
         config = self.config[self.subcommand]
         callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
-        if config.trainer.devices == "auto" and (self.subcommand == "predict" or platforms.one_device_only()):
+        alone = _standard_stream(self.subcommand, config) or platforms.one_device_only()
+        if config.trainer.devices == "auto" and alone:
             kwargs["devices"] = 1
         kwargs["precision"] = choose_precision(self.subcommand, config.trainer)
         if self.subcommand == "fit":
@@ -199,16 +200,16 @@ class EmotionCLI(LightningCLI):
         schedulers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
         if trainer.global_rank:
             console.silence()
+        if trainer.world_size > 1 and (stream := _standard_stream(str(self.subcommand), self.config[self.subcommand])):
+            raise UserError(
+                f"{stream} one process, so predict runs on one device; leave out --trainer.devices and "
+                "--trainer.num_nodes, or give --data.predict_path and --prediction.path"
+            )
         if self.subcommand == "fit":
             if self.checkpoint:
                 check_processes(self.checkpoint, trainer.world_size)
             last = next(one for one in trainer.callbacks if isinstance(one, LastCheckpoint))  # type: ignore[attr-defined]
             trainer.callbacks.append(Interruption(self.typed, last))  # type: ignore[attr-defined]
-        if trainer.world_size > 1 and self.subcommand == "predict":
-            raise UserError(
-                f"{self.subcommand} runs on one device, because each of several would see a part of the rows alone; "
-                "leave out --trainer.devices and --trainer.num_nodes"
-            )
         return trainer
 
     def _progress_bar(self) -> list[pl.Callback]:
@@ -218,6 +219,15 @@ class EmotionCLI(LightningCLI):
         if trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in own):
             return []
         return [TextProgress()]
+
+
+def _standard_stream(subcommand: str, config: Any) -> str | None:
+    """The stream that several processes of `predict` cannot share; None where there is none."""
+    if subcommand != "predict":
+        return None
+    if config.data.predict_path == "-":
+        return "standard input is read by"
+    return "standard output is written by" if config.prediction.path == "-" else None
 
 
 def _as_list(value: Any) -> list[Any]:

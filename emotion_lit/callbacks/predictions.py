@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +12,10 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 
-from emotion_lit import __version__, platforms
-from emotion_lit.callbacks.formats import FORMATS, SCORE, SEVERAL, TEXT, Columns, Row, json_line, writable
+from emotion_lit import __version__, platforms, processes, signals
+from emotion_lit.callbacks.formats import FORMATS, json_line, writable
 from emotion_lit.callbacks.parts import Parts, State
+from emotion_lit.callbacks.rows import RowMaker
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.streaming import NO_TEXT, OnBadRow, TextStream, Window
@@ -22,9 +23,6 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.streams import check_stdout, write_result
 
-# Beyond this, digits of a probability are noise of the arithmetic.
-DIGITS = 6
-UNCERTAIN = "uncertain"
 STDOUT = "-"
 
 
@@ -33,7 +31,7 @@ class PredictionWriter(pl.Callback):
 
     Args:
         path: A `.csv`, `.jsonl` or `.parquet` file, or - for JSON lines on stdout. It grows in a hidden folder
-            beside it; broken off, the same command goes on where it stopped.
+            beside it; broken off, the same command goes on where it stopped. Several processes share the work.
         engine: What computes: `torch`, `onnx` (ONNX Runtime), or `auto`, which tries them for a moment on the texts
             themselves, in half precision too where that agrees, and takes the fastest.
         quantize: `int8` for 8-bit products in ONNX Runtime, where 99% of the labels stay the same.
@@ -77,6 +75,7 @@ class PredictionWriter(pl.Callback):
         self._thread: ThreadPoolExecutor | None = None
         self._writing: Future[None] | None = None
         self._counts = {"rows": 0, "rejects": 0, "unlabelled": 0}
+        self._apart = False  # whether each process is at work by itself
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Opens the output, so that a path that cannot be written is found before the work starts.
@@ -84,34 +83,29 @@ class PredictionWriter(pl.Callback):
         Raises:
             UserError: It cannot be written, or its suffix is not known.
         """
-        if stage != "predict" or not trainer.is_global_zero:
+        if stage != "predict":
             return
         assert isinstance(pl_module, EmotionClassifier)
         data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        self.columns = self._columns(pl_module, data)
-        if self.path == STDOUT:
-            check_stdout()
-        else:
-            self._open(pl_module, data, str(trainer.precision))
+        self._maker = RowMaker(pl_module, data, self.top_k, self.threshold, self.probabilities)
+        state = processes.first(lambda: self._opened(pl_module, data, str(trainer.precision)))
+        if self.parts is None and state is not None:  # on another process than the first
+            self.parts = Parts(_target(self.path), self._maker.columns())
+            self.parts.state = state
+        if state is not None:
+            done = {number: part.digest for number, part in state.done.items()}
+            data.stream.resume(done, processes.rank(), processes.count())
+            data.rows_done = state.rows
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._active = True
 
-    def _columns(self, model: EmotionClassifier, data: EmotionDataModule) -> Columns:
-        self.top_k = min(self.top_k, len(model.labels))
-        columns = {"id": TEXT, "text": TEXT}
-        for rank in range(1, self.top_k + 1):
-            columns |= {_named("label", rank): TEXT, _named("score", rank): SCORE}
-        columns |= {"labels": SEVERAL} if model.multi_label else {}
-        columns |= {f"p_{label}": SCORE for label in model.labels} if self.probabilities else {}
-        taken = sorted({*columns, "note"} & set(data.keep_columns))
-        if taken:
-            raise UserError(f"data.keep_columns has {taken[0]}, which is a column of the predictions; leave it out")
-        return {**columns, **dict.fromkeys(data.keep_columns), "note": TEXT}
-
-    def _open(self, model: EmotionClassifier, data: EmotionDataModule, precision: str) -> None:
-        target = Path(self.path)
-        if target.is_symlink():
-            target = target.resolve()  # what a link stands for gets the rows, and the link stays
+    def _opened(self, model: EmotionClassifier, data: EmotionDataModule, precision: str) -> State | None:
+        """Opens the output; how far it is, where it is a file."""
+        columns = self._maker.columns()
+        if self.path == STDOUT:
+            check_stdout()
+            return None
+        target = _target(self.path)
         if target.suffix not in FORMATS:
             raise UserError(f"prediction.path {self.path} should end in .csv, .jsonl or .parquet, or be - for stdout")
         made_from = {
@@ -121,9 +115,9 @@ class PredictionWriter(pl.Callback):
             "a setting of the data": [data.max_length, data.tokens_per_batch, data.text_column, data.id_column],
             "trainer.precision": precision,
             "prediction.engine": [self.engine, self.quantize],
-            "a setting of the prediction": [list(self.columns), self.threshold, self.on_error],
+            "a setting of the prediction": [list(columns), self.threshold, self.on_error],
         }
-        self.parts = Parts(target, self.columns)
+        self.parts = Parts(target, columns)
         try:
             if target.is_dir():
                 raise IsADirectoryError(f"{self.path} is a folder")
@@ -132,23 +126,33 @@ class PredictionWriter(pl.Callback):
             raise UserError(f"prediction.path {self.path} cannot be written: {error.strerror or error}") from error
         if state.windows:
             say(f"{state.rows:,} rows are labelled already; going on after them")
-        data.stream.resume(state.windows, state.digest)
-        data.rows_done = state.rows
+        return state
 
     def decide(self, choose: Callable[[], str]) -> str:
         """The engine that computes: the one of the earlier run that this one goes on with, or else a choice.
 
         Args:
-            choose: Chooses.
+            choose: Chooses, on the first process.
         """
         if self.parts is None:
             return choose()
+        self.parts.state.engine = processes.first(lambda: self._decided(choose))
+        return self.parts.state.engine
+
+    def _decided(self, choose: Callable[[], str]) -> str:
+        assert self.parts is not None
         if self.parts.state.engine is None:
             engine = choose()
             with self._clear_errors():
                 self.parts.remember_engine(engine)
-        assert self.parts.state.engine is not None
+            return engine
         return self.parts.state.engine
+
+    def on_predict_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lets each process work by itself."""
+        self._apart = True
+        if processes.count() > 1:
+            signals.take_over()  # Lightning's own handler waits for the first process, which may have had no signal
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -167,59 +171,25 @@ class PredictionWriter(pl.Callback):
         if self._arrived == len(window):
             self._wait()
             assert self._thread is not None
-            self._writing = self._thread.submit(self._write, pl_module, trainer, window, self._found)
+            self._writing = self._thread.submit(self._write, window, self._found)
             self._arrived = 0
+            if processes.count() > 1 and self.parts is not None and self.parts.has_failed():
+                self._wait()
+                self._meet(None)
 
-    def _write(
-        self,
-        model: EmotionClassifier,
-        trainer: pl.Trainer,
-        window: Window,
-        found: Sequence[npt.NDArray[np.float64] | None],
-    ) -> None:
-        data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        rows = []
-        for row, record, note, scores in zip(window.rows, window.records, window.notes, found, strict=True):
-            text = record[data.text_column]
-            made = {"id": record.get(data.id_column, row), "text": text if isinstance(text, str | None) else str(text)}
-            made |= self._labels(model, scores)
-            made |= {column: record[column] for column in data.keep_columns}
-            rows.append({**made, "note": note or None})
+    def _write(self, window: Window, found: Sequence[npt.NDArray[np.float64] | None]) -> None:
+        rows = self._maker.rows(window, found)
         unlabelled = [row + 1 for row, note in zip(window.rows, window.notes, strict=True) if note == NO_TEXT]
         rejects = [writable(asdict(reject)) for reject in window.rejects]
         if self.parts is not None:
-            if window.number != self.parts.state.windows:
-                raise RuntimeError(f"window {window.number} came where {self.parts.state.windows} was due")
-            self.parts.add([writable(row) for row in rows], rejects, unlabelled, window.digest)
+            self.parts.add(window.number, rows, rejects, unlabelled, window.digest)
             return
-        write_result("".join(json_line(writable(row)) for row in rows))
+        write_result("".join(json_line(row) for row in rows))
         for reject in window.rejects:
             say(f"skipped: {reject.where}: {reject.reason}")
         for key, more in (("rows", rows), ("rejects", rejects), ("unlabelled", unlabelled)):
             self._counts[key] += len(more)
         self._counts["first_unlabelled"] = self._counts.get("first_unlabelled") or next(iter(unlabelled), 0)
-
-    def _labels(self, model: EmotionClassifier, scores: npt.NDArray[np.float64] | None) -> Row:
-        """The columns that come from the model; empty for a row without a text."""
-        ranks = range(1, self.top_k + 1)
-        if scores is None:
-            row: Row = {name: None for rank in ranks for name in (_named("label", rank), _named("score", rank))}
-            row["label"] = ""
-            row |= {"labels": []} if model.multi_label else {}
-            return row | ({f"p_{label}": None for label in model.labels} if self.probabilities else {})
-        rounded = [round(float(score), DIGITS) for score in scores]
-        row = {}
-        for rank, place in zip(ranks, np.argsort(-scores, kind="stable").tolist(), strict=False):
-            row |= {_named("label", rank): model.labels[place], _named("score", rank): rounded[place]}
-        if row["score"] < self.threshold:
-            row["label"] = UNCERTAIN
-        if model.multi_label:
-            row["labels"] = model.threshold_labels(rounded)
-        return row | (
-            {f"p_{label}": score for label, score in zip(model.labels, rounded, strict=True)}
-            if self.probabilities
-            else {}
-        )
 
     def _wait(self) -> None:
         """Waits until the window before is written.
@@ -256,14 +226,17 @@ class PredictionWriter(pl.Callback):
         self._wait()
         if self.parts is not None:
             data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
-            if not self._is_complete(data.stream, self.parts.state):
+            self._meet(data.stream.error)
+            counts = self._published(data.stream, self.parts)
+            if counts is None:
                 self._stop()
                 return
-            with self._clear_errors():
-                self.parts.publish()
-            self._counts = asdict(self.parts.state)
+            self._counts = counts
         self._end()
-        counts = self._counts
+        if processes.rank() == 0:
+            self._report(self._counts)
+
+    def _report(self, counts: dict[str, int]) -> None:
         where = "stdout" if self.path == STDOUT else self.path
         rejected = ""
         if counts["rejects"]:
@@ -276,20 +249,51 @@ class PredictionWriter(pl.Callback):
             )
         say(f"{counts['rows']:,} rows written to {where}{rejected}")
 
-    def _is_complete(self, stream: TextStream, state: State) -> bool:
-        """Whether all of the input is labelled, which a limit of the Trainer's may prevent.
+    def _meet(self, error: Exception | None) -> None:
+        """Waits for all processes, and ends them with one line where some have failed.
+
+        Args:
+            error: Why this one has.
 
         Raises:
-            UserError: The input is not what it was when the work began.
+            UserError: Another one has been killed.
         """
-        if stream.windows != state.windows:
-            return False
-        if stream.digest not in (None, state.digest):
+        self._apart = False
+        if error is not None and self.parts is not None and processes.count() > 1:
+            self.parts.say_failed()
+        try:
+            failed = processes.gathered(error is not None)
+        except RuntimeError as reason:
             raise UserError(
-                f"the input changed while it was read; label it anew with --prediction.overwrite true, or what is kept "
-                f"of {self.path} is of both"
-            )
-        return True
+                "another process of this command has ended; the same command goes on where it stopped"
+            ) from reason
+        with processes.together():
+            if error is not None and failed.index(True) == processes.rank():
+                raise error
+
+    def _published(self, stream: TextStream, parts: Parts) -> dict[str, int] | None:
+        """Completes the output; its counts, or None where a limit of the Trainer's has left something.
+
+        Raises:
+            UserError: The input is not what it was when the work began, or a part has been damaged.
+        """
+        read = processes.gathered((stream.windows, stream.digests[-1:]))
+        if any(windows is None for windows, _ in read):
+            return None
+        expected = read[0] if stream.digest is None else (read[0][0], [stream.digest])
+
+        def publish() -> dict[str, int]:
+            if any(found != expected for found in read):
+                raise UserError(
+                    f"the input changed while it was read; label it anew with --prediction.overwrite true, or what is "
+                    f"kept of {self.path} is of both"
+                )
+            with self._clear_errors():
+                parts.collect(stream.digests)
+                parts.publish()
+            return parts.state.counts()
+
+        return processes.first(publish)
 
     def _end(self) -> None:
         self._active = False
@@ -297,17 +301,32 @@ class PredictionWriter(pl.Callback):
             self._thread.shutdown(wait=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Keeps what was written."""
-        if self._active:
+        """Keeps what was written, and tells the other processes.
+
+        Raises:
+            Elsewhere: Another one has failed too, and says why.
+        """
+        if not self._active:
+            return
+        self._end()
+        try:
+            if self._apart and self.parts is not None and processes.count() > 1:
+                self.parts.say_failed()
+                if isinstance(exception, Exception):  # and no signal, at which nothing is waited for
+                    with suppress(Exception):  # its own, which is raised already
+                        self._meet(exception)
+        finally:
             self._stop()
 
     def _stop(self) -> None:
         self._end()
-        if self.parts is not None:
+        if self.parts is not None and processes.rank() == 0:
+            kept = self.parts.rows_kept()
             self.parts.close()
-            if self.parts.state.rows:
-                say(f"{self.parts.state.rows:,} labelled rows are kept; the same command goes on after them")
+            if kept:
+                say(f"{kept:,} labelled rows are kept; the same command goes on after them")
 
 
-def _named(name: str, rank: int) -> str:
-    return name if rank == 1 else f"{name}_{rank}"
+def _target(path: str) -> Path:
+    """What a link stands for gets the rows, and the link stays."""
+    return Path(path).resolve() if Path(path).is_symlink() else Path(path)

@@ -76,8 +76,11 @@ class TextProgress(ProgressBar):
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Counts the texts of a step."""
-        self._count(trainer, batch)
+        """Counts the texts of a step; other processes may have less to do than this one."""
+        bar = self._evaluation
+        if bar is not None:
+            rows = len(batch["row"]) * trainer.world_size
+            bar.update(rows if bar.total is None else min(rows, bar.total - bar.n))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Ends the bar."""

@@ -245,10 +245,8 @@ class EmotionDataModule(pl.LightningDataModule):
         with processes.together():
             self._prepare(stage)
         if stage == "predict":
-            if self.predict_path is None:
-                raise UserError("predict needs to know what to read; give --data.predict_path FILE, or - for stdin")
-            self._stream = self._text_stream(self.predict_path)
-            self.predict_rows = self._stream.survey()
+            self._stream = self._text_stream(processes.first(self._predict_files))
+            self.predict_rows, self._stream.digest = processes.first(self._surveyed)
 
     def _prepare(self, stage: str) -> None:
         if self.max_length > self.tokenizer.model_max_length:
@@ -335,9 +333,17 @@ class EmotionDataModule(pl.LightningDataModule):
         assert self._stream is not None
         return self._stream
 
-    def _text_stream(self, path: str) -> TextStream:
+    def _predict_files(self) -> list[str]:
+        if self.predict_path is None:
+            raise UserError("predict needs to know what to read; give --data.predict_path FILE, or - for stdin")
+        return record_files(hub_folder(self.predict_path))
+
+    def _surveyed(self) -> tuple[int | None, str | None]:
+        return self.stream.survey(), self.stream.digest
+
+    def _text_stream(self, files: Sequence[str]) -> TextStream:
         return TextStream(
-            record_files(hub_folder(path)),
+            files,
             self.text_column,
             self.keep_columns,
             self.id_column,

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -110,10 +110,12 @@ class TextStream(IterableDataset[Batch]):
         self.multiple = multiple
         self.digest: str | None = None
         self.windows: int | None = None  # when all are read
+        self.digests: list[str] = []  # up to the end of each window that has been read
+        self.error: Exception | None = None  # where several share the windows, who waits for the others raises it
         self._coming: Iterator[list[Batch]] | None = None
         self._first: list[Batch] | None = None
-        self._done = 0
-        self._done_digest = ""
+        self._done: Mapping[int, str] = {}
+        self._share, self._shares = 0, 1
 
     def survey(self) -> int | None:
         """Reads everything once, so that a bad row is found before the work starts rather than in its midst.
@@ -134,14 +136,15 @@ class TextStream(IterableDataset[Batch]):
                 raise UserError(f"none of the first {rejects:,} rows can be read; {first.where}: {first.reason}")
         return rows
 
-    def resume(self, windows: int, digest: str) -> None:
-        """Leaves out windows that an earlier run has dealt with.
+    def resume(self, done: Mapping[int, str], share: int = 0, shares: int = 1) -> None:
+        """Leaves out windows that an earlier run has dealt with, and those that other processes deal with.
 
         Args:
-            windows: How many.
-            digest: The hash of the input up to there, which has to be the same.
+            done: The hash of the input up to the end of each of the first, by their numbers; it has to be the same.
+            share: The number of this process, from zero.
+            shares: The number of processes; of the windows that are left, each takes one in turn.
         """
-        self._done, self._done_digest = windows, digest
+        self._done, self._share, self._shares = done, share, shares
 
     def first_batches(self, rows: int) -> list[Batch]:
         """Some batches of the first window that is still to be labelled, to try an engine on; they come again later.
@@ -157,8 +160,13 @@ class TextStream(IterableDataset[Batch]):
         return batches[every // 2 :: every] or batches
 
     def __iter__(self) -> Iterator[Batch]:
-        for batches in ahead(self._prepared()):
-            yield from batches
+        try:
+            for batches in ahead(self._prepared()):
+                yield from batches
+        except Exception as error:
+            if self._shares == 1:
+                raise
+            self.error = error
 
     def _prepared(self) -> Iterator[list[Batch]]:
         """The batches of the windows that are left; standard input can be read once only, so all are read once only."""
@@ -167,16 +175,18 @@ class TextStream(IterableDataset[Batch]):
         return self._coming
 
     def _after(self, windows: Iterator[Window]) -> Iterator[Window]:
-        last = -1
+        left = 0
         for window in windows:
-            last = window.number
-            if window.number == self._done - 1 and window.digest != self._done_digest:
+            self.digests.append(window.digest)
+            if window.number not in self._done:
+                if left % self._shares == self._share:
+                    yield window
+                left += 1
+            elif window.digest != self._done[window.number]:
                 break
-            if window.number >= self._done:
-                yield window
         else:
-            if last >= self._done - 1:
-                self.windows = last + 1
+            if max(self._done, default=-1) < len(self.digests):
+                self.windows = len(self.digests)
                 return
         raise UserError(
             "the input is not the one that the kept rows were made from; give the same input again, or start "

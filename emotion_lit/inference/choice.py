@@ -8,11 +8,12 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from emotion_lit import processes
 from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.console import say
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine
+from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine, onnx_file
 from emotion_lit.inference.onnx_files import has_onnx
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.cpu import use_eager_attention
@@ -39,14 +40,16 @@ class EngineChoice(pl.Callback):
         self.bf16 = bf16
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Chooses, or takes the engine of the earlier run that this one goes on with."""
+        """Lets the first process choose, or takes the engine of the earlier run that this one goes on with."""
         assert isinstance(pl_module, EmotionClassifier)
         writer = next(one for one in trainer.callbacks if isinstance(one, PredictionWriter))  # type: ignore[attr-defined]
         if pl_module.device.type == "cpu" and pl_module.network is not None:
             use_eager_attention(pl_module.network.encoder)
         name = writer.decide(lambda: self._choose(writer, trainer, pl_module))
-        if writer.engine != TORCH:
+        if writer.engine != TORCH and processes.rank() == 0:
             say(f"engine: {name}")
+        if name in (ONNX, ONNX_INT8) and processes.count() > 1:  # one writes the file, which all read
+            processes.first(lambda: onnx_file(pl_module, self.checkpoint, int8=name == ONNX_INT8))
         pl_module.engine = make_engine(name, pl_module, self.checkpoint)
 
     def _choose(self, writer: PredictionWriter, trainer: pl.Trainer, model: EmotionClassifier) -> str:
