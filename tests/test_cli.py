@@ -1,7 +1,6 @@
 """The commands as a user types them."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -250,30 +249,6 @@ def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, every_min
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
     assert (run / "report.json").exists()
-
-
-def test_two_processes_share_the_work(tmp_path: Path) -> None:
-    """As on a machine with two GPUs, here with two CPU processes."""
-    processes = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.max_epochs=1"]
-    arguments = [*SMALL, *processes, "--model.tuning=head", f"--trainer.default_root_dir={tmp_path}", "--name=own"]
-    command = [sys.executable, "-m", "emotion_lit", "fit", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    report = json.loads((tmp_path / "own" / "version_0" / "report.json").read_text())
-    assert report["training"]["epochs"] == 1
-    assert report["after"]["loss"] < report["before"]["loss"]
-
-
-@pytest.mark.parametrize("command", ["test", "validate", "predict"])
-def test_several_devices_are_refused_where_each_would_see_a_part_alone(
-    lora_run: Path, texts_file: Path, capsys: pytest.CaptureFixture[str], command: str
-) -> None:
-    several = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    words = [f"--ckpt_path={lora_run}", *several]
-    if command == "predict":
-        words.append(f"--data.predict_path={texts_file}")
-    assert f"{command} runs on one device" in failing(capsys, command, *words)
 
 
 # Mistakes

@@ -65,6 +65,17 @@ FIT: dict[str, list[str]] = {
 }
 
 
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+PROGRAM = """
+import sys
+import emotion_lit.data.streaming as streaming
+from emotion_lit.cli import main
+streaming.WINDOW = 64
+if __name__ == "__main__":
+    main(sys.argv[1:])
+"""
+
+
 class DifferenceError(AssertionError):
     """What came of a stopped run is not what came of the undisturbed one."""
 
@@ -218,16 +229,97 @@ class FitTrials:
             raise DifferenceError(f"exit code {code}: {' / '.join(lines)}")
 
 
-def main(kind: str, kills: int, seed: int = 0) -> None:
-    """Kills so many times, prints the counts, and fails where a run is not the same."""
-    folder = Path(tempfile.mkdtemp(prefix=f"kills-{kind}-"))
-    trials = FitTrials(folder, seed)
-    settings = list(FIT)
+class PredictTrials:
+    """Kills of `predict`, with one process or two, in small windows, so that there is something to lose.
+
+    Args:
+        folder: Where all of it happens.
+        run: The run folder of a model.
+        seed: Decides the moments.
+    """
+
+    def __init__(self, folder: Path, run: Path, seed: int = 0) -> None:
+        self.folder = folder
+        self.words = ["predict", f"--ckpt_path={run}", f"--data.predict_path={folder / 'texts.jsonl'}"]
+        self.draw = random.Random(seed)
+        self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.whole: dict[str, tuple[Path, float]] = {}
+        (folder / "program.py").write_text(PROGRAM)
+        rows = [{"id": row, "text": f"row {row} " + "so it is " * self.draw.randint(0, 12)} for row in range(1500)]
+        (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def run(self, setting: str, kills: int) -> None:
+        """Makes an output, kills the making of another one so many times, and compares both.
+
+        Args:
+            setting: The suffix of the output.
+            kills: How many times.
+        """
+        if setting not in self.whole:
+            began = time.monotonic()
+            self._finish(self.folder / f"whole{setting}", 1)
+            self.whole[setting] = self.folder / f"whole{setting}", time.monotonic() - began
+        whole, seconds = self.whole[setting]
+        target = self.folder / f"stopped-{sum(self.counts.values())}{setting}"
+        moments = []
+        try:
+            for _ in range(kills):
+                how, count = self.draw.choice(SIGNALS), self.draw.choice((1, 1, 2))
+                moment = seconds * (0.5 + 0.5 * self.draw.random())
+                moments.append(f"{how.name} after {moment:.1f} s with {count}")
+                outcome = stop_after(self._start(target, count), moment, how)
+                self.counts[outcome] += 1
+                if target.exists():
+                    break
+            if not target.exists():
+                self._finish(target, self.draw.choice((1, 1, 2)))
+            if target.read_bytes() != whole.read_bytes():
+                raise DifferenceError("other bytes")
+            left = [file.name for file in self.folder.glob(f".{target.name}*")]
+            if left:
+                raise DifferenceError(f"left over: {left}")
+            self.counts["same"] += 1
+        except DifferenceError as failure:
+            self.failures.append(f"{target} ({', '.join(moments)}): {failure}")
+            print(self.failures[-1], flush=True)
+
+    def _start(self, target: Path, count: int) -> "subprocess.Popen[str]":
+        several = [f"--trainer.devices={count}", "--trainer.strategy=ddp"] if count > 1 else []
+        words = [*self.words, f"--prediction.path={target}", "--trainer.accelerator=cpu", *several]
+        with (self.folder / "screen.txt").open("a") as screen:
+            command = [sys.executable, str(self.folder / "program.py"), *words]
+            return subprocess.Popen(command, cwd=self.folder, stdout=screen, stderr=screen, text=True)
+
+    def _finish(self, target: Path, count: int) -> None:
+        code = self._start(target, count).wait(600)
+        if code:
+            lines = (self.folder / "screen.txt").read_text().splitlines()[-3:]
+            raise DifferenceError(f"exit code {code}: {' / '.join(lines)}")
+
+
+def kill(trials: FitTrials | PredictTrials, settings: Sequence[str], kills: int) -> None:
+    """Kills so many times, setting by setting, and prints the counts."""
+    made = 0
     while sum(trials.counts[one.name] for one in set(SIGNALS)) < kills:
-        trials.run(settings[trials.counts["trials"] % len(settings)], trials.draw.choice((1, 1, 2)))
-        trials.counts["trials"] += 1
-        print(dict(trials.counts), flush=True)
-    print("\n".join(trials.failures) or "no differences")
+        trials.run(settings[made % len(settings)], trials.draw.choice((1, 1, 2)))
+        made += 1
+        print(made, dict(trials.counts), flush=True)
+    print("\n".join(trials.failures) or "no differences", flush=True)
+
+
+def main(kind: str, kills: int, seed: int = 0) -> None:
+    """Runs trials of `fit` or `predict` in a temporary folder, and fails where something differs."""
+    folder = Path(tempfile.mkdtemp(prefix=f"kills-{kind}-"))
+    trials: FitTrials | PredictTrials
+    if kind == "fit":
+        trials = FitTrials(folder, seed)
+        kill(trials, list(FIT), kills)
+    else:
+        words = ["fit", *SMALL, f"--model.backbone={make_backbone(folder / 'backbone')}"]
+        start([*words, "--model.tuning=lora", "--trainer.default_root_dir=logs"], folder).wait(600)
+        trials = PredictTrials(folder, folder / "logs" / "emotion" / "version_0", seed)
+        kill(trials, list(SUFFIXES), kills)
     raise SystemExit(bool(trials.failures))
 
 
