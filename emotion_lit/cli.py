@@ -162,10 +162,11 @@ class EmotionCLI(LightningCLI):
             from emotion_lit.callbacks.fitting import fit_callbacks
 
             callbacks += fit_callbacks()
-            root = config.trainer.default_root_dir or LOGS
+            source = checkpoints.run_folder(config.ckpt_path) if config.ckpt_path else None
+            root = config.trainer.default_root_dir or (source.parent.parent if source else LOGS)
             if config.trainer.logger is None:
                 goes_on = self.checkpoint and not is_another_run(config, self.checkpoint)
-                kwargs["logger"] = run_logger(root, config.name, config.ckpt_path if goes_on else None)
+                kwargs["logger"] = run_logger(str(root), config.name, config.ckpt_path if goes_on else None)
             # Inside a job of SLURM's, Lightning goes on from any hpc_ckpt_N.ckpt that lies in the working folder.
             kwargs["default_root_dir"] = str(Path(root) / config.name)
         else:

@@ -13,6 +13,7 @@ WARNINGS = (
     r"Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
     r"Experiment logs directory .* exists.*",
     r"Glyph \d+ .* missing from .*",  # the figures say it, once
+    r"Be aware that when using `ckpt_path`, callbacks used to create.*",  # said in our words
     r"Found \d+ module\(s\) in eval mode.*",  # what is frozen has no dropout
     r".*cache-system uses symlinks.*",  # huggingface_hub's on Windows; without them it copies
 )

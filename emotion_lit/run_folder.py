@@ -51,8 +51,10 @@ class RunConfig(SaveConfigCallback):
         source = checkpoints.run_folder(self.config.ckpt_path) if self.config.ckpt_path else None
         self.config = self.config.clone()
         self.config.ckpt_path = None
-        super().setup(trainer, pl_module, stage)
         folder = trainer.log_dir  # asks all processes
+        if source and folder:  # also where it goes on in the folder of the run, whatever was typed
+            self.config.trainer.default_root_dir = str(Path(folder).parent.parent)
+        super().setup(trainer, pl_module, stage)
         with processes.together():
             if folder and trainer.is_global_zero:
                 console.keep_log(Path(folder) / LOG)

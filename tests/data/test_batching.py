@@ -28,6 +28,37 @@ def test_every_row_once_and_as_many_batches_on_every_rank(
         assert sorted(seen) == list(range(len(LENGTHS)))
 
 
+@pytest.mark.parametrize("rows", [3, 4, 5, 7, 8, 9, 50, 51, 997])
+@pytest.mark.parametrize("world_size", [2, 3, 4])
+@pytest.mark.parametrize("budget", [1, 64, 100_000])  # rows by themselves, a few, all in one batch
+def test_any_number_of_rows_is_shared_out(rows: int, world_size: int, budget: int) -> None:
+    lengths = LENGTHS[:rows]
+    for shuffle in (True, False):
+        samplers = [BatchSampler(lengths, budget, None, shuffle, 1, rank, world_size) for rank in range(world_size)]
+        shares = [list(sampler) for sampler in samplers]
+        assert {len(share) for share in shares} == {len(samplers[0])}
+        assert all(share for share in shares)
+        assert all(batch for share in shares for batch in share)
+        seen = sorted(row for share in shares for batch in share for row in batch)
+        assert seen == (list(range(rows)) if rows >= world_size else sorted([*range(rows)] * world_size))
+
+
+def test_a_step_of_several_ranks_has_the_batches_of_as_many_steps_of_one() -> None:
+    alone = list(BatchSampler(LENGTHS, 512, shuffle=True))
+    shared = [list(BatchSampler(LENGTHS, 512, shuffle=True, rank=rank, world_size=2)) for rank in range(2)]
+    for step in range(len(alone) // 2):
+        assert [shared[0][step], shared[1][step]] == alone[2 * step : 2 * step + 2]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
+def test_the_first_batches_of_a_limited_evaluation_are_a_fair_part(share: float) -> None:
+    sampler = BatchSampler(LENGTHS, 256, spread=True)
+    chosen = [row for batch in list(sampler)[: int(share * len(sampler))] for row in batch]
+    assert abs(len(chosen) / len(LENGTHS) - share) < 0.06
+    assert abs(LENGTHS[chosen].mean() - LENGTHS.mean()) < 2.5
+    assert sorted(row for batch in sampler for row in batch) == list(range(len(LENGTHS)))
+
+
 def test_batches_stay_within_the_budget() -> None:
     for batch in BatchSampler(LENGTHS, 512, shuffle=True):
         assert len(batch) * LENGTHS[batch].max() <= 512
