@@ -34,7 +34,7 @@ def last_weights(run: Path) -> dict[str, torch.Tensor]:
 
 def test_a_step_of_two_processes_is_one_of_two_accumulated_batches(tmp_path: Path, tiny_backbone: Path) -> None:
     words = ["fit", *SMALL, f"--model.backbone={tiny_backbone}", f"--trainer.default_root_dir={tmp_path}"]
-    words += ["--model.tuning=full", "--model.dropout=0", "--trainer.precision=32-true", "--trainer.max_steps=30"]
+    words += ["--model.tuning=lora", "--model.dropout=0", "--trainer.precision=32-true", "--trainer.max_steps=30"]
     # Nine batches of other numbers of rows, so that the last step of an epoch has a single one to share out.
     words += ["--data.tokens_per_batch=512", "--trainer.max_epochs=20", "--early_stopping.patience=20"]
     main([*words, "--name=one", "--trainer.accumulate_grad_batches=2"])

@@ -89,9 +89,10 @@ class BatchSampler(Sampler[list[int]]):
 
     def __len__(self) -> int:
         steps, left = divmod(len(self._packed), self.world_size)
-        # Whichever batches are left, their rows have to be enough for all ranks.
-        enough = left * min(map(len, self._packed), default=0) >= self.world_size
-        return max(1, steps + (left > 0 and enough)) if self._packed else 0
+        sizes = [len(batch) for batch in self._packed]
+        # The batches that are left are the last step where their rows are enough for all ranks, the largest among them.
+        is_step = left > 0 and max(sizes) + (left - 1) * min(sizes) >= self.world_size
+        return max(1, steps + is_step) if sizes else 0
 
     def __iter__(self) -> Iterator[list[int]]:
         self.plan = self.steps()
@@ -110,6 +111,9 @@ class BatchSampler(Sampler[list[int]]):
             places = random.permutation(count) if self.shuffle else spread_out(count, random.random())
             batches = [batches[place] for place in places]
         size, last = self.world_size, (len(self) - 1) * self.world_size
+        if sum(map(len, batches[last:])) < size:
+            largest = max(range(len(batches)), key=lambda place: len(batches[place]))
+            batches = [*batches[:largest], *batches[largest + 1 :], batches[largest]]
         dealt = [batches[start : start + size] for start in range(0, last, size)]
         if batches:
             dealt.append(share_out(batches[last:], size))
