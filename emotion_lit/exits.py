@@ -60,8 +60,8 @@ def _say_in_one_line(failed: "threading.ExceptHookArgs") -> None:
 def _fail(line: str, error: Exception) -> None:
     if failures.debugging():
         traceback.print_exception(error)
-    which = f" (process {processes.rank()})" if processes.rank() else ""
-    console.say(f"error{which}: {line}", wrap=False, from_all=True)
+    which = f"process {processes.rank()}: " if processes.rank() else ""
+    console.say(f"error: {which}{line}", wrap=False, from_all=True)
     raise SystemExit(processes.exit_code(2)) from error
 
 

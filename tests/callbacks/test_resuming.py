@@ -84,6 +84,7 @@ def kill_and_go_on(run: Path, folder: Path, kills: int, suffix: str, seed: int =
     assert not parts.exists()
 
 
+@pytest.mark.slow  # tests/faults has the short ones
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_killed_and_started_again_it_writes_the_same_file(lora_run: Path, tmp_path: Path, suffix: str) -> None:
     kill_and_go_on(lora_run, tmp_path, 2, suffix)
