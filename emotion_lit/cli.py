@@ -256,7 +256,10 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
     open_streams()
     console.begin_log()
     missing.forget_all()
+    if schedulers.is_orphan():  # it would run the command by itself, beside one that was started again
+        raise SystemExit(0)
     if schedulers.is_child():
+        platforms.end_with_parent()
         console.silence()
     quiet.hush()
     keep_few_kernels()

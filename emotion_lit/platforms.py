@@ -1,8 +1,10 @@
 """Everything that differs by operating system, processor and device."""
 
+import contextlib
 import math
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path, PureWindowsPath
@@ -16,6 +18,8 @@ from emotion_lit.errors import UserError
 RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 RESERVED_CHARACTERS = set('<>:"|?*')
 CGROUPS = Path("/sys/fs/cgroup")
+# Linux's number for the signal that comes when the parent has died (prctl(2)).
+PR_SET_PDEATHSIG = 1
 # What a user sets who decides about threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -96,6 +100,18 @@ def keep_to_cpu_quota() -> None:
 def own_seconds() -> float:
     """A clock of the calling thread's own work; on Windows, where that one ticks every 16 ms, of all time."""
     return time.perf_counter() if is_windows() else time.thread_time()
+
+
+def end_with_parent() -> None:
+    """Ends this process as soon as the one that started it is killed, where the system can (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        parent = os.getppid()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was killed in between
+            os._exit(0)
 
 
 # Devices

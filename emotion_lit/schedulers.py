@@ -109,6 +109,12 @@ def is_child() -> bool:
     return "LOCAL_RANK" in os.environ and any(str(process.pid) == parent for process in psutil.Process().parents())
 
 
+def is_orphan() -> bool:
+    """Whether Lightning started this process for a command that has been killed since."""
+    parent = os.environ.get(PARENT, "")
+    return "LOCAL_RANK" in os.environ and parent.isdigit() and not psutil.pid_exists(int(parent))
+
+
 def _forget(launcher: Launcher) -> None:
     present = {name: os.environ.pop(name) for name in launcher.variables if name in os.environ}
     several = [f"{name}={value}" for name, value in present.items() if _tells_of_others(name, value, launcher)]

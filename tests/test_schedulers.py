@@ -235,3 +235,16 @@ def test_a_job_that_the_system_started_again_finds_its_run(tmp_path: Path, monke
     assert schedulers.interrupted_run(tmp_path, ["fit", "--name=b"]) is None
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     assert schedulers.interrupted_run(tmp_path, ["fit"]) is None
+
+
+def test_a_process_whose_command_was_killed_does_not_run_it_by_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setenv("EMOTION_LIT_PARENT", str(gone.pid))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SystemExit) as end:
+        main(["predict", "--ckpt_path=missing"])
+    assert end.value.code == 0
+    assert not capsys.readouterr().err
