@@ -50,6 +50,7 @@ def test_measuring_leaves_no_trace() -> None:
     [
         ({SINGLE: 8.0, BFLOAT: 9.0, HALF: 1.0}, HALF),  # a T4
         ({SINGLE: 8.0, BFLOAT: 1.1, HALF: 1.0}, BFLOAT),
+        ({SINGLE: 4.15, BFLOAT: 0.66, HALF: 0.48}, BFLOAT),  # an H200
         ({SINGLE: 1.0, BFLOAT: 2.0, HALF: 2.0}, SINGLE),
     ],
 )
