@@ -46,7 +46,8 @@ class Resumption(pl.Callback):
             return
         then = checkpoint.get(EmotionDataModule.__qualname__, {})
         now = data.state_dict()
-        changed = {part for part in now if then.get(part, now[part]) != now[part]}
+        # Earlier versions kept a number, the place in the epoch, which Lightning knows too.
+        changed = {part for part in now if isinstance(then.get(part), str) and then[part] != now[part]}
         if {"train", "batches"} & changed and _is_inside_an_epoch(checkpoint):
             _begin_epoch_anew(checkpoint)
             say("the training rows or their batches have changed: the epoch begins anew, with all of them")
