@@ -80,6 +80,18 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out drawing, a third of the time of a tiny run, where a test looks at something else."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    from emotion_lit.callbacks import report
+
+    monkeypatch.setattr(SummaryWriter, "add_figure", lambda *_: None)
+    monkeypatch.setattr(report, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(report, "project", lambda *_: None)
+
+
+@pytest.fixture
 def texts_file(tmp_path: Path) -> Path:
     """A file of texts to label."""
     file = tmp_path / "texts.txt"

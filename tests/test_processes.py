@@ -58,7 +58,7 @@ def test_frozen_features_are_shared(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 3
 
 
-@pytest.mark.parametrize("command", ["test", "validate"])
+@pytest.mark.parametrize("command", ["test", pytest.param("validate", marks=pytest.mark.slow)])
 def test_every_row_is_scored_once(lora_run: Path, tmp_path: Path, command: str) -> None:
     words = [command, f"--ckpt_path={lora_run}", "--trainer.precision=32-true", "--trainer.accelerator=cpu"]
     one, two = tmp_path / "one.json", tmp_path / "two.json"
