@@ -71,14 +71,6 @@ def test_part_of_a_split_can_be_judged(lora_run: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "part.json").read_text())["after"]["rows"] == 16
 
 
-def test_a_step_to_infinity_still_ends_with_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    broken = ["--model.learning_rate=1e30", "--model.tuning=full", "--trainer.gradient_clip_val=0"]
-    main(["fit", *SMALL, *broken, "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}", "--name=own"])
-    report = json.loads((tmp_path / "own" / "version_0" / "report.json").read_text())
-    assert report["after"]["invalid_rows"] == 42
-    assert "no valid probabilities for 42 texts" in (tmp_path / "own" / "version_0" / "report.md").read_text()
-
-
 def test_a_run_that_ends_before_its_first_validation_keeps_a_model(
     train: Train, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,9 +124,10 @@ def test_files_may_not_be_large(tmp_path: Path) -> None:
         check=False,
         preexec_fn=limited(resource.RLIMIT_FSIZE, 10_000_000),
     )
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == 0, done.stderr  # the training is complete, and its report is there
     assert "Traceback" not in done.stderr
-    assert f"{tmp_path / 'emotion' / 'version_0' / 'checkpoints' / 'best.ckpt'} is cut off" in done.stderr
+    best = tmp_path / "emotion" / "version_0" / "checkpoints" / "best.ckpt"
+    assert f"missing      best.ckpt: {best} is cut off" in done.stderr
     assert "ulimit -f" in done.stderr
 
 
