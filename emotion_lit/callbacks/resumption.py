@@ -30,6 +30,8 @@ class Resumption(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Leaves behind what does not suit the data and the settings of now."""
+        if trainer.max_steps != -1:
+            _close_epoch(checkpoint)
         self._compare_data(trainer, checkpoint)
         self._compare_metrics(trainer, checkpoint)
         _say_if_complete(trainer, checkpoint)
@@ -101,6 +103,16 @@ def _progress(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
 def _is_inside_an_epoch(checkpoint: Checkpoint) -> bool:
     epochs, batches = _progress(checkpoint)
     return bool(epochs["current"]["started"] > epochs["current"]["processed"] and batches["current"]["processed"])
+
+
+def _close_epoch(checkpoint: Checkpoint) -> None:
+    """Counts an epoch that was saved at its end as complete; with max_steps, Lightning would end it a second time."""
+    epochs, _ = _progress(checkpoint)
+    current = epochs["current"]
+    if current["processed"] == current["started"] > current["completed"]:
+        for counts in (current, epochs["total"]):
+            counts["completed"] = counts["processed"]
+        _begin_epoch_anew(checkpoint)
 
 
 def _begin_epoch_anew(checkpoint: Checkpoint) -> None:
