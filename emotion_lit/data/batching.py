@@ -119,6 +119,24 @@ class BatchSampler(Sampler[list[int]]):
             dealt.append(share_out(batches[last:], size))
         return [[rows[places] for places in step] for step in dealt]
 
+    def weight(self, step: int, accumulated: int, steps: int) -> float:
+        """What the mean loss of this rank's batch counts for in an optimizer's step, where all rows count alike.
+
+        An optimizer's step takes batches of several ranks and several accumulated ones, which differ in rows. Lightning
+        takes the mean over batches, of which there may be fewer at the end of an epoch.
+
+        Args:
+            step: The place of the batch in the epoch that is under way.
+            accumulated: How many batches of a rank are accumulated.
+            steps: How many batches of a rank are used of the epoch.
+        """
+        if accumulated * self.world_size == 1:
+            return 1.0
+        start = step // accumulated * accumulated
+        dealt = self.plan[start : min(start + accumulated, steps)]
+        rows = sum(len(batch) for batches in dealt for batch in batches)
+        return accumulated * self.world_size * len(self.plan[step][self.rank]) / rows
+
     @cached_property
     def _packed(self) -> list[npt.NDArray[np.int64]]:
         rows = len(self.lengths)

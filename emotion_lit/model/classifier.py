@@ -14,7 +14,6 @@ from torchmetrics import MetricCollection
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit import processes
-from emotion_lit.data.batching import BatchSampler
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
@@ -315,19 +314,14 @@ class EmotionClassifier(pl.LightningModule):
         return loss if weight == 1 else loss * weight
 
     def _weight(self, batch_idx: int) -> float:
-        """What the loss is multiplied by so that the gradient of an optimizer's step is that of all of its rows alike.
-
-        A step takes batches of several processes and several accumulated ones, which differ in rows. Lightning takes
-        the mean over batches, of which there may be fewer at the end of an epoch.
-        """
-        sampler = getattr(self.trainer.train_dataloader, "batches", None)
-        accumulated = int(self.trainer.accumulate_grad_batches)
-        if not isinstance(sampler, BatchSampler) or accumulated * sampler.world_size == 1:
+        """What the loss is multiplied by so that all rows of an optimizer's step count alike in its gradient."""
+        sampler = getattr(self.trainer.train_dataloader, "batches", None)  # None for a loader of the user's own
+        if sampler is None:
             return 1.0
-        start = batch_idx // accumulated * accumulated
-        step = sampler.plan[start : min(start + accumulated, int(self.trainer.num_training_batches))]
-        rows = sum(len(batch) for batches in step for batch in batches)
-        return accumulated * sampler.world_size * len(sampler.plan[batch_idx][sampler.rank]) / rows
+        weight: float = sampler.weight(
+            batch_idx, int(self.trainer.accumulate_grad_batches), int(self.trainer.num_training_batches)
+        )
+        return weight
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of validation; returns probabilities, ``[batch, classes]``."""

@@ -19,7 +19,7 @@ from emotion_lit.callbacks.parts import Parts
 from emotion_lit.callbacks.progress import TextProgress
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
-from tests.callbacks.test_resuming import arguments, broken_off, write_texts
+from tests.callbacks.test_resuming import arguments, broken_off, check_whole, whole_of, write_texts
 from tests.conftest import ROOT, failing
 
 # Lightning starts the other processes by the same script. One of them may be told to find the disk full.
@@ -87,14 +87,6 @@ def odd_rows(path: Path) -> Path:
         rows.append('{"text": \n' if row % 23 == 20 else json.dumps({"text": text, "n": row}) + "\n")
     path.write_text("".join(rows))
     return path
-
-
-def whole_of(run: Path, source: Path, target: Path, *more: str) -> Path:
-    """What one process writes without a stop."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("emotion_lit.data.streaming.WINDOW", 16)
-        main([*arguments(run, source, target), *more])
-    return target
 
 
 # Several processes
@@ -299,8 +291,7 @@ def test_what_is_damaged_is_computed_again(
     assert "16 rows are labelled already" in said
     lost = kind == "a missing sidecar"  # as after a kill: then it was never counted
     assert (f"part 1 of {target} is damaged; computing it again" in said) != lost
-    whole = whole_of(lora_run, tmp_path / "texts.txt", tmp_path / "whole.csv")
-    assert target.read_bytes() == whole.read_bytes()
+    check_whole(target, lora_run, tmp_path / "texts.txt")
 
 
 def test_damaged_rejects_are_found_too(
@@ -335,8 +326,7 @@ def test_a_part_that_is_damaged_before_the_end_is_no_part_of_the_output(
     assert not target.exists()
     main(words)
     assert "44 rows are labelled already" in capsys.readouterr().err
-    whole = whole_of(lora_run, tmp_path / "texts.txt", tmp_path / "whole.csv")
-    assert target.read_bytes() == whole.read_bytes()
+    check_whole(target, lora_run, tmp_path / "texts.txt")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"made_from": 3}', "bogus engine"])
@@ -353,8 +343,7 @@ def test_a_damaged_state_is_no_dead_end(
     assert "is damaged" in line
     assert "--prediction.overwrite true" in line
     main([*words, "--prediction.overwrite=true"])
-    whole = whole_of(lora_run, tmp_path / "texts.txt", tmp_path / "whole.csv")
-    assert target.read_bytes() == whole.read_bytes()
+    check_whole(target, lora_run, tmp_path / "texts.txt")
 
 
 def test_parts_of_an_earlier_release_are_made_anew(
@@ -388,6 +377,5 @@ def test_stopped_while_it_is_published(
     assert target.exists() == moment.endswith("_remove")
     main(words)
     assert "60 rows written" in capsys.readouterr().err
-    whole = whole_of(lora_run, tmp_path / "texts.txt", tmp_path / "whole.csv")
-    assert target.read_bytes() == whole.read_bytes()
+    check_whole(target, lora_run, tmp_path / "texts.txt")
     assert not list(tmp_path.glob(".out*"))

@@ -116,6 +116,19 @@ def broken_off(run: Path, folder: Path, capsys: pytest.CaptureFixture[str], monk
     return target
 
 
+def whole_of(run: Path, source: Path, target: Path, *more: str) -> Path:
+    """What one process writes without a stop."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emotion_lit.data.streaming.WINDOW", 16)
+        main([*arguments(run, source, target), *more])
+    return target
+
+
+def check_whole(target: Path, run: Path, source: Path) -> None:
+    """Checks that an output is, byte for byte, what one process writes without a stop."""
+    assert target.read_bytes() == whole_of(run, source, target.with_name(f"whole{target.suffix}")).read_bytes()
+
+
 def test_a_full_disk_costs_nothing(
     lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,8 +136,7 @@ def test_a_full_disk_costs_nothing(
     words = arguments(lora_run, tmp_path / "texts.txt", target)
     main(words)
     assert "32 rows are labelled already" in capsys.readouterr().err
-    main([*words[:3], f"--prediction.path={tmp_path / 'whole.csv'}"])
-    assert target.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    check_whole(target, lora_run, tmp_path / "texts.txt")
 
 
 def test_another_input_or_setting_is_noticed(
