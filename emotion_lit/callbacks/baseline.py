@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit.callbacks.evaluation import collect
+from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.outputs import Floats
 from emotion_lit.model.classifier import EmotionClassifier
@@ -28,6 +29,9 @@ class Baseline(pl.Callback):
         """Measures, unless the run that is being resumed already has."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if self._probabilities is not None:
+            return
+        if trainer.ckpt_path:  # the model is trained already
+            say("the score from before the training is not known for these test rows, and the report goes without")
             return
         assert isinstance(pl_module, EmotionClassifier)
         assert isinstance(data, EmotionDataModule)

@@ -59,9 +59,7 @@ class Resumption(pl.Callback):
                     checkpoint["callbacks"].pop(callback.state_key, None)
             say("the rows of training or validation have changed: the best score is looked for anew")
         if "test" in changed:
-            before = checkpoint["callbacks"].get(Baseline().state_key)
-            if before:  # of no rows, so that what has been trained is not measured in its place
-                before["probabilities"] = before["probabilities"][:0]
+            checkpoint["callbacks"].pop(Baseline().state_key, None)
             say("the test rows have changed: the score from before the training does not carry over")
 
     def _compare_metrics(self, trainer: pl.Trainer, checkpoint: Checkpoint) -> None:

@@ -154,3 +154,15 @@ def test_a_last_checkpoint_that_was_carried_goes_on_in_a_run_of_its_own(
 def test_the_model_alone_cannot_go_on(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run = fit()
     assert "goes on from last.ckpt" in failing(capsys, "fit", f"--ckpt_path={run / 'checkpoints' / 'best.ckpt'}")
+
+
+def test_a_trained_model_is_not_measured_as_the_one_before(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where a Trainer without our callbacks has made the checkpoint."""
+    run = fit()
+    kept = last_of(run)
+    del kept["callbacks"]["Baseline"]
+    torch.save(kept, run / "checkpoints" / "last.ckpt")
+    capsys.readouterr()
+    main(["fit", f"--ckpt_path={run}", "--trainer.max_epochs=2"])
+    assert "before" not in json.loads((run / "report.json").read_text())
+    assert "the score from before the training is not known" in capsys.readouterr().err
