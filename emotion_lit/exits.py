@@ -60,6 +60,8 @@ def _say_in_one_line(failed: "threading.ExceptHookArgs") -> None:
 def _fail(line: str, error: Exception) -> None:
     if failures.debugging():
         traceback.print_exception(error)
+    if line == failures.ELSEWHERE and os.environ.get("LOCAL_RANK", "0") != "0":
+        raise SystemExit(0) from error  # what a person reads, and the exit code, are the first one's
     which = f"process {processes.rank()}: " if processes.rank() else ""
     console.say(f"error: {which}{line}", wrap=False, from_all=True)
     raise SystemExit(processes.exit_code(2)) from error

@@ -40,6 +40,9 @@ REFUSALS = {
 }
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory", "std::bad_alloc")
 NO_THREADS = ("can't start new thread", "ThreadPoolBuildError", "Resource temporarily unavailable")
+# What a process finds where another one has been.
+LOST = ("Connection closed by peer", "Connection reset by peer", "recvValueWithTimeout failed", "failed to recv")
+ELSEWHERE = "another process of this command has ended; its own words say why"
 CUT_OFF = ("PytorchStreamWriter failed", "unexpected pos")
 
 
@@ -83,6 +86,8 @@ def _explain(error: BaseException) -> str | None:
         return f"out of memory; take a smaller --data.tokens_per_batch, or close other programs ({message[:120]})"
     if any(sign in str(error) for sign in NO_THREADS):
         return f"{REFUSALS[errno.EAGAIN]} ({message[:120]})"
+    if any(sign in str(error) for sign in LOST) and isinstance(error, RuntimeError):
+        return ELSEWHERE
     if any(sign in str(error) for sign in CUT_OFF):
         return f"{_file_of(error)} is cut off: the disk is full, or files may not be so large (ulimit -f)"
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, which takes seconds to import

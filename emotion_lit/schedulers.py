@@ -90,6 +90,7 @@ def settle(nodes: int = 1) -> Launcher | None:
     if is_child():
         return None
     os.environ[PARENT] = str(os.getpid())
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else its processes print stacks where one has ended
     found = next((launcher for launcher in LAUNCHERS if launcher.count(dict(os.environ)) > 1), None)
     if found is None and nodes > 1:
         return None

@@ -107,3 +107,9 @@ def test_another_number_of_processes_is_refused(lora_run: Path, capsys: pytest.C
     message = failing(capsys, "fit", f"--ckpt_path={lora_run}", *TWO)
     assert "trained by 1 process, " in message
     assert "go on with --trainer.devices 1" in message
+
+
+def test_a_mistake_is_one_line_from_all_of_them(tmp_path: Path) -> None:
+    said = run_two("fit", "--data.dataset=sample", "--model.backbone=./nowhere", "--trainer.default_root_dir=x", code=2)
+    assert said.count("error: there is no backbone folder ./nowhere") == 1
+    assert len(said.splitlines()) == 1, said

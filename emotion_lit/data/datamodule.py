@@ -1,5 +1,6 @@
 """EmotionDataModule: from a data set's name to padded batches."""
 
+import contextlib
 import hashlib
 import inspect
 import json
@@ -231,7 +232,8 @@ class EmotionDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Reads and tokenizes once on each machine; the other processes there find the tokens in the cache."""
         if self.trainer is not None and self.trainer.state.fn is not None:
-            self._prepare(self.trainer.state.fn.value)
+            with contextlib.suppress(Exception):  # `setup` meets it again, and ends all processes with it
+                self._prepare(self.trainer.state.fn.value)
 
     def setup(self, stage: str) -> None:
         """Reads, samples and tokenizes what a stage needs.

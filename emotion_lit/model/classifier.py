@@ -1,5 +1,6 @@
 """EmotionClassifier: the LightningModule around an encoder, its head, and optional LoRA."""
 
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -159,7 +160,8 @@ class EmotionClassifier(pl.LightningModule):
     def prepare_data(self) -> None:
         """Brings the encoder into the cache, once on each machine."""
         if self.network is None:
-            backbones.download(self.backbone)
+            with contextlib.suppress(Exception):  # `configure_model` meets it again, and ends all processes with it
+                backbones.download(self.backbone)
 
     def configure_model(self) -> None:
         """Builds the network on Lightning's call, unless it was built for a checkpoint before."""
