@@ -19,4 +19,6 @@ def read_history(folder: Path) -> History:
         return {}
     events = EventAccumulator(str(folder), size_guidance={SCALARS: 0}).Reload()
     there = set(events.Tags()["scalars"])
-    return {tag: [(one.step, one.value) for one in events.Scalars(tag)] for tag in CURVES if tag in there}
+    # By step: a run that was killed and went on has logged some of them twice.
+    by_step = {tag: {float(one.step): one.value for one in events.Scalars(tag)} for tag in CURVES if tag in there}
+    return {tag: sorted(values.items()) for tag, values in by_step.items()}
