@@ -10,13 +10,14 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO
 
 from emotion_lit import console, exits, missing, platforms, quiet, schedulers
 from emotion_lit.callbacks.checkpoint_io import AtomicCheckpointIO
 from emotion_lit.callbacks.checkpoints import BestCheckpoint
+from emotion_lit.callbacks.early_stopping import EarlyStopping
 from emotion_lit.callbacks.evaluation import Evaluation
 from emotion_lit.callbacks.interruption import Interruption
 from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
@@ -83,9 +84,6 @@ class EmotionCLI(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "prediction")
         parser.set_defaults(
             {
-                "early_stopping.monitor": "val/macro_f1",
-                "early_stopping.mode": "max",
-                "early_stopping.patience": 3,
                 # After a validation: at the end of training, max_steps may leave an epoch without one.
                 "early_stopping.check_on_train_epoch_end": False,
             }

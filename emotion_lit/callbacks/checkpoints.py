@@ -12,6 +12,8 @@ from emotion_lit.callbacks.finite import check_weights
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import check_whole, find_checkpoint
+from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.model.metrics import default_monitor
 
 BEST = "best"
 # What `ModelCheckpoint` knows about the checkpoints that it has kept.
@@ -27,7 +29,8 @@ class BestCheckpoint(ModelCheckpoint):
     It remembers its files by name, so that the run's folder can be moved.
 
     Args:
-        monitor: The metric that decides.
+        monitor: The metric that decides; by default `val/macro_f1`, and with several labels a text
+            `val/macro_average_precision`, which moves before thresholds are chosen.
         mode: Whether a larger (`max`) or a smaller (`min`) value is better.
         save_top_k: How many are kept; 1 keeps best.ckpt.
         dirpath: The folder; by default `checkpoints` in the run folder.
@@ -36,14 +39,14 @@ class BestCheckpoint(ModelCheckpoint):
 
     def __init__(
         self,
-        monitor: str = "val/macro_f1",
+        monitor: str | None = None,
         mode: Literal["min", "max"] = "max",
         save_top_k: int = 1,
         dirpath: str | None = None,
         filename: str = BEST,
     ) -> None:
         super().__init__(
-            monitor=monitor,
+            monitor=monitor or default_monitor(multi_label=False),
             mode=mode,
             save_top_k=save_top_k,
             dirpath=dirpath,
@@ -53,7 +56,14 @@ class BestCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=save_top_k != 1,
         )
+        self._chosen = monitor is not None
         self._refused = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Takes the metric that suits the labels, unless one was chosen."""
+        if not self._chosen and isinstance(pl_module, EmotionClassifier):
+            self.monitor = default_monitor(pl_module.multi_label)
+        super().setup(trainer, pl_module, stage)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves what is better than all before; where it cannot be written, the one before stays the best."""

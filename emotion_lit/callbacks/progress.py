@@ -153,6 +153,7 @@ _EPOCH_METRICS = (
     ("training loss", "train/loss_epoch"),
     ("validation loss", "val/loss"),
     ("validation macro-F1", "val/macro_f1"),
+    ("macro average precision", "val/macro_average_precision"),
 )
 
 

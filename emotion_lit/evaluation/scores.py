@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from emotion_lit.evaluation.calibration import SMALLEST, brier_score, expected_calibration_error, log_loss
 from emotion_lit.evaluation.outputs import Bools, Floats, Outputs
+from emotion_lit.model.metrics import average_precision, macro_average
 
 Scores = dict[str, Any]
 
@@ -22,8 +24,8 @@ def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[
     Returns:
         ``accuracy``, ``macro_f1``, ``loss`` (against all classes of a row), ``log_loss`` (against its first, or each of
         several), ``brier``, ``ece``, ``rows``, ``invalid_rows``, ``per_class`` and ``per_source``; with one class a row
-        also ``accuracy_any``, with several also ``micro_f1``. With several classes, ``accuracy`` asks that all are
-        right.
+        also ``accuracy_any``, with several also ``micro_f1`` and ``macro_average_precision`` (over the classes that a
+        row has). With several classes, ``accuracy`` asks that all are right.
     """
     counts = confusion_counts(outputs.truth, outputs.predicted)
     precision, recall, f1 = _rates(counts)
@@ -96,7 +98,12 @@ def accuracy_and_macro_f1(outputs: Outputs) -> Scores:
 def _overall(outputs: Outputs) -> Scores:
     if outputs.multi_label:
         tp, fp, fn = confusion_counts(outputs.truth, outputs.predicted).sum(axis=1)
-        return {**accuracy_and_macro_f1(outputs), "micro_f1": float(2 * tp / max(2 * tp + fp + fn, 1))}
+        ranked = average_precision(torch.from_numpy(outputs.probabilities), torch.from_numpy(outputs.truth))
+        return {
+            **accuracy_and_macro_f1(outputs),
+            "micro_f1": float(2 * tp / max(2 * tp + fp + fn, 1)),
+            "macro_average_precision": float(macro_average(ranked)),
+        }
     any_hit = outputs.targets[np.arange(len(outputs)), outputs.best] > 0
     return {**accuracy_and_macro_f1(outputs), "accuracy_any": float(any_hit.mean())}
 

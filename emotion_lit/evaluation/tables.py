@@ -9,6 +9,7 @@ HEADLINES = (
     ("accuracy, any label", "accuracy_any"),
     ("macro-F1", "macro_f1"),
     ("micro-F1", "micro_f1"),
+    ("macro average precision", "macro_average_precision"),
     ("loss", "loss"),
     ("log loss", "log_loss"),
     ("Brier score", "brier"),

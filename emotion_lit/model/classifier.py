@@ -347,12 +347,13 @@ class EmotionClassifier(pl.LightningModule):
         name = "train/loss_epoch" if stage == "train" else f"{stage}/loss"
         # At the end of the epoch; in every step the processes would wait for each other.
         self.log(name, loss, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True)
-        preds, target = self.probabilities(logits), batch["label"]
+        probabilities = self.probabilities(logits)
+        preds, target = probabilities, batch["label"]
         if self.multi_label:
             preds, target = preds >= torch.tensor(self.thresholds, device=preds.device), batch["targets"] > 0
             preds, target = preds.int(), target.int()
         metrics: MetricCollection = getattr(self, f"{stage}_metrics")
-        metrics.update(preds=preds, target=target, targets=batch["targets"])
+        metrics.update(preds=preds, target=target, probabilities=probabilities, targets=batch["targets"])
         self.log_dict(dict(metrics.items()), on_step=False, on_epoch=True, batch_size=len(logits))
 
     # Optimisation

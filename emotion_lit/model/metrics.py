@@ -11,6 +11,7 @@ from torchmetrics.classification import (
     MultilabelExactMatch,
     MultilabelF1Score,
 )
+from torchmetrics.utilities import dim_zero_cat
 
 
 class AnyAccuracy(Metric):
@@ -40,6 +41,69 @@ class AnyAccuracy(Metric):
         return self.hits / self.rows
 
 
+def average_precision(probabilities: Tensor, truth: Tensor) -> Tensor:
+    """The average precision of each class: the area under its curve of precision and recall, as scikit-learn has it.
+
+    Args:
+        probabilities: ``[rows, classes]``; what is not a number stands below all others.
+        truth: Which classes a row has, ``[rows, classes]``.
+
+    Returns:
+        ``[classes]``; not a number for a class that no row has.
+    """
+    rising, order = (-probabilities.nan_to_num(nan=-1.0)).T.contiguous().sort(dim=1)
+    there = truth.T.gather(1, order).to(probabilities.dtype)
+    rows = torch.searchsorted(rising, rising, right=True)  # that are at least as probable as each
+    precision = there.cumsum(1).gather(1, rows - 1) / rows
+    return (precision * there).sum(1) / there.sum(1)
+
+
+def macro_average(values: Tensor) -> Tensor:
+    """The mean over the classes that have a value; zero if none has.
+
+    Args:
+        values: ``[classes]``, not a number where there is none.
+    """
+    return values.nanmean().nan_to_num(nan=0.0)
+
+
+class MacroAveragePrecision(Metric):
+    """The mean average precision of the classes that a row has: how well they are ranked, whatever the thresholds."""
+
+    full_state_update = False
+    probabilities: list[Tensor]
+    truth: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("probabilities", [], dist_reduce_fx="cat")
+        self.add_state("truth", [], dist_reduce_fx="cat")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        """Adds a batch.
+
+        Args:
+            probabilities: ``[batch, classes]``.
+            targets: Above zero for the classes of a row, ``[batch, classes]``.
+        """
+        self.probabilities.append(probabilities.float())
+        self.truth.append(targets > 0)
+
+    def compute(self) -> Tensor:
+        """The mean so far."""
+        return macro_average(average_precision(dim_zero_cat(self.probabilities), dim_zero_cat(self.truth)))
+
+
+def default_monitor(multi_label: bool) -> str:
+    """The metric that tells which checkpoint is the best.
+
+    Args:
+        multi_label: Whether a text may have several classes: as long as no thresholds are chosen, F1 may stay at zero
+            while a model learns.
+    """
+    return "val/macro_average_precision" if multi_label else "val/macro_f1"
+
+
 def metric_collection(classes: int, multi_label: bool, stage: str) -> MetricCollection:
     """The metrics of one stage.
 
@@ -56,6 +120,8 @@ def metric_collection(classes: int, multi_label: bool, stage: str) -> MetricColl
             "macro_f1": MultilabelF1Score(classes, average="macro", **unchecked),
             "micro_f1": MultilabelF1Score(classes, average="micro", **unchecked),
         }
+        if stage != "train":  # it keeps all rows
+            metrics["macro_average_precision"] = MacroAveragePrecision()
     else:
         metrics = {
             "accuracy": MulticlassAccuracy(classes, average="micro", **unchecked),

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 
 from emotion_lit.evaluation.scores import evaluate_outputs
-from emotion_lit.model.metrics import metric_collection
+from emotion_lit.model.metrics import average_precision, macro_average, metric_collection
 from tests.evaluation.test_scores import LABELS, outputs
 
 
@@ -14,7 +16,30 @@ def test_what_is_logged_is_what_is_reported(multi_label: bool) -> None:
     target = torch.from_numpy(out.truth).int() if multi_label else torch.from_numpy(out.first)
     for part in range(0, len(out), 100):
         rows = slice(part, part + 100)
-        logged.update(preds=preds[rows], target=target[rows], targets=torch.from_numpy(out.targets)[rows])
+        logged.update(
+            preds=preds[rows],
+            target=target[rows],
+            probabilities=torch.from_numpy(out.probabilities)[rows],
+            targets=torch.from_numpy(out.targets)[rows],
+        )
     scores = evaluate_outputs(out, LABELS, [""] * len(out))
     for name, value in logged.compute().items():
         assert scores[name.removeprefix("val/")] == pytest.approx(float(value), abs=1e-6)
+
+
+@pytest.mark.parametrize("digits", [1, 6])
+def test_average_precision_is_that_of_scikit_learn(digits: int) -> None:
+    out = outputs(multi_label=True)
+    rounded = out.probabilities.round(digits)  # with one digit, many are equal
+    found = average_precision(torch.from_numpy(rounded), torch.from_numpy(out.truth))
+    wanted = average_precision_score(out.truth, rounded, average=None)
+    assert found.tolist() == pytest.approx(list(wanted), abs=1e-9)
+
+
+def test_the_average_precision_leaves_out_a_class_that_no_row_has() -> None:
+    probabilities = torch.tensor([[0.9, 0.3], [0.2, 0.8], [0.1, float("nan")]])
+    found = average_precision(probabilities, torch.tensor([[1, 0], [0, 0], [0, 0]]))
+    assert found[0] == 1
+    assert np.isnan(found[1])
+    assert macro_average(found) == 1
+    assert macro_average(torch.tensor([float("nan")])) == 0
