@@ -54,10 +54,11 @@ def data_lines(data: EmotionDataModule) -> str:
     """
     described = data.describe()
     removed = described["duplicates_removed"]
-    left = ""
-    if sum(removed.values()):
+    left, of_train = "", removed.get("held_out", 0) + removed.get("repeated", 0)
+    if of_train:
         left = (
-            f"; {sum(removed.values()):,} texts left train as duplicates "
-            f"({removed['held_out']:,} stand in validation or test too)"
+            f"; {of_train:,} texts left train as duplicates ({removed['held_out']:,} stand in validation or test too)"
         )
+    if removed.get("validation"):
+        left += f"; {removed['validation']:,} left validation, because they stand in test too"
     return f"{data.dataset}{left}\n\n{table(split_rows(described), sys.stderr)}\n"

@@ -59,7 +59,8 @@ class EmotionDataModule(pl.LightningDataModule):
         test_size: Test rows, likewise.
         exclude_labels: Classes to leave out; [Neutral] gives the six-emotion task.
         sources: Keep only rows whose column `source` has one of these values.
-        deduplicate: Remove from the training rows repeats, and texts that also stand in validation or test.
+        deduplicate: Remove from the training rows repeats, and texts that also stand in validation or test; and from
+            the validation rows texts that also stand in test.
         max_length: Where texts are cut, in tokens.
         tokens_per_batch: The size of a batch in tokens, padding included.
         batch_size: A fixed number of rows a batch instead.
@@ -176,6 +177,11 @@ class EmotionDataModule(pl.LightningDataModule):
             self._read()
         if split not in self._rows:
             raise UserError(f"{self.dataset} has no split {split}; it has {', '.join(self._rows)}")
+        if not len(self._rows[split]) and split == "validation" and self.duplicates_removed.get("validation"):
+            raise UserError(
+                f"every validation text of {self.dataset} also stands in test, so nothing is left to choose the "
+                "checkpoint by; give other validation rows, or keep these with --data.deduplicate false"
+            )
         if not len(self._rows[split]):
             raise UserError(f"the split {split} of {self.dataset} is empty; look at the filters under `data`")
         return self._rows[split]
@@ -209,7 +215,7 @@ class EmotionDataModule(pl.LightningDataModule):
         splits, made = sampling.complete_splits(splits, self.seed)
         if made:
             say(f"{self.dataset} has no {' and no '.join(made)} split: {sampling.HELD_OUT_SHARE:.0%} of train for each")
-        if self.deduplicate and "train" in splits:
+        if self.deduplicate:
             splits, self.duplicates_removed = sampling.deduplicate(splits)
         for split, rows in splits.items():
             if len(rows):

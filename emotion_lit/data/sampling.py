@@ -128,29 +128,34 @@ def fold(text: str) -> str:
 
 
 def deduplicate(splits: dict[str, Rows]) -> tuple[dict[str, Rows], dict[str, int]]:
-    """Removes from train what also stands in validation or test, and all but the first of each repeat.
+    """Removes what also stands in a split that scores it, and from train all but the first of each repeat.
+
+    Validation chooses the checkpoint, the temperature and the thresholds, so what also stands in test would make the
+    test score too good there as well.
 
     Args:
-        splits: The rows by split; validation and test stay as they are.
+        splits: The rows by split; test stays as it is.
 
     Returns:
-        The splits, and how many rows left train: ``held_out`` for texts of validation or test, ``repeated`` for
-        repeats.
+        The splits, and how many rows left train, ``held_out`` for texts of validation or test and ``repeated`` for
+        repeats, and how many left ``validation`` for texts of test.
     """
-    held_out = {fold(text) for split in ("validation", "test") if split in splits for text in splits[split].texts}
-    removed = {"held_out": 0, "repeated": 0}
-    seen: set[str] = set()
-    kept = []
-    for index, text in enumerate(splits["train"].texts):
-        folded = fold(text)
-        if folded in held_out:
-            removed["held_out"] += 1
-        elif folded in seen:
-            removed["repeated"] += 1
-        else:
-            seen.add(folded)
-            kept.append(index)
-    return {**splits, "train": splits["train"].take(kept)}, removed
+    folded = {split: [fold(text) for text in rows.texts] for split, rows in splits.items()}
+    test = set(folded.get("test", ()))
+    kept = dict(splits)
+    removed = {"held_out": 0, "repeated": 0, "validation": 0}
+    if "validation" in splits:
+        own = [index for index, text in enumerate(folded["validation"]) if text not in test]
+        removed["validation"] = len(splits["validation"]) - len(own)
+        if removed["validation"]:
+            kept["validation"] = splits["validation"].take(own)
+    if "train" in splits:
+        held_out = test.union(folded.get("validation", ()))
+        own = [index for index, text in enumerate(folded["train"]) if text not in held_out]
+        first = {folded["train"][index]: index for index in reversed(own)}
+        removed |= {"held_out": len(splits["train"]) - len(own), "repeated": len(own) - len(first)}
+        kept["train"] = splits["train"].take(sorted(first.values()))
+    return kept, removed
 
 
 def row_count(size: Size, available: int, key: str) -> int:

@@ -38,7 +38,7 @@ def macro_f1_interval(outputs: Outputs) -> Interval:
     Args:
         outputs: The outputs.
     """
-    return _interval(outputs.truth, [outputs.predicted])
+    return _interval(outputs, [outputs.predicted])
 
 
 def macro_f1_gain(outputs: Outputs, other: Outputs) -> Interval:
@@ -48,22 +48,23 @@ def macro_f1_gain(outputs: Outputs, other: Outputs) -> Interval:
         outputs: The outputs.
         other: The other model's.
     """
-    return _interval(outputs.truth, [outputs.predicted, other.predicted])
+    return _interval(outputs, [outputs.predicted, other.predicted])
 
 
-def _interval(truth: Bools, predictions: list[Bools]) -> Interval:
+def _interval(outputs: Outputs, predictions: list[Bools]) -> Interval:
     """Rows that are alike in truth and predictions are drawn together, which costs the same for any number of rows."""
-    cells, counts = np.unique(np.concatenate([truth, *predictions], axis=1), axis=0, return_counts=True)
+    cells, counts = np.unique(np.concatenate([outputs.truth, *predictions], axis=1), axis=0, return_counts=True)
     cell_truth, *cell_predictions = np.split(cells, 1 + len(predictions), axis=1)
     drawn = np.random.default_rng(SEED).multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
     values, draws = (
-        _difference(weights.astype(np.float64), cell_truth, cell_predictions) for weights in (counts[None], drawn)
+        _difference(weights.astype(np.float64), cell_truth, cell_predictions, outputs.multi_label)
+        for weights in (counts[None], drawn)
     )
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(values[0]), float(low), float(high))
 
 
-def _difference(weights: Floats, truth: Bools, predictions: list[Bools]) -> Floats:
+def _difference(weights: Floats, truth: Bools, predictions: list[Bools], multi_label: bool) -> Floats:
     """Macro-F1 of the first prediction less that of the second, if there is one, ``[draws]``."""
-    scores = [macro_f1(confusion_counts(truth, predicted, weights)) for predicted in predictions]
+    scores = [macro_f1(confusion_counts(truth, predicted, weights), multi_label) for predicted in predictions]
     return scores[0] if len(scores) == 1 else scores[0] - scores[1]

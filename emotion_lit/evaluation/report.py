@@ -118,9 +118,10 @@ def _summary(report: Report) -> list[Part]:
         f"{report['after']['rows']:,} test texts of {report['data']['dataset']}.",
         Table(headline_rows(columns)),
         "Accuracy is the share of texts whose most probable class is right (any label: one of its classes). Macro-F1 "
-        "weighs all classes alike, however rare. Loss is the cross-entropy against all classes of a text, log loss "
-        "against its first one. The Brier score is the squared error of the probabilities. ECE is by how much the "
-        "stated probability is off on average, over 15 bins.",
+        "weighs all classes alike, however rare; it is scikit-learn's f1_score(average='macro', zero_division=0). Loss "
+        "is the cross-entropy against all classes of a text, log loss against its first one. The Brier score is the "
+        "squared error of the probabilities. ECE is by how much the stated probability is "
+        "off on average, over 15 bins.",
     ]
     if invalid := report["after"]["invalid_rows"]:
         parts.append(f"The model gave no valid probabilities for {invalid:,} texts, which count as if it knew nothing.")
@@ -193,7 +194,8 @@ def _trust(report: Report) -> list[Part]:
     removed = report["data"]["duplicates_removed"]
     before = (
         f"{removed['held_out']:,} texts left the training rows because they also stand in validation or test, and "
-        f"{removed['repeated']:,} because they repeat another training text."
+        f"{removed['repeated']:,} because they repeat another training text. "
+        f"{removed.get('validation', 0):,} texts left the validation rows because they also stand in test."
         if removed
         else "Duplicates were not looked for before training (data.deduplicate: false)."
     )

@@ -68,17 +68,21 @@ def confusion_counts(truth: Bools, predicted: Bools, weights: Floats | None = No
     return np.stack([weights @ part.astype(np.float64) for part in parts], axis=-2)
 
 
-def macro_f1(counts: Floats) -> Floats:
-    """The mean F1 of the classes that are there or predicted, as scikit-learn and torchmetrics have it.
+def macro_f1(counts: Floats, multi_label: bool) -> Floats:
+    """The mean F1 of the classes: scikit-learn's ``f1_score(average="macro", zero_division=0)``, as in training.
+
+    With one class a row, it is the mean over the classes that some row has or is predicted to have. With several, it is
+    the mean over all classes, and one that no row has and none is predicted to have counts 0.
 
     Args:
         counts: True positives, false positives and false negatives, ``[..., 3, classes]``.
+        multi_label: Whether a row may have several classes.
 
     Returns:
-        ``[...]``; zero where there are none.
+        ``[...]``; zero where there are no rows.
     """
     tp, fp, fn = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
-    present = (tp + fp + fn) > 0
+    present = ((tp + fp + fn) > 0) | multi_label
     f1 = np.where(present, 2 * tp / np.maximum(2 * tp + fp + fn, SMALLEST), 0.0)
     return np.asarray(f1.sum(axis=-1) / np.maximum(present.sum(axis=-1), 1))
 
@@ -91,7 +95,7 @@ def accuracy_and_macro_f1(outputs: Outputs) -> Scores:
     """
     return {
         "accuracy": float(outputs.right.mean()),
-        "macro_f1": float(macro_f1(confusion_counts(outputs.truth, outputs.predicted))),
+        "macro_f1": float(macro_f1(confusion_counts(outputs.truth, outputs.predicted), outputs.multi_label)),
     }
 
 

@@ -37,7 +37,7 @@ def test_the_report_has_the_keys_of_the_contract(lora_run: Path) -> None:
     assert training["gflops_per_second"] < 1.5 * training["matrix_peak_gflops"]
     assert report["data"]["rows"] == {"train": 140, "validation": 42, "test": 42}
     assert report["data"]["rows_per_class"]["train"]["Joy"] == 20
-    assert report["data"]["duplicates_removed"] == {"held_out": 0, "repeated": 0}
+    assert report["data"]["duplicates_removed"] == {"held_out": 0, "repeated": 0, "validation": 0}
     assert report["environment"]["torch"]
 
 

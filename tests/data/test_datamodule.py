@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from emotion_lit import EmotionDataModule
+from emotion_lit.callbacks.header import data_lines
 from emotion_lit.errors import UserError
 
 
@@ -45,14 +46,30 @@ def test_sources_filter() -> None:
 
 
 def test_duplicates_leave_train_and_are_counted(tmp_path: Path) -> None:
-    for split, texts in {"train": ["a b", "A  b", "c", "d"], "validation": ["C"], "test": ["e"]}.items():
+    for split, texts in {"train": ["a b", "A  b", "c", "d"], "validation": ["C", "E"], "test": ["e"]}.items():
         lines = [json.dumps({"text": text, "labels": place % 2}) for place, text in enumerate(texts)]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
     data = EmotionDataModule(dataset=str(tmp_path), backbone="embedded")
     assert data.rows("train").texts == ["a b", "d"]
-    assert data.duplicates_removed == {"held_out": 1, "repeated": 1}
+    assert data.rows("validation").texts == ["C"]
+    assert data.duplicates_removed == {"held_out": 1, "repeated": 1, "validation": 1}
+    said = data_lines(data)
+    assert "2 texts left train as duplicates (1 stand in validation or test too)" in said
+    assert "1 left validation, because they stand in test too" in said
     kept = EmotionDataModule(dataset=str(tmp_path), backbone="embedded", deduplicate=False)
     assert len(kept.rows("train")) == 4
+
+
+def test_validation_that_is_test_is_refused_by_name(tmp_path: Path) -> None:
+    for split, texts in {"train": ["a", "b"], "validation": ["c", "d"], "test": ["c", "D"]}.items():
+        lines = [json.dumps({"text": text, "labels": place}) for place, text in enumerate(texts)]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    data = EmotionDataModule(dataset=str(tmp_path), backbone="embedded")
+    assert len(data.rows("test")) == 2
+    with pytest.raises(UserError, match="every validation text of .* also stands in test.*--data.deduplicate false"):
+        data.rows("validation")
+    kept = EmotionDataModule(dataset=str(tmp_path), backbone="embedded", deduplicate=False)
+    assert len(kept.rows("validation")) == 2
 
 
 def test_batches_carry_targets_and_rows() -> None:

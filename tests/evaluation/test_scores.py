@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from sklearn import metrics
 
+from emotion_lit.evaluation.bootstrap import macro_f1_interval
 from emotion_lit.evaluation.outputs import Outputs
 from emotion_lit.evaluation.scores import evaluate_outputs
+from emotion_lit.model.classifier import EmotionClassifier
 
 LABELS = ["a", "b", "c", "d"]
 THRESHOLDS = [0.5, 0.4, 0.6, 0.3]
@@ -66,6 +69,26 @@ def test_a_class_that_is_absent_does_not_break_the_scores() -> None:
     scores = evaluate_outputs(only, LABELS, [""] * 400)
     assert scores["per_class"]["d"]["support"] == 0
     assert 0 < scores["macro_f1"] < 1
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_macro_f1_is_the_same_in_training_report_and_scikit_learn(multi_label: bool) -> None:
+    """Also where a class has no row, and one of these is not predicted either."""
+    out = outputs(multi_label, rows=40)
+    targets = np.where(np.arange(4) < 2, out.targets, 0.0) if multi_label else np.eye(4)[out.first % 2]
+    logits = torch.tensor(out.probabilities * (np.arange(4) < 3))
+    found = Outputs.checked(logits.numpy(), targets, targets.argmax(axis=1), multi_label, 0.5)
+    model = EmotionClassifier(LABELS, multi_label=multi_label)
+    target = torch.tensor(found.truth) if multi_label else torch.tensor(found.first)
+    preds = torch.tensor(found.predicted).int() if multi_label else logits
+    model.val_metrics.update(preds=preds, target=target.int(), targets=torch.tensor(targets))
+    scores = evaluate_outputs(found, LABELS, ["x"] * 40)
+    one_each = (found.truth, found.predicted) if multi_label else (found.first, found.predicted.argmax(axis=1))
+    wanted = metrics.f1_score(*one_each, average="macro", zero_division=0)
+    assert float(model.val_metrics.compute()["val/macro_f1"]) == pytest.approx(wanted, abs=1e-6)
+    assert scores["macro_f1"] == pytest.approx(wanted, abs=1e-6)
+    assert scores["per_source"]["x"]["macro_f1"] == pytest.approx(wanted, abs=1e-6)
+    assert macro_f1_interval(found).value == pytest.approx(wanted, abs=1e-6)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
