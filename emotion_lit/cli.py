@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from jsonargparse import Namespace
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
@@ -33,7 +34,7 @@ from emotion_lit.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import choose_precision
-from emotion_lit.parser import EmotionParser
+from emotion_lit.parser import EmotionParser, configs_first, is_typed
 from emotion_lit.run_folder import LOG, RunConfig, is_another_run, run_logger
 from emotion_lit.streams import open_streams
 
@@ -61,7 +62,7 @@ class EmotionCLI(LightningCLI):
     """Our defaults and blocks, and checkpoints that remember settings without overruling what is typed."""
 
     def __init__(self, args: ArgsType = None) -> None:
-        self.typed = list(args) if isinstance(args, list) else sys.argv[1:]
+        self.typed = list(args) if isinstance(args, list) else [] if args else sys.argv[1:]
         super().__init__(
             EmotionClassifier,
             EmotionDataModule,
@@ -97,20 +98,35 @@ class EmotionCLI(LightningCLI):
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parses, and where a checkpoint is given, once more with what it remembers as the defaults."""
+        """Parses, and where a checkpoint is given, once more with what it remembers as the defaults.
+
+        A setting that is unset by default may stand as null in a configuration, as it does in the run's own; that is
+        no reason to forget what the checkpoint learned. A null that is typed is a choice.
+        """
         for evaluation in ("validate", "test"):
             self._parser(evaluation).set_defaults({"verbose": False})  # we print our own table
         self._parser("predict").set_defaults({"return_predictions": False})  # they are written as they come
-        super().parse_arguments(parser, args)
+        if not isinstance(args, dict | Namespace):
+            args = configs_first(self.typed, COMMANDS)
+        self.config = self._parsed(parser, args)
         subcommand = self.config["subcommand"]
         path = self.config[subcommand].ckpt_path or self._interrupted_run(subcommand)
         self.checkpoint = None
         if path:
             file, self.checkpoint = self._read_checkpoint(path, subcommand)
             remembered = checkpoints.remembered_settings(self.checkpoint, subcommand)
-            self._parser(subcommand).set_defaults(remembered)
-            super().parse_arguments(parser, args)
+            chosen = self._parser(subcommand)
+            unset = {key for key in remembered if chosen.get_default(key) is None and not is_typed(key, self.typed)}
+            chosen.set_defaults(remembered)
+            self.config = self._parsed(parser, args)
+            for key in unset:
+                if self.config[subcommand].get(key) is None:
+                    self.config[subcommand][key] = remembered[key]
             self.config[subcommand].ckpt_path = str(file)
+
+    @staticmethod
+    def _parsed(parser: LightningArgumentParser, args: ArgsType) -> Namespace:
+        return parser.parse_object(args) if isinstance(args, dict | Namespace) else parser.parse_args(args)
 
     def _read_checkpoint(self, path: str, subcommand: str) -> tuple[Path, checkpoints.Checkpoint]:
         if subcommand == "fit":

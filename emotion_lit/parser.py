@@ -2,7 +2,9 @@
 
 import difflib
 import io
+import itertools
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -11,6 +13,8 @@ import jsonargparse._paths
 from lightning.pytorch.cli import LightningArgumentParser
 
 from emotion_lit.errors import UserError
+
+CONFIG_FLAGS = ("--config", "-c")
 
 
 def _open_utf8(path: str, mode: str = "r") -> IO[Any]:
@@ -30,6 +34,33 @@ def _open_utf8(path: str, mode: str = "r") -> IO[Any]:
 # jsonargparse opens files in the encoding of the system, which on Windows makes other labels of them.
 for module in (jsonargparse._core, jsonargparse._paths):
     vars(module)["open"] = _open_utf8
+
+
+def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:
+    """The words of a command, with configurations before all else, so that what is typed beats them wherever it stands.
+
+    Args:
+        words: The words.
+        commands: The commands there are; configurations before one of them are of all commands, and stay.
+    """
+    start = next((place + 1 for place, word in enumerate(words) if word in commands), len(words))
+    configs, others, following = list(words[:start]), [], iter(words[start:])
+    for word in following:
+        if word in CONFIG_FLAGS:
+            configs += [word, *itertools.islice(following, 1)]
+        else:
+            (configs if word.startswith(CONFIG_FLAGS[0] + "=") else others).append(word)
+    return configs + others
+
+
+def is_typed(key: str, words: Sequence[str]) -> bool:
+    """Whether a setting stands on the command line itself.
+
+    Args:
+        key: Its dotted key.
+        words: The words of the command.
+    """
+    return any(word == f"--{key}" or word.startswith(f"--{key}=") for word in words)
 
 
 class EmotionParser(LightningArgumentParser):

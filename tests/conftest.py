@@ -79,16 +79,21 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_backbone(tmp_path_factory.mktemp("backbone"))
 
 
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
     """Leaves out drawing, a third of the time of a tiny run, where a test looks at something else."""
     from torch.utils.tensorboard import SummaryWriter
 
     from emotion_lit.callbacks import report
 
-    monkeypatch.setattr(SummaryWriter, "add_figure", lambda *_: None)
-    monkeypatch.setattr(report, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(report, "project", lambda *_: None)
+    patch.setattr(SummaryWriter, "add_figure", lambda *_: None)
+    patch.setattr(report, "draw_figures", lambda *_: {})
+    patch.setattr(report, "project", lambda *_: None)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test without drawing."""
+    leave_out_figures(monkeypatch)
 
 
 @pytest.fixture
