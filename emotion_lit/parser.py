@@ -44,7 +44,8 @@ def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:
         commands: The commands there are; configurations before one of them are of all commands, and stay.
     """
     start = next((place + 1 for place, word in enumerate(words) if word in commands), len(words))
-    configs, others, following = list(words[:start]), [], iter(words[start:])
+    configs, following = list(words[:start]), iter(words[start:])
+    others: list[str] = []
     for word in following:
         if word in CONFIG_FLAGS:
             configs += [word, *itertools.islice(following, 1)]

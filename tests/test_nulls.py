@@ -88,9 +88,10 @@ def test_a_run_goes_on_with_its_config_as_without(tiny_backbone: Path, tmp_path:
         weights.append(kept["state_dict"])
         configs.append(yaml.safe_load((run / "config.yaml").read_text()))
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
-    for config in configs:  # which name the same folder
+    for config in configs:  # which name the same folder, and a screen is no part of a run
         config["model"].pop("backbone")
-        config["trainer"].pop("default_root_dir")
+        for key in ("default_root_dir", "enable_progress_bar"):
+            config["trainer"].pop(key)
     assert configs[0] == configs[1]
     assert configs[1]["trainer"]["gradient_clip_val"] is None
     assert configs[1]["trainer"]["precision"] is not None
