@@ -23,6 +23,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.files import reason_of, sweep, temporary_name
 from emotion_lit.memory import available_memory
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.model.fast_paths import Probe, can_run_apart
 from emotion_lit.model.features import FrozenPart, TextOutputs, features_key
 
 # Token states may take this share of the free disk, and of the free memory, in which the system keeps the file.
@@ -48,6 +49,8 @@ class FrozenFeatures(pl.Callback):
         assert isinstance(pl_module, EmotionClassifier)
         assert isinstance(data, EmotionDataModule)
         part = frozen_part(pl_module, str(trainer.precision))
+        if part is not None and part.layers is not None and not _runs_apart(pl_module):
+            return
         if part is None or not (part.layers is None or _pays(part, trainer, pl_module, data)):
             return
         for split in SPLITS:
@@ -176,6 +179,11 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
         dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
         return FrozenPart(states, network.hidden_size, dtype, network.frozen_layers)
     return None  # the `mean` head reads lower layers too
+
+
+def _runs_apart(model: EmotionClassifier) -> bool:
+    assert model.network is not None
+    return model.fast_paths and can_run_apart(model.network, Probe(model.tokenizer))
 
 
 def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule) -> bool:

@@ -16,7 +16,7 @@ from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine, onnx_file
 from emotion_lit.inference.onnx_files import has_onnx
 from emotion_lit.model.classifier import EmotionClassifier
-from emotion_lit.model.cpu import use_eager_attention
+from emotion_lit.model.fast_paths import Probe, take_attention
 from emotion_lit.model.precision import BFLOAT, native_precision
 
 EXACT = (TORCH, ONNX)
@@ -43,8 +43,8 @@ class EngineChoice(pl.Callback):
         """Lets the first process choose, or takes the engine of the earlier run that this one goes on with."""
         assert isinstance(pl_module, EmotionClassifier)
         writer = next(one for one in trainer.callbacks if isinstance(one, PredictionWriter))  # type: ignore[attr-defined]
-        if pl_module.device.type == "cpu" and pl_module.network is not None:
-            use_eager_attention(pl_module.network.encoder)
+        if pl_module.fast_paths and pl_module.device.type == "cpu" and pl_module.network is not None:
+            take_attention(pl_module.network, Probe(pl_module.tokenizer))
         name = writer.decide(lambda: self._choose(writer, trainer, pl_module))
         if writer.engine != TORCH and processes.rank() == 0:
             say(f"engine: {name}")

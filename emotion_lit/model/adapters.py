@@ -1,5 +1,7 @@
 """LoRA layers that compute with the merged weight, forward and backward."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
@@ -69,6 +71,49 @@ class MergedLoraLinear(Linear):  # type: ignore[misc]
                 self._merged = _merge(weight, a, b, scaling, dtype)
             self._merged_for = state
         return self._merged
+
+
+def compute_merged(encoder: torch.nn.Module) -> None:
+    """Makes an encoder's LoRA layers around linear ones compute with merged weights.
+
+    Args:
+        encoder: The encoder.
+    """
+    for module in encoder.modules():
+        if type(module) is Linear and type(module.base_layer) is torch.nn.Linear:
+            module.__class__ = MergedLoraLinear
+
+
+def compute_apart(encoder: torch.nn.Module) -> None:
+    """Undoes `compute_merged`.
+
+    Args:
+        encoder: The encoder.
+    """
+    for module in encoder.modules():
+        if type(module) is MergedLoraLinear:
+            module.__class__ = Linear
+
+
+@contextlib.contextmanager
+def trained_alike(encoder: torch.nn.Module) -> Iterator[None]:
+    """While it lasts, adapters have weights as after a training; fresh ones change nothing, whoever computes them.
+
+    Args:
+        encoder: The encoder.
+    """
+    fresh = [parameter for name, parameter in encoder.named_parameters() if ".lora_B." in name]
+    kept = [parameter.detach().clone() for parameter in fresh]
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for parameter in fresh:
+                parameter.copy_(torch.randn(parameter.shape) * 0.02)
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, values in zip(fresh, kept, strict=True):
+                parameter.copy_(values)
 
 
 def _merge(weight: Tensor, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> Tensor:

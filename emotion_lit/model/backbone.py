@@ -97,7 +97,25 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """
     with _clear_errors(name):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(locate(name))
+    if tokenizer.pad_token_id is None:  # of a network that was made to go on with a text, such as GPT-2
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
+
+
+def set_pad_token(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Tells a network what its texts are padded with: heads such as GPT-2's read the last token that is another one.
+
+    Args:
+        network: The network.
+        tokenizer: Its tokenizer.
+    """
+    counts_from_it = any(
+        getattr(module, "padding_idx", None) is not None
+        for name, module in network.named_modules()
+        if name.endswith("position_embeddings")  # RoBERTa's positions begin behind the id of padding
+    )
+    if not counts_from_it:
+        network.config.get_text_config().pad_token_id = tokenizer.pad_token_id
 
 
 def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: float | None) -> PreTrainedModel:
@@ -117,10 +135,45 @@ def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: f
         config = _configured(AutoConfig.from_pretrained(source), labels, dropout)
         config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
         # dtype: transformers 5 keeps that of the file, and half precision does not train.
-        network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            source, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
+        network, report = AutoModelForSequenceClassification.from_pretrained(
+            source, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
         )
-    return network
+    lost = [key for key in unloaded(report) if not is_new(key, network)]
+    if lost:
+        raise UserError(
+            f"the backbone {name} is no whole {type(network.base_model).__name__}: {listed(lost)}; check its files and "
+            "its config.json"
+        )
+    return network  # type: ignore[no-any-return]
+
+
+def unloaded(report: dict[str, Any]) -> list[str]:
+    """The weights that a file had not, or in another shape, and that are random therefore.
+
+    Args:
+        report: What transformers gives with ``output_loading_info``.
+    """
+    return sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+
+
+def is_new(key: str, network: PreTrainedModel) -> bool:
+    """Whether a weight is one that a fresh task brings along: of the head, or of a pooler.
+
+    Args:
+        key: Its name.
+        network: The network for sequence classification that it is of.
+    """
+    return not key.startswith(f"{network.base_model_prefix}.") or "pooler" in key.split(".")
+
+
+def listed(keys: Sequence[str]) -> str:
+    """How many weights are missing, and the first of them.
+
+    Args:
+        keys: Their names.
+    """
+    names = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
+    return f"missing or of another shape: {len(keys)} weight{'s' if len(keys) > 1 else ''} ({names})"
 
 
 def carried_files(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Files:

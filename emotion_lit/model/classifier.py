@@ -18,7 +18,13 @@ from emotion_lit import processes
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
-from emotion_lit.model.cpu import make_fast_on_cpu
+from emotion_lit.model.fast_paths import (
+    Probe,
+    check_network,
+    leave_training_paths,
+    take_fast_paths,
+    take_training_paths,
+)
 from emotion_lit.model.metrics import metric_collection
 from emotion_lit.model.optimization import (
     DEFAULT_HEAD_LEARNING_RATES,
@@ -69,6 +75,9 @@ class EmotionClassifier(pl.LightningModule):
             (`head` with `mean`), and the lower layers that `trainable_layers` leaves out, where that pays.
         compile_encoder: Whether `fit` runs the encoder through torch.compile, with texts padded to a few lengths so
             that it compiles once. It takes a C++ compiler and a minute, and is meant for GPUs.
+        fast_paths: Whether to take shortcuts that lean on the inside of transformers and peft: merged LoRA layers, a
+            last layer cut to its first token, attention in single steps and dropout by bytes on a CPU, and frozen
+            lower layers run apart. Each checks itself, and is left out in a line where it changes the logits.
 
     Raises:
         UserError: A setting is out of its range.
@@ -95,6 +104,7 @@ class EmotionClassifier(pl.LightningModule):
         temperature: float | None = None,
         cache_features: bool = True,
         compile_encoder: bool = False,
+        fast_paths: bool = True,
     ) -> None:
         super().__init__()
         if len(labels) < 2:
@@ -129,6 +139,7 @@ class EmotionClassifier(pl.LightningModule):
         self.temperature = temperature
         self.cache_features = cache_features
         self.compile_encoder = compile_encoder
+        self.fast_paths = fast_paths
         self.network: Network | None = None
         self.loss_weights: Tensor | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
@@ -191,6 +202,7 @@ class EmotionClassifier(pl.LightningModule):
             if checkpoint:
                 checkpoints.check_backbone(self.backbone, checkpoint)
             pretrained = backbones.load_network(self.backbone, self.labels, self.multi_label, self.dropout)
+            backbones.set_pad_token(pretrained, self.tokenizer)
             self._identity = {
                 "name": checkpoints.relative_path(self.backbone),
                 "network_sha256": backbones.network_sha256(pretrained),
@@ -199,8 +211,14 @@ class EmotionClassifier(pl.LightningModule):
             checkpoints.check_identity(self._identity, carried.get("backbone", self._identity))
             if self.tuning == "full":
                 self._files = backbones.carried_files(pretrained, self.tokenizer)
-        self.network = Network(pretrained, self.pooling, self.dropout)
+        # A Trainer of half precision makes the head in it, and converts the encoder later.
+        self.network = Network(pretrained, self.pooling, self.dropout).float()
         apply_tuning(self.network, self.tuning, self.lora, self.trainable_layers)
+        probe = Probe(self.tokenizer)
+        if not checkpoint:
+            check_network(self.network, probe)
+        if self.fast_paths:
+            take_fast_paths(self.network, probe)
         self.network.train()  # transformers hands it over without dropout, and Lightning leaves that as it is
 
     @property
@@ -405,12 +423,16 @@ class EmotionClassifier(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Chooses the faster attention and dropout."""
         assert self.network is not None
-        if self.device.type == "cpu":
-            make_fast_on_cpu(self.network.encoder)
-        else:
-            self.network.encoder.set_attn_implementation("sdpa")
+        leave_training_paths(self.network)  # of a `fit` that was interrupted
+        if self.fast_paths and self.device.type == "cpu":
+            take_training_paths(self.network, Probe(self.tokenizer))
         if self.compile_encoder:
             self.network.encoder.compile(dynamic=True)
+
+    def on_fit_end(self) -> None:
+        """Leaves the network with the attention and the dropout of the libraries."""
+        assert self.network is not None
+        leave_training_paths(self.network)
 
     def on_train_start(self) -> None:
         """Lets learning rates and weight decay that were typed beat those that a resumed optimizer remembers."""

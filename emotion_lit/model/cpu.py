@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.masking_utils import eager_mask
+from transformers import PreTrainedModel
 
 ATTENTION = "emotion_lit_eager"
 BYTES = 256
+# What changes the weights of attention in some architectures.
+OTHER_ATTENTION = ("softcap", "s_aux", "position_bias", "head_mask")
 REGISTER = 16  # numbers of single precision, twice as many of half, in AVX-512
 
 
@@ -41,7 +42,7 @@ def byte_dropout(values: Tensor, p: float) -> Tensor:
     if not 0 < dropped < BYTES:
         return nn.functional.dropout(values, p)
     count = values.numel()
-    draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
+    draws = torch.empty(-(-count // 8), dtype=torch.int64, device=values.device).random_(-(2**63), None)
     kept = draws.view(torch.uint8)[:count] >= dropped
     scale = BYTES / (BYTES - dropped)
     return values * kept.view(values.shape).to(values.dtype).mul_(scale)
@@ -55,22 +56,32 @@ def eager_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    **more: Any,
 ) -> tuple[Tensor, Tensor]:
     """Attention in single steps, whose backward pass is faster than the fused one's for short texts on a CPU.
 
     Args:
         module: The attention layer.
         query: ``[batch, heads, tokens, width]``.
-        key: Likewise.
+        key: Likewise; several heads of the query may share one.
         value: Likewise.
         attention_mask: To be added to the scores, ``[batch, 1, tokens, tokens]``, or None.
         scaling: What the scores are multiplied with.
         dropout: Dropout of the attention weights; zero outside of training.
+        more: What an architecture says beside that.
 
     Returns:
         What was attended to, ``[batch, tokens, heads, width]``, and the weights.
+
+    Raises:
+        NotImplementedError: The architecture wants attention of another kind.
     """
+    for name in OTHER_ATTENTION:
+        if more.get(name) is not None:
+            raise NotImplementedError(f"attention with {name}")
+    shared = query.shape[1] // key.shape[1]
+    if shared > 1:
+        key, value = (states.repeat_interleave(shared, dim=1) for states in (key, value))
     keys = key.shape[-2]
     missing = max(0, REGISTER - keys)
     if missing:
@@ -87,26 +98,87 @@ def eager_attention(
     return (weights @ value).transpose(1, 2).contiguous(), weights[..., :keys]
 
 
-def make_fast_on_cpu(encoder: PreTrainedModel) -> None:
-    """Puts byte dropout, and attention in single steps, in the place of an encoder's own.
+def use_byte_dropout(encoder: nn.Module) -> None:
+    """Makes an encoder's dropout draw bytes.
+
+    Args:
+        encoder: The encoder.
+
+    Raises:
+        RuntimeError: Bytes are not what they should be here.
+    """
+    for module in encoder.modules():
+        if type(module) is nn.Dropout:
+            module.__class__ = ByteDropout
+    for p in {module.p for module in encoder.modules() if isinstance(module, ByteDropout)}:
+        check_byte_dropout(p)
+
+
+def use_own_dropout(encoder: nn.Module) -> None:
+    """Undoes `use_byte_dropout`.
 
     Args:
         encoder: The encoder.
     """
     for module in encoder.modules():
-        for name, child in module.named_children():
-            if type(child) is nn.Dropout:
-                setattr(module, name, ByteDropout(child.p).train(child.training))
-    use_eager_attention(encoder)
+        if type(module) is ByteDropout:
+            module.__class__ = nn.Dropout  # type: ignore[assignment]
 
 
-def use_eager_attention(encoder: PreTrainedModel) -> None:
+def check_byte_dropout(p: float, count: int = 1 << 14) -> None:
+    """Checks how many elements are dropped, and that the others are scaled so that the expectation stays.
+
+    Args:
+        p: The probability.
+        count: How many elements to try.
+
+    Raises:
+        RuntimeError: It is not so.
+    """
+    if not 0 < round(p * BYTES) < BYTES:
+        return  # PyTorch's own
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        dropped = byte_dropout(torch.ones(count), p)
+    share = float((dropped == 0).float().mean())
+    kept = dropped[dropped != 0]
+    deviation = 1 / BYTES + 5 * math.sqrt(p * (1 - p) / count)
+    if abs(share - p) > deviation or not torch.allclose(kept, torch.tensor(1 / (1 - p)), rtol=2 / BYTES / (1 - p)):
+        raise RuntimeError(f"dropout of {p} leaves out {share:.2%} of the elements")
+
+
+def use_eager_attention(encoder: Any) -> None:
     """Puts attention in single steps in the place of an encoder's own.
 
     Args:
         encoder: The encoder.
     """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
     AttentionInterface.register(ATTENTION, eager_attention)
     AttentionMaskInterface.register(ATTENTION, eager_mask)
-    # Some architectures, such as DeBERTa, have attention of their own kind.
-    encoder.set_attn_implementation(ATTENTION if encoder._supports_attention_backend else "eager")
+    own = encoder.config._attn_implementation
+    if own != ATTENTION:
+        encoder.set_attn_implementation(ATTENTION)
+        encoder._own_attention = own
+
+
+def use_own_attention(encoder: Any) -> None:
+    """Undoes `use_eager_attention`.
+
+    Args:
+        encoder: The encoder.
+    """
+    own = encoder.__dict__.pop("_own_attention", None)
+    if own is not None:
+        encoder.set_attn_implementation(own)
+
+
+def has_exchangeable_attention(encoder: PreTrainedModel) -> bool:
+    """Whether an encoder takes attention from elsewhere; some architectures, such as DeBERTa, have one of their own.
+
+    Args:
+        encoder: The encoder.
+    """
+    return bool(getattr(encoder, "_supports_attention_backend", False)) and hasattr(encoder, "set_attn_implementation")

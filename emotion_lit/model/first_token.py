@@ -9,9 +9,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from emotion_lit import platforms
 from emotion_lit.model.cpu import eager_attention
@@ -20,18 +19,41 @@ from emotion_lit.model.cpu import eager_attention
 FAMILY = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
 
 
+def suits(pretrained: PreTrainedModel) -> bool:
+    """Whether a network is of an architecture whose last layer can be cut.
+
+    Args:
+        pretrained: A transformers network for sequence classification.
+    """
+    return pretrained.config.model_type in FAMILY
+
+
 def keep_first_token(pretrained: PreTrainedModel) -> None:
     """Makes the last layer of a classifier give the state of the first token only, ``[batch, 1, hidden]``.
 
     Args:
-        pretrained: A transformers network for sequence classification; of another family, it stays as it is.
+        pretrained: A transformers network for sequence classification.
     """
-    if pretrained.config.model_type not in FAMILY:
-        return
-    encoder: Any = pretrained.base_model.encoder
-    attention = encoder.layer[-1].attention
+    attention = _last_attention(pretrained)
     attention.self.forward = partial(_attend, attention.self)
-    attention.output.register_forward_pre_hook(_cut)
+    attention.output.forward = partial(_cut, attention.output)
+
+
+def keep_all_tokens(pretrained: PreTrainedModel) -> None:
+    """Undoes `keep_first_token`.
+
+    Args:
+        pretrained: A transformers network for sequence classification.
+    """
+    for module in pretrained.modules():
+        replaced = module.__dict__.get("forward")
+        if isinstance(replaced, partial) and replaced.func in (_attend, _cut):
+            del module.forward
+
+
+def _last_attention(pretrained: PreTrainedModel) -> Any:
+    encoder: Any = pretrained.base_model.encoder
+    return encoder.layer[-1].attention
 
 
 def _attend(
@@ -47,19 +69,32 @@ def _attend(
             (attention.value, hidden_states),
         )
     )
-    attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, eager_attention)
+    if attention_mask is not None:
+        # Attention that leaves out padding takes the mask of the texts as it is, ``[batch, tokens]``.
+        attention_mask = attention_mask[:, :, :1] if attention_mask.dim() == 4 else attention_mask[:, None, None].bool()
+    attend = _attention_function(attention.config)
     if platforms.misreads_masks(hidden_states.device) and not attention.training:
-        attend, attention_mask = eager_attention, _added(attention_mask)
+        attend = eager_attention
+    if attend is eager_attention:
+        attention_mask = _added(attention_mask)
     output, weights = attend(
         attention,
         query,
         key,
         value,
-        None if attention_mask is None else attention_mask[:, :, :1],
+        attention_mask,
         dropout=attention.dropout.p if attention.training else 0.0,
         scaling=attention.scaling,
     )
     return output.flatten(2), weights
+
+
+def _attention_function(config: Any) -> Any:
+    """What computes attention; fused attention for packed texts has no use for one token of each."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    name = config._attn_implementation
+    return eager_attention if name == "eager" or "flash" in name else ALL_ATTENTION_FUNCTIONS[name]
 
 
 def _added(mask: Tensor | None) -> Tensor | None:
@@ -69,6 +104,7 @@ def _added(mask: Tensor | None) -> Tensor | None:
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
 
 
-def _cut(_: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Cuts the residual, ``[batch, tokens, hidden]``, to the first token too."""
-    return tuple(state[:, :1] for state in states)
+def _cut(output: Any, hidden_states: Tensor, residual: Tensor) -> Tensor:
+    """The end of an attention layer, with the residual, ``[batch, tokens, hidden]``, cut to the first token too."""
+    result: Tensor = type(output).forward(output, hidden_states, residual[:, :1])
+    return result

@@ -1,6 +1,7 @@
 """From token states to logits: the architecture's own head, or the means of three layers and a two-layer head."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Literal, Self, cast
 
 import torch
@@ -8,7 +9,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.first_token import keep_first_token
 from emotion_lit.model.prefix import lower_states, upper_layers
 
 Pooling = Literal["cls", "mean"]
@@ -38,14 +38,14 @@ class Network(nn.Module):
         self.frozen_layers = 0
         self.frozen: tuple[nn.Module, ...] = ()
         self.prefix = f"body.{pretrained.base_model_prefix}." if pooling == "cls" else "body."
-        self.body: PreTrainedModel = pretrained if pooling == "cls" else _base(pretrained)
+        self.body: PreTrainedModel = pretrained if pooling == "cls" else _reader(pretrained)
         if pooling == "cls":
-            keep_first_token(pretrained)
+            self._check_head()
             return
         config: Any = pretrained.config
         if getattr(self.body, "pooler", None) is not None:
-            self.body.register_module("pooler", None)  # never used here, and would be stored as if it were trained
-        width = 2 * config.hidden_size
+            self.body.pooler = nn.Identity()  # its output is not read, and it would be stored as if it were trained
+        width = 2 * self.hidden_size
         self.head = nn.Sequential(
             nn.LayerNorm(self.feature_size),
             nn.Linear(self.feature_size, width),
@@ -59,32 +59,59 @@ class Network(nn.Module):
         """The pre-trained part."""
         return _base(self.body)
 
-    @property
-    def embeddings(self) -> nn.Module:
-        """The encoder's first part, below the layers."""
-        return cast(nn.Module, self.encoder.embeddings)
+    def _check_head(self) -> None:
+        """Refuses architectures whose head is a part of the encoder, and would be frozen with it."""
+        if not any(isinstance(module, nn.Linear) for module in self._head_modules()):
+            raise UserError(
+                f"the head of {type(self.body).__name__} cannot be told from its encoder; choose another model.backbone"
+            )
 
     @property
+    def embeddings(self) -> list[nn.Module]:
+        """The encoder's first part, below the layers."""
+        named = getattr(self.encoder, "embeddings", None)
+        if isinstance(named, nn.Module):
+            return [named]
+        inside = {id(module) for module in self.layers.modules()}
+        # Tables of words and positions; T5's of relative positions are in its layers.
+        return [one for one in self.encoder.modules() if isinstance(one, nn.Embedding) and id(one) not in inside]
+
+    @property
+    def depth(self) -> int:
+        """How many layers the encoder has.
+
+        Raises:
+            UserError: It does not say.
+        """
+        depth = getattr(self.encoder.config, "num_hidden_layers", None)
+        if not isinstance(depth, int):
+            raise UserError(f"{type(self.encoder).__name__} has no count of layers; leave out model.trainable_layers")
+        return depth
+
+    @cached_property
     def layers(self) -> nn.ModuleList:
         """The encoder's layers, the lowest first.
 
         Raises:
-            UserError: It has no list of them, as ALBERT, whose layers share their weights.
+            UserError: It has no list of them, as ALBERT, whose layers share their weights, or several, as BART.
         """
-        depth = self.encoder.config.num_hidden_layers
-        for module in self.encoder.modules():
-            if isinstance(module, nn.ModuleList) and len(module) == depth:
-                return module
+        lists = [module for module in self.encoder.modules() if isinstance(module, nn.ModuleList)]
+        found = [one for one in lists if len(one) == self.depth and not _is_inside(one, lists)]
+        if len(found) == 1:
+            return found[0]
+        kind = "one list of layers" if found else "layers with weights of their own"
         raise UserError(
-            f"{type(self.encoder).__name__} has no layers with weights of their own to freeze; "
+            f"{type(self.encoder).__name__} has {'not ' if found else 'no '}{kind} to freeze; "
             "leave out model.trainable_layers, or set it to 1.0"
         )
 
     @property
     def classifier(self) -> nn.Linear:
         """The last layer of the head."""
-        head = [module for name, module in self.named_modules() if not name.startswith(self.prefix)]
-        return [module for module in head if isinstance(module, nn.Linear)][-1]
+        return [module for module in self._head_modules() if isinstance(module, nn.Linear)][-1]
+
+    def _head_modules(self) -> list[nn.Module]:
+        return [module for name, module in self.named_modules() if not f"{name}.".startswith(self.prefix)]
 
     def train(self, mode: bool = True) -> Self:
         """Sets training mode, in which dropout is active, but in what is frozen.
@@ -169,8 +196,15 @@ class Network(nn.Module):
 
     @property
     def hidden_size(self) -> int:
-        """The width of the encoder."""
-        return int(self.encoder.config.hidden_size)
+        """The width of the encoder.
+
+        Raises:
+            UserError: It does not say.
+        """
+        width = getattr(self.encoder.config.get_text_config(), "hidden_size", None)
+        if not isinstance(width, int):
+            raise UserError(f"{type(self.encoder).__name__} does not say how wide it is; choose another model.backbone")
+        return width
 
     @property
     def feature_size(self) -> int:
@@ -188,6 +222,16 @@ def _base(network: PreTrainedModel) -> PreTrainedModel:
     return cast(PreTrainedModel, network.base_model)
 
 
+def _reader(network: PreTrainedModel) -> PreTrainedModel:
+    """The part of a network whose token states are of the text; of an encoder with a decoder, the encoder."""
+    base = _base(network)
+    return cast(PreTrainedModel, base.get_encoder()) if network.config.is_encoder_decoder else base
+
+
+def _is_inside(one: nn.Module, others: list[nn.ModuleList]) -> bool:
+    return any(one is not other and one in list(other.modules()) for other in others)
+
+
 def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:
     """The mean of the token states of each text, without its padding.
 
@@ -201,4 +245,4 @@ def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:
     if attention_mask is None:
         return states.mean(dim=1)
     mask = attention_mask.unsqueeze(-1).to(states.dtype)
-    return torch.sum(states * mask, dim=1) / mask.sum(dim=1)
+    return torch.sum(states * mask, dim=1) / mask.sum(dim=1).clamp(min=1)

@@ -39,6 +39,20 @@ def lower_states(network: nn.Module, layers: nn.ModuleList, frozen: int, **input
     raise RuntimeError(f"{type(network).__name__} does not call its layers one by one")
 
 
+def check_layers(layers: nn.ModuleList) -> None:
+    """Checks that layers may be counted from anywhere; two short texts do not show every difference.
+
+    Args:
+        layers: An encoder's layers.
+
+    Raises:
+        NotImplementedError: What a layer is given depends on its number.
+    """
+    kinds = getattr(getattr(layers[0], "config", None), "layer_types", None) or ()
+    if len(set(kinds)) > 1 and not hasattr(layers[0], "attention_type"):
+        raise NotImplementedError("its layers attend in different ways, by their number")
+
+
 @contextlib.contextmanager
 def upper_layers(network: nn.Module, layers: nn.ModuleList, frozen: int, states: Tensor) -> Iterator[None]:
     """While it lasts, the encoder has its upper layers only, and the first of them reads given states.

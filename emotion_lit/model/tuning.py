@@ -6,14 +6,16 @@ from typing import Literal
 
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.adapters import MergedLoraLinear
 from emotion_lit.model.pooling import Network
 
 Tuning = Literal["head", "lora", "full"]
 TrainableLayers = int | float | None
 ALL_LINEAR = "all-linear"
+# GPT-2's are of a class of their own.
+LINEAR = (nn.Linear, Conv1D)
 
 
 @dataclass
@@ -54,7 +56,7 @@ def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable
     if tuning == "head":
         network.frozen = (network.encoder,)
     elif network.frozen_layers:
-        network.frozen = (network.embeddings, *network.layers[: network.frozen_layers])
+        network.frozen = (*network.embeddings, *network.layers[: network.frozen_layers])
     if tuning == "lora":
         inject_adapter_in_model(lora_config(network, lora, frozen), network.encoder)
     for _, parameter in network.head_parameters():
@@ -73,30 +75,39 @@ def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module
         UserError: No module's name ends as ``lora.targets`` says.
     """
     without = {id(module) for part in frozen for module in part.modules()}
-    linear = [
-        name
+    linear = {
+        name: module
         for name, module in network.encoder.named_modules()
-        if isinstance(module, nn.Linear) and id(module) not in without
-    ]
-    linear = [name for name in linear if "pooler" not in name.split(".")]  # the pooler itself trains
+        # The pooler itself trains.
+        if isinstance(module, LINEAR) and id(module) not in without and "pooler" not in name.split(".")
+    }
+    if not linear:
+        raise UserError(
+            f"{type(network.encoder).__name__} has no linear layers that LoRA can adapt; train it with "
+            "--model.tuning full or head"
+        )
     endings = [lora.targets] if isinstance(lora.targets, str) else lora.targets
-    targets = linear if lora.targets == ALL_LINEAR else [n for n in linear if n.endswith(tuple(endings))]
+    targets = [name for name in linear if lora.targets == ALL_LINEAR or name.endswith(tuple(endings))]
     if not targets:
         last_parts = sorted({name.split(".")[-1] for name in linear})
         raise UserError(
             f"no linear layer's name ends in {lora.targets!r} (model.lora.targets); there are: {', '.join(last_parts)}"
         )
-    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets)
-    config._register_custom_module({nn.Linear: MergedLoraLinear})
-    return config
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        fan_in_fan_out=any(isinstance(linear[name], Conv1D) for name in targets),
+    )
 
 
 def _lower_modules(network: Network, trainable_layers: float) -> list[nn.Module]:
     """The embeddings and the layers that do not train."""
-    depth = int(network.encoder.config.num_hidden_layers)
+    depth = network.depth
     is_share = isinstance(trainable_layers, float) and trainable_layers <= 1
     count = max(1, round(trainable_layers * depth)) if is_share else int(trainable_layers)
     if not 1 <= count <= depth or trainable_layers <= 0:
         raise UserError(f"model.trainable_layers is {trainable_layers}, and the encoder has {depth} layers")
     frozen = depth - count
-    return [network.embeddings, *(network.layers[:frozen] if frozen else ())]
+    return [nn.ModuleList(network.embeddings), *(network.layers[:frozen] if frozen else ())]

@@ -5,7 +5,16 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModel
 
 from emotion_lit.model.backbone import locate
-from emotion_lit.model.cpu import ByteDropout, byte_dropout, eager_attention, make_fast_on_cpu
+from emotion_lit.model.cpu import (
+    ByteDropout,
+    byte_dropout,
+    check_byte_dropout,
+    eager_attention,
+    use_byte_dropout,
+    use_eager_attention,
+    use_own_attention,
+    use_own_dropout,
+)
 
 
 def test_dropout_drops_the_share_and_keeps_the_mean() -> None:
@@ -37,10 +46,38 @@ def test_an_encoder_says_the_same() -> None:
     mask[0, 5:] = 0
     with torch.inference_mode():
         before = encoder(ids, mask).last_hidden_state[mask.bool()]
-        make_fast_on_cpu(encoder)
+        own = encoder.config._attn_implementation
+        use_eager_attention(encoder)
+        use_byte_dropout(encoder)
         after = encoder(ids, mask).last_hidden_state[mask.bool()]
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-4)
     assert sum(isinstance(module, ByteDropout) for module in encoder.modules()) > 6
+    use_own_dropout(encoder)
+    use_own_attention(encoder)
+    assert not any(isinstance(module, ByteDropout) for module in encoder.modules())
+    assert encoder.config._attn_implementation == own
+
+
+@pytest.mark.parametrize("p", [0.001, 0.05, 0.1, 0.5, 0.9, 1.0])
+def test_dropout_checks_its_share_and_its_scale(p: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = torch.get_rng_state()
+    check_byte_dropout(p)
+    assert torch.equal(torch.get_rng_state(), state)
+    if 0.01 < p < 1:
+        monkeypatch.setattr("emotion_lit.model.cpu.byte_dropout", lambda values, _: values)
+        with pytest.raises(RuntimeError, match=r"leaves out 0\.00% of the elements"):
+            check_byte_dropout(p)
+
+
+def test_dropout_draws_where_the_values_are() -> None:
+    assert byte_dropout(torch.ones(3, 5, device="meta"), 0.5).device.type == "meta"
+
+
+def test_heads_of_the_query_share_keys() -> None:
+    torch.manual_seed(0)
+    query, key, value = torch.randn(2, 4, 7, 8), torch.randn(2, 2, 7, 8), torch.randn(2, 2, 7, 8)
+    expected = scaled_dot_product_attention(query, key, value, enable_gqa=True).transpose(1, 2)
+    torch.testing.assert_close(eager_attention(torch.nn.Identity(), query, key, value, None)[0], expected)
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -1,13 +1,14 @@
 """The last layer computes the first token alone, and nothing else changes."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from emotion_lit.model.first_token import FAMILY
+from emotion_lit.model.first_token import FAMILY, keep_all_tokens, keep_first_token
 from emotion_lit.model.pooling import Network
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -29,6 +30,11 @@ def gradients(model: torch.nn.Module, logits: Tensor) -> list[Tensor]:
     return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
 
+def cut(model: PreTrainedModel) -> Network:
+    keep_first_token(model)
+    return Network(model, "cls")
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("family", FAMILY)
 def test_logits_and_gradients_are_those_of_the_whole_layer(family: str, attention: str) -> None:
@@ -36,15 +42,31 @@ def test_logits_and_gradients_are_those_of_the_whole_layer(family: str, attentio
     model.set_attn_implementation(attention)
     whole = model(input_ids=IDS, attention_mask=MASK).logits
     expected = gradients(model, whole)
-    cut = Network(model, "cls")
-    logits = cut(IDS, MASK)
+    shorter = cut(model)
+    logits = shorter(IDS, MASK)
     torch.testing.assert_close(logits, whole)
     torch.testing.assert_close(gradients(model, logits), expected)
-    assert cut.encoder(input_ids=IDS, attention_mask=MASK).last_hidden_state.shape == (2, 1, 32)
+    assert shorter.encoder(input_ids=IDS, attention_mask=MASK).last_hidden_state.shape == (2, 1, 32)
+    keep_all_tokens(model)
+    assert shorter.encoder(input_ids=IDS, attention_mask=MASK).last_hidden_state.shape == (2, 5, 32)
+
+
+def test_a_mask_of_texts_and_tokens() -> None:
+    """Fused attention for packed texts takes it as it is."""
+    model = network("bert")
+    base: Any = model.base_model
+    states = base(input_ids=IDS, attention_mask=MASK, output_hidden_states=True).hidden_states[-2]
+    attention = base.encoder.layer[-1].attention.self
+    expected = attention(states[1:, :3])[0][:, :1]
+    keep_first_token(model)
+    for kind in ("sdpa", "eager", "flash_attention_2"):
+        model.config._attn_implementation = kind
+        found = attention(states, MASK)[0]
+        torch.testing.assert_close(found[1:], expected)
 
 
 def test_a_copy_computes_with_its_own_weights() -> None:
-    original = Network(network("bert"), "cls")
+    original = cut(network("bert"))
     copied = copy.deepcopy(original)
     for parameter in original.parameters():
         parameter.data.zero_()
