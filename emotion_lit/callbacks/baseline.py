@@ -37,7 +37,7 @@ class Baseline(pl.Callback):
         assert isinstance(data, EmotionDataModule)
         start = time.perf_counter()
         said = collect(trainer, pl_module, data, "test", "before training, test").outputs(pl_module)
-        self._probabilities = torch.from_numpy(said.probabilities).float()
+        self._probabilities = torch.from_numpy(said.measured).float()
         self.seconds = time.perf_counter() - start
 
     def probabilities(self, rows: int) -> Floats | None:

@@ -110,8 +110,7 @@ def evidence_of(
         overlaps: Whether each text also stands in train, where that was looked for.
     """
     outputs, rows = collected.outputs(model), data.rows(split).take(collected.rows)
-    plain = tempered(outputs.probabilities, 1 / (model.temperature or 1.0), model.multi_label)
-    after = np.where(outputs.invalid[:, None], np.nan, outputs.probabilities)  # whoever reads the evidence counts them
+    plain = tempered(outputs.measured, 1 / (model.temperature or 1.0), model.multi_label)
     return Evidence(
         rows.texts,
         rows.sources,
@@ -121,7 +120,7 @@ def evidence_of(
         model.thresholds,
         outputs.first,
         outputs.targets,
-        {**(others or {}), UNCALIBRATED: plain, AFTER: after},
+        {**(others or {}), UNCALIBRATED: plain, AFTER: outputs.measured},
     )
 
 

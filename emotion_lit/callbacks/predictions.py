@@ -15,10 +15,10 @@ import numpy.typing as npt
 from emotion_lit import __version__, platforms, processes, signals
 from emotion_lit.callbacks.formats import FORMATS, json_line, writable
 from emotion_lit.callbacks.parts import Parts, State
-from emotion_lit.callbacks.rows import RowMaker
+from emotion_lit.callbacks.rows import RowMaker, is_unlabelled
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.data.streaming import NO_TEXT, OnBadRow, TextStream, Window
+from emotion_lit.data.streaming import OnBadRow, TextStream, Window
 from emotion_lit.errors import UserError
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.streams import check_stdout, write_result
@@ -179,7 +179,7 @@ class PredictionWriter(pl.Callback):
 
     def _write(self, window: Window, found: Sequence[npt.NDArray[np.float64] | None]) -> None:
         rows = self._maker.rows(window, found)
-        unlabelled = [row + 1 for row, note in zip(window.rows, window.notes, strict=True) if note == NO_TEXT]
+        unlabelled = [place + 1 for place, row in zip(window.rows, rows, strict=True) if is_unlabelled(row)]
         rejects = [writable(asdict(reject)) for reject in window.rejects]
         if self.parts is not None:
             self.parts.add(window.number, rows, rejects, unlabelled, window.digest)
@@ -244,8 +244,8 @@ class PredictionWriter(pl.Callback):
             rejected = f", {counts['rejects']:,} could not be read{kept}"
         if counts["unlabelled"]:
             say(
-                f"warning: {counts['unlabelled']:,} rows have no label, because their text is null, empty or not a "
-                f"string; the first is row {counts['first_unlabelled']}"
+                f"warning: {counts['unlabelled']:,} rows have no label, and their note says why; the first is row "
+                f"{counts['first_unlabelled']}"
             )
         say(f"{counts['rows']:,} rows written to {where}{rejected}")
 

@@ -189,7 +189,7 @@ def calibrate(model: EmotionClassifier, validation: Outputs) -> Outputs:
     """
     if model.temperature is None:
         model.temperature = fit_temperature(validation)
-        values = tempered(validation.probabilities, model.temperature, model.multi_label)
+        values = tempered(validation.measured, model.temperature, model.multi_label)
         validation = validation.with_probabilities(values)
     if model.multi_label and model.threshold is None:
         model.threshold = fit_thresholds(validation)

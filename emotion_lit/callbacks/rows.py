@@ -4,16 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from emotion_lit.callbacks.formats import SCORE, SEVERAL, TEXT, Columns, Row, writable
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.data.streaming import Window
+from emotion_lit.data.streaming import NO_TEXT, Window
 from emotion_lit.errors import UserError
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.model.decision import ranking
 
 # Beyond this, digits of a probability are noise of the arithmetic.
 DIGITS = 6
 UNCERTAIN = "uncertain"
+NOT_FINITE = "no label: the probabilities are not finite numbers"
 
 
 class RowMaker:
@@ -60,36 +63,57 @@ class RowMaker:
             found: The probabilities of each text; None where there is no text.
         """
         rows = []
-        for row, record, note, scores in zip(window.rows, window.records, window.notes, found, strict=True):
+        for row, record, note, labels in zip(
+            window.rows, window.records, window.notes, self._labels(found), strict=True
+        ):
             text = record[self.data.text_column]
             made = {"id": record.get(self.data.id_column, row)}
             made |= {"text": text if isinstance(text, str | None) else str(text)}
-            made |= self._labels(scores)
+            made |= labels
             made |= {column: record[column] for column in self.data.keep_columns}
-            rows.append(writable({**made, "note": note or None}))
+            notes = [note, NOT_FINITE if is_unlabelled(labels) and note != NO_TEXT else ""]
+            rows.append(writable({**made, "note": "; ".join(filter(None, notes)) or None}))
         return rows
 
-    def _labels(self, scores: npt.NDArray[np.float64] | None) -> Row:
-        """The columns that come from the model; empty for a row without a text."""
-        model = self.model
-        if scores is None:
-            row: Row = {name: None for rank in self.ranks for name in (_named("label", rank), _named("score", rank))}
-            row["label"] = ""
-            row |= {"labels": []} if model.multi_label else {}
-            return row | ({f"p_{label}": None for label in model.labels} if self.probabilities else {})
-        rounded = [round(float(score), DIGITS) for score in scores]
-        row = {}
-        for rank, place in zip(self.ranks, np.argsort(-scores, kind="stable").tolist(), strict=False):
-            row |= {_named("label", rank): model.labels[place], _named("score", rank): rounded[place]}
-        if row["score"] < self.threshold:
+    def _labels(self, found: Sequence[npt.NDArray[np.float64] | None]) -> list[Row]:
+        """The columns that come from the model; empty for a row without a text, or without finite probabilities."""
+        rows = [self._nothing() for _ in found]
+        places = [place for place, scores in enumerate(found) if scores is not None and np.isfinite(scores).all()]
+        if not places:
+            return rows
+        probabilities = torch.from_numpy(np.stack([found[place] for place in places]))  # type: ignore[misc]
+        parts = (probabilities, self.model.decide(probabilities), ranking(probabilities))
+        for place, *decided in zip(places, *(part.tolist() for part in parts), strict=True):
+            rows[place] = self._of(*decided)
+        return rows
+
+    def _of(self, scores: list[float], chosen: list[bool], order: list[int]) -> Row:
+        """The columns of a text: what is decided is decided before scores are rounded."""
+        labels, row = self.model.labels, Row()
+        for rank, place in zip(self.ranks, order, strict=False):
+            row |= {_named("label", rank): labels[place], _named("score", rank): round(scores[place], DIGITS)}
+        if scores[order[0]] < self.threshold:
             row["label"] = UNCERTAIN
-        if model.multi_label:
-            row["labels"] = model.threshold_labels(rounded)
-        return row | (
-            {f"p_{label}": score for label, score in zip(model.labels, rounded, strict=True)}
-            if self.probabilities
-            else {}
-        )
+        if self.model.multi_label:
+            row["labels"] = [labels[place] for place in order if chosen[place]]
+        if self.probabilities:
+            row |= {f"p_{label}": round(score, DIGITS) for label, score in zip(labels, scores, strict=True)}
+        return row
+
+    def _nothing(self) -> Row:
+        row: Row = {name: None for rank in self.ranks for name in (_named("label", rank), _named("score", rank))}
+        row["label"] = ""
+        row |= {"labels": []} if self.model.multi_label else {}
+        return row | ({f"p_{label}": None for label in self.model.labels} if self.probabilities else {})
+
+
+def is_unlabelled(row: Row) -> bool:
+    """Whether nothing is predicted for a row, because there is nothing to predict from.
+
+    Args:
+        row: As `RowMaker` makes it.
+    """
+    return row["score"] is None
 
 
 def _named(name: str, rank: int) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from emotion_lit.evaluation.outputs import Bools, Floats, Outputs
+from emotion_lit.model.decision import DEFAULT_THRESHOLD
 
 # Bins of equal width, closed on the right, for the expected calibration error (arXiv 1706.04599).
 BINS = 15
@@ -23,7 +24,7 @@ def stated_and_true(outputs: Outputs) -> tuple[Floats, Bools]:
     """
     if outputs.multi_label:
         return outputs.probabilities.ravel(), outputs.truth.ravel()
-    return outputs.probabilities.max(axis=1), outputs.best == outputs.first
+    return outputs.probabilities.max(axis=1), outputs.right
 
 
 def reliability(outputs: Outputs) -> list[dict[str, float]]:
@@ -124,6 +125,7 @@ def fit_thresholds(outputs: Outputs) -> list[float]:
     Args:
         outputs: Of validation rows.
     """
+    outputs = outputs.take(~outputs.invalid)
     found = []
     for scores, truth in zip(outputs.probabilities.T, outputs.truth.T, strict=True):
         order = np.argsort(-scores, kind="stable")
@@ -133,7 +135,7 @@ def fit_thresholds(outputs: Outputs) -> list[float]:
         last_of_equals = np.append(np.diff(scores[order]) < 0, True)
         best = int(np.argmax(np.where(last_of_equals, f1, -1)))
         # Half-way to the next one: on a row's own probability, rounding would decide about its equals.
-        found.append(float(falling[best : best + 2].mean()) if truth.any() else 0.5)
+        found.append(float(falling[best : best + 2].mean()) if truth.any() else DEFAULT_THRESHOLD)
     return found
 
 

@@ -14,6 +14,7 @@ from emotion_lit.commands import resume_command
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation.outputs import Floats, Ints, Outputs
 from emotion_lit.files import atomic_path
+from emotion_lit.model.decision import DEFAULT_THRESHOLD
 
 # What rungs and columns are called.
 MAJORITY, TFIDF, BEFORE, UNCALIBRATED, AFTER = "majority", "tfidf", "before", "uncalibrated", "after"
@@ -53,7 +54,7 @@ class Evidence:
         Args:
             model: Its name.
         """
-        thresholds = self.thresholds if model == AFTER else [0.5] * len(self.labels)
+        thresholds = self.thresholds if model == AFTER else [DEFAULT_THRESHOLD] * len(self.labels)
         return Outputs.checked(self.probabilities[model], self.targets, self.first, self.multi_label, thresholds)
 
     def save(self, file: Path) -> None:

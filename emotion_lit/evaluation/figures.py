@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from emotion_lit.console import say
-from emotion_lit.evaluation.mistakes import confusion
+from emotion_lit.evaluation.mistakes import confusion_shares
 from emotion_lit.evaluation.outputs import Outputs
 from emotion_lit.evaluation.palette import AFTER, BEFORE, LINES, colour
 
@@ -46,8 +46,7 @@ def confusion_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
         outputs: The outputs.
         labels: The names of the classes.
     """
-    matrix = confusion(outputs)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    shares = confusion_shares(outputs)
     size = max(WIDTH, 1.5 + 0.32 * len(labels))
     figure, axes = _figure("What was taken for what", size, size * 0.92)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -59,7 +58,7 @@ def confusion_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
     axes.spines[:].set_visible(False)
     if len(labels) <= NUMBERED:
         for (true, guess), share in np.ndenumerate(shares):
-            if matrix[true, guess]:
+            if share:
                 shade = "white" if share > 0.5 else "black"
                 axes.text(guess, true, f"{share:.0%}", ha="center", va="center", color=shade, fontsize=8)
     return _legible(figure, labels)

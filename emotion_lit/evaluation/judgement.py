@@ -43,7 +43,7 @@ def judge(evidence: Evidence, temperature: float, costs: Mapping[str, dict[str, 
         "calibration": describe_calibration(after, evidence.outputs(UNCALIBRATED), temperature),
         "leakage": leakage(evidence, evidence.overlaps) if evidence.overlaps is not None else None,
         "confusion": {"labels": list(evidence.labels), "matrix": matrix.tolist()},
-        "confused_pairs": confused_pairs(matrix, evidence.labels),
+        "confused_pairs": confused_pairs(after, evidence.labels),
         "mistakes": confident_mistakes(after, evidence.texts, evidence.labels),
     }
 

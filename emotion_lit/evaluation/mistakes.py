@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion_lit.evaluation.outputs import Ints, Outputs, label_names
+from emotion_lit.evaluation.outputs import Bools, Floats, Ints, Outputs, label_names
 
 SHOWN = 20
 PAIRS = 10
@@ -44,28 +44,39 @@ def confusion(outputs: Outputs) -> Ints:
         outputs: The outputs. Where a row may have several classes, a class that was missed is counted under each class
             that was predicted without being there.
     """
-    if not outputs.multi_label:
-        classes = outputs.probabilities.shape[1]
-        codes = outputs.first * classes + outputs.best
-        return np.bincount(codes, minlength=classes**2).reshape(classes, classes)
     truth, predicted = outputs.truth, outputs.predicted
-    missed, added = (truth & ~predicted).astype(np.int64), (predicted & ~truth).astype(np.int64)
-    matrix: Ints = missed.T @ added
+    if not outputs.multi_label:
+        return _count(truth, predicted)
+    matrix = _count(truth & ~predicted, predicted & ~truth)
     np.fill_diagonal(matrix, (truth & predicted).sum(axis=0))
     return matrix
 
 
-def confused_pairs(matrix: Ints, labels: Sequence[str]) -> list[dict[str, Any]]:
+def _count(rows: Bools, columns: Bools) -> Ints:
+    """How many texts have each pair of classes; with floating-point numbers it is a matrix product, and exact."""
+    return np.asarray((rows.T.astype(np.float64) @ columns.astype(np.float64)).astype(np.int64))
+
+
+def confusion_shares(outputs: Outputs) -> Floats:
+    """`confusion` as shares of the rows that have each class, ``[true, predicted]``.
+
+    Args:
+        outputs: The outputs.
+    """
+    return np.asarray(confusion(outputs) / np.maximum(outputs.truth.sum(axis=0), 1)[:, None])
+
+
+def confused_pairs(outputs: Outputs, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The classes that are most often taken for another.
 
     Args:
-        matrix: What `confusion` gave.
+        outputs: The outputs.
         labels: The names of the classes.
 
     Returns:
-        Per pair ``truth``, ``prediction``, ``count``, and its ``share`` of the rows of the true class.
+        Per pair ``truth``, ``prediction``, ``count``, and its ``share`` of the rows that have the true class.
     """
-    wrong = matrix.copy()
+    wrong, shares = confusion(outputs), confusion_shares(outputs)
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
     pairs = [divmod(int(code), len(labels)) for code in order]
@@ -74,7 +85,7 @@ def confused_pairs(matrix: Ints, labels: Sequence[str]) -> list[dict[str, Any]]:
             "truth": labels[true],
             "prediction": labels[guess],
             "count": int(wrong[true, guess]),
-            "share": float(wrong[true, guess] / matrix[true].sum()),
+            "share": float(shares[true, guess]),
         }
         for true, guess in pairs
         if wrong[true, guess]

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+
+from emotion_lit.model.decision import decide
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -22,7 +25,8 @@ class Outputs:
         first: Each row's first class, ``[rows]``; -1 where there is none.
         multi_label: Whether a row may have several classes.
         thresholds: From which probability on each class is predicted, ``[classes]``; multi-label only.
-        invalid: Which rows had no finite probabilities, and count as if nothing was known about them, ``[rows]``.
+        invalid: Which rows had no finite probabilities, ``[rows]``: nothing is predicted for them, and their
+            probabilities are those of who knows nothing.
     """
 
     probabilities: Floats
@@ -76,16 +80,14 @@ class Outputs:
 
     @property
     def predicted(self) -> Bools:
-        """Which classes are predicted, the most probable one or all that reach their threshold, ``[rows, classes]``."""
-        if self.multi_label:
-            return self.probabilities >= self.thresholds
-        predicted: Bools = self.best[:, None] == np.arange(self.probabilities.shape[1])
-        return predicted
+        """Which classes are predicted (see `decide`), ``[rows, classes]``."""
+        decided = decide(torch.from_numpy(self.probabilities), self.multi_label, self.thresholds.tolist())
+        return np.asarray(decided.numpy() & ~self.invalid[:, None])
 
     @property
-    def best(self) -> Ints:
-        """The most probable class, ``[rows]``."""
-        return np.asarray(self.probabilities.argmax(axis=1))
+    def measured(self) -> Floats:
+        """The probabilities without stopgaps: not numbers where a model gave none, ``[rows, classes]``."""
+        return np.where(self.invalid[:, None], np.nan, self.probabilities)
 
     @property
     def right(self) -> Bools:

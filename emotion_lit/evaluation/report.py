@@ -111,13 +111,22 @@ def _columns(report: Report) -> dict[str, Any]:
     return {key: report[key] for key in (BEFORE, AFTER) if key in report}
 
 
+def _accuracy(report: Report) -> str:
+    if "macro_average_precision" not in report[AFTER]:
+        return "Accuracy is the share of texts whose most probable class is right (any label: one of its classes)."
+    return (
+        "Accuracy is the share of texts of which all classes are predicted, and no others. Macro average precision is "
+        "how well the classes that are there are ranked, whatever the thresholds."
+    )
+
+
 def _summary(report: Report) -> list[Part]:
     columns = _columns(report)
     parts: list[Part] = [
-        f"The pre-trained model with a fresh head, and the best checkpoint by validation macro-F1, on the same "
+        "The pre-trained model with a fresh head, and the checkpoint that was the best on validation, on the same "
         f"{report['after']['rows']:,} test texts of {report['data']['dataset']}.",
         Table(headline_rows(columns)),
-        "Accuracy is the share of texts whose most probable class is right (any label: one of its classes). Macro-F1 "
+        f"{_accuracy(report)} Macro-F1 "
         "weighs all classes alike, however rare; it is scikit-learn's f1_score(average='macro', zero_division=0). Loss "
         "is the cross-entropy against all classes of a text, log loss against its first one. The Brier score is the "
         "squared error of the probabilities. ECE is by how much the stated probability is "
@@ -218,15 +227,18 @@ def _calibration(report: Report) -> list[Part]:
     for key, title in (("uncalibrated", "as trained"), ("calibrated", f"temperature {calibration['temperature']:.3f}")):
         rows.append([title, *(f"{calibration[key][name]:.4f}" for name in ("ece", "brier", "log_loss"))])
     parts: list[Part] = [
-        "The temperature divides the logits. It was chosen on the validation texts, is kept in the checkpoint, and "
-        "changes no prediction; model.temperature: 1 leaves it out.",
+        "The temperature divides the logits. Unless model.temperature was typed, it was chosen on validation. It is "
+        "kept in the checkpoint, and the most probable class stays; model.temperature: 1 leaves it out.",
         Table(rows),
         Picture("reliability", "Reliability diagram: the share that is right against the probability that was stated"),
         Picture("risk_coverage", "Accuracy against the share of texts that the model labels, the surest first"),
     ]
     if calibration["thresholds"]:
         named = zip(report["confusion"]["labels"], calibration["thresholds"], strict=True)
-        parts.append("A class is predicted from these probabilities on, chosen on the validation texts by F1:")
+        parts.append(
+            "A class is predicted from these probabilities on, after the temperature. Unless model.threshold was "
+            "typed, they were chosen on the validation texts by F1:"
+        )
         parts.append(Table([["class", "threshold"], *([label, f"{value:.3f}"] for label, value in named)]))
     return parts
 

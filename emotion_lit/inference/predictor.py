@@ -17,6 +17,7 @@ from emotion_lit.evaluation.palette import colour
 from emotion_lit.inference.exported import load_exported
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.model.decision import is_known, ranking
 
 TOKENS_PER_BATCH = 1024
 
@@ -26,9 +27,10 @@ class Prediction:
     """What a model says about a text.
 
     Args:
-        label: The most probable class.
-        score: Its probability.
-        probabilities: The probability of every class.
+        label: The most probable class; "" where nothing is predicted, because the text is empty, or the model gives no
+            finite numbers for it.
+        score: Its probability; not a number where nothing is predicted.
+        probabilities: The probability of every class; likewise.
         labels: The classes whose probability reaches the threshold, the most probable first, where a text may have
             several; else the label alone.
     """
@@ -55,7 +57,7 @@ class Predictions(list[Prediction]):
     def _repr_html_(self) -> str:
         """A bar for each text, for Jupyter, with a piece in each emotion's colour."""
         rows = "".join(
-            f"<tr><td>{html.escape(', '.join(one.labels) or one.label)}</td><td>{one.score:.1%}</td>"
+            f"<tr><td>{html.escape(', '.join(one.labels) or 'none')}</td><td>{one.score:.1%}</td>"
             f"<td style='width:20em'>{_pieces(one)}</td></tr>"
             for one in self
         )
@@ -115,14 +117,16 @@ class Predictor:
         for place, text in enumerate(listed):
             if not isinstance(text, str):
                 raise UserError(f"text {place} is {text!r}, which is not a string")
-        return Predictions(self._prediction(scores) for scores in self.probabilities(listed).tolist())
+        probabilities = self.probabilities(listed)
+        decided = zip(probabilities, self.model.decide(probabilities), is_known(probabilities), strict=True)
+        return Predictions(self._prediction(*one) for one in decided)
 
     def frame(self, frame: Any, column: str = "text") -> Any:
         """Labels a column of a data frame.
 
         Args:
             frame: A data frame of pandas or polars.
-            column: The column of texts; a row without a text gets no label.
+            column: The column of texts; a row without a text, or with an empty one, gets no label.
 
         Returns:
             The frame with the columns ``label``, ``score``, ``p_<label>`` for every class, and ``labels`` where a text
@@ -134,10 +138,8 @@ class Predictor:
         if column not in frame.columns:
             raise unknown("column", column, map(str, frame.columns))
         texts = frame[column].to_list()
-        readable = [place for place, text in enumerate(texts) if isinstance(text, str) and text.strip()]
-        found: list[Prediction | None] = [None] * len(texts)
-        for place, prediction in zip(readable, self([texts[place] for place in readable]), strict=True):
-            found[place] = prediction
+        predicted = self([text if isinstance(text, str) else "" for text in texts])
+        found = [prediction if prediction.label else None for prediction in predicted]
         columns: dict[str, list[Any]] = {
             "label": [one.label if one else None for one in found],
             "score": [one.score if one else None for one in found],
@@ -158,12 +160,13 @@ class Predictor:
             texts: The texts.
 
         Returns:
-            ``[texts, classes]``, on the CPU.
+            ``[texts, classes]``, on the CPU; not numbers for an empty text.
         """
-        result = torch.empty(len(texts), len(self.labels))
+        result = torch.full((len(texts), len(self.labels)), torch.nan)
+        readable = np.array([place for place, text in enumerate(texts) if text.strip()], dtype=np.int64)
         tokenizer, device = self.model.tokenizer, self.model.device
         compute = self.model.engine or self.model
-        tokens = tokenize(texts, tokenizer, self.max_length)
+        tokens = tokenize([texts[place] for place in readable], tokenizer, self.max_length)
         order = np.argsort(tokens.lengths, kind="stable")
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
             rows = order[places].tolist()
@@ -171,14 +174,16 @@ class Predictor:
             batch = {
                 key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()
             }
-            result[rows] = self.model.probabilities(compute(batch)).cpu()
+            result[readable[rows]] = self.model.probabilities(compute(batch)).cpu()
         return result
 
-    def _prediction(self, scores: list[float]) -> Prediction:
-        probabilities = dict(zip(self.labels, scores, strict=True))
-        label = max(probabilities, key=probabilities.__getitem__)
-        labels = tuple(self.model.threshold_labels(scores)) if self.model.multi_label else (label,)
-        return Prediction(label, probabilities[label], probabilities, labels)
+    def _prediction(self, probabilities: torch.Tensor, chosen: torch.Tensor, known: torch.Tensor) -> Prediction:
+        scores = dict(zip(self.labels, probabilities.tolist(), strict=True))
+        if not known:
+            return Prediction("", float("nan"), scores, ())
+        order = ranking(probabilities[None])[0].tolist()
+        label = self.labels[order[0]]
+        return Prediction(label, scores[label], scores, tuple(self.labels[place] for place in order if chosen[place]))
 
 
 def load(path: str | Path, backbone: str | None = None, device: str | None = None) -> Predictor:

@@ -2,7 +2,8 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -15,9 +16,11 @@ from torchmetrics import MetricCollection
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit import processes
+from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.decision import DEFAULT_THRESHOLD, decide
 from emotion_lit.model.fast_paths import (
     Probe,
     check_network,
@@ -30,6 +33,7 @@ from emotion_lit.model.optimization import (
     DEFAULT_HEAD_LEARNING_RATES,
     ParameterGroup,
     Schedule,
+    balanced_pos_weights,
     balanced_weights,
     default_learning_rate,
     learning_rate_factor,
@@ -41,7 +45,6 @@ from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, appl
 
 Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
-DEFAULT_THRESHOLD = 0.5
 
 
 class EmotionClassifier(pl.LightningModule):
@@ -65,12 +68,17 @@ class EmotionClassifier(pl.LightningModule):
         schedule: How they fall afterwards: `linear` or `cosine` to zero, or `constant`.
         dropout: Dropout of the encoder and the head; by default the encoder's own, and 0.5 for the `mean` head.
         label_smoothing: Share of the target that is spread evenly over all classes; one class a text only.
-        class_weights: Weights of the classes in the loss: `none`, `balanced` (inverse to their frequency in the
-            training rows), or a list in the order of the labels.
+        class_weights: Weights of the classes in the training loss: `none`, `balanced`, or a list in the order of the
+            labels. With one class a text they multiply the loss of its rows; `balanced` is inverse to the frequency in
+            the training rows. With several they multiply the loss of the rows that have the class, and not that of
+            those without it (`pos_weight`); `balanced` is negatives over positives, from 0.01 to 100.
         threshold: From which probability on a class is predicted, for all classes or one for each; several classes a
-            text only. By default 0.5, and `fit` ends by choosing each class's with the best F1 on validation.
-        temperature: What logits are divided by, so that probabilities are neither too bold nor too shy; predictions
-            stay. By default `fit` ends by choosing the one with the smallest loss on validation; 1 leaves it out.
+            text only. It is compared with the probability after the temperature, which is the one that is shown; a
+            typed one stays as it is. By default 0.5, and `fit` ends by choosing each class's with the best F1 on
+            validation.
+        temperature: What logits are divided by, so that probabilities are neither too bold nor too shy. The most
+            probable class stays, and thresholds are chosen after it; with a typed threshold it moves predictions. By
+            default `fit` ends by choosing the one with the smallest loss on validation; 1 leaves it out.
         cache_features: Whether `fit` runs what is frozen once per text, and keeps its outputs on disk: a frozen encoder
             (`head` with `mean`), and the lower layers that `trainable_layers` leaves out, where that pays.
         compile_encoder: Whether `fit` runs the encoder through torch.compile, with texts padded to a few lengths so
@@ -113,8 +121,10 @@ class EmotionClassifier(pl.LightningModule):
         _check_share("model.label_smoothing", label_smoothing)
         for value in threshold if isinstance(threshold, list) else [threshold or 0.0]:
             _check_share("model.threshold", value)
-        if temperature is not None and temperature <= 0:
-            raise UserError(f"model.temperature is {temperature}; it should be above 0")
+        if temperature is not None:
+            _check_positive("model.temperature", temperature)
+        for value in class_weights if isinstance(class_weights, list) else []:
+            _check_positive("model.class_weights", value)
         _check_share("model.dropout", dropout or 0.0)
         for key, values in (("class_weights", class_weights), ("threshold", threshold)):
             if isinstance(values, list) and len(values) != len(labels):
@@ -195,6 +205,7 @@ class EmotionClassifier(pl.LightningModule):
         self.weights_sha256 = carried.get("weights_sha256", "")
         if checkpoint:
             checkpoints.check_settings(self.settings, checkpoint[checkpoints.MODEL_KEY])
+            self._check_temperature(checkpoint[checkpoints.MODEL_KEY])
         if carried.get("files"):
             self._files, self._identity = carried["files"], carried["backbone"]
             pretrained, self._tokenizer = backbones.load_carried(self._files)
@@ -220,6 +231,15 @@ class EmotionClassifier(pl.LightningModule):
         if self.fast_paths:
             take_fast_paths(self.network, probe)
         self.network.train()  # transformers hands it over without dropout, and Lightning leaves that as it is
+
+    def _check_temperature(self, saved: dict[str, Any]) -> None:
+        """Says where thresholds meet other probabilities than those that they were chosen on."""
+        kept = isinstance(self.threshold, list) and self.threshold == saved["threshold"]
+        if self.multi_label and kept and self.temperature != saved["temperature"]:
+            say(
+                f"model.temperature {self.temperature} changes which classes are predicted: the checkpoint's "
+                f"thresholds were chosen with {saved['temperature']}"
+            )
 
     @property
     def network_sha256(self) -> str:
@@ -300,9 +320,20 @@ class EmotionClassifier(pl.LightningModule):
         scaled = logits / (self.temperature or 1.0)
         return scaled.sigmoid() if self.multi_label else scaled.softmax(dim=1)
 
+    def decide(self, probabilities: Tensor) -> Tensor:
+        """Which classes are predicted.
+
+        Args:
+            probabilities: ``[rows, classes]``.
+
+        Returns:
+            ``[rows, classes]``, of booleans.
+        """
+        return decide(probabilities, self.multi_label, self.thresholds)
+
     @property
     def thresholds(self) -> list[float]:
-        """From which probability on each class is predicted, where a text may have several."""
+        """From which probability on, after the temperature, each class is predicted, where a text may have several."""
         if isinstance(self.threshold, list):
             return self.threshold
         return [DEFAULT_THRESHOLD if self.threshold is None else self.threshold] * len(self.labels)
@@ -315,7 +346,7 @@ class EmotionClassifier(pl.LightningModule):
             targets: ``[batch, classes]``.
         """
         if self.multi_label:
-            return functional.binary_cross_entropy_with_logits(logits, targets, weight=self.loss_weights)
+            return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=self.loss_weights)
         return functional.cross_entropy(logits, targets, weight=self.loss_weights, label_smoothing=self.label_smoothing)
 
     def _plain_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -365,13 +396,14 @@ class EmotionClassifier(pl.LightningModule):
         name = "train/loss_epoch" if stage == "train" else f"{stage}/loss"
         # At the end of the epoch; in every step the processes would wait for each other.
         self.log(name, loss, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True)
-        probabilities = self.probabilities(logits)
-        preds, target = probabilities, batch["label"]
-        if self.multi_label:
-            preds, target = preds >= torch.tensor(self.thresholds, device=preds.device), batch["targets"] > 0
-            preds, target = preds.int(), target.int()
+        probabilities, targets = self.probabilities(logits), batch["targets"]
         metrics: MetricCollection = getattr(self, f"{stage}_metrics")
-        metrics.update(preds=preds, target=target, probabilities=probabilities, targets=batch["targets"])
+        metrics.update(
+            predicted=self.decide(probabilities),
+            truth=targets > 0 if self.multi_label else functional.one_hot(batch["label"], len(self.labels)).bool(),
+            probabilities=probabilities,
+            targets=targets,
+        )
         self.log_dict(dict(metrics.items()), on_step=False, on_epoch=True, batch_size=len(logits))
 
     # Optimisation
@@ -384,8 +416,10 @@ class EmotionClassifier(pl.LightningModule):
         if isinstance(self.class_weights, list):
             weights = self.class_weights
         else:
-            weights = balanced_weights(self.trainer.datamodule.class_counts)  # type: ignore[attr-defined]
-        self.loss_weights = torch.tensor(weights, device=self.device)
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            counts, rows = data.class_counts, len(data.rows("train"))
+            weights = balanced_pos_weights(counts, rows) if self.multi_label else balanced_weights(counts)
+        self.loss_weights = torch.tensor(weights, dtype=torch.float32, device=self.device)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a learning rate for the encoder and one for the head, warm-up, and a schedule by step."""
@@ -449,17 +483,12 @@ class EmotionClassifier(pl.LightningModule):
         place = self.trainer.fit_loop.total_batch_idx * self.trainer.world_size + self.trainer.global_rank
         torch.manual_seed(self._seed * 1_000_003 + place)
 
-    def threshold_labels(self, probabilities: Sequence[float]) -> list[str]:
-        """The classes whose probability reaches the threshold, the most probable first.
-
-        Args:
-            probabilities: One per class.
-        """
-        compared = zip(probabilities, self.thresholds, self.labels, strict=True)
-        chosen = [(p, label) for p, threshold, label in compared if p >= threshold]
-        return [label for _, label in sorted(chosen, key=lambda pair: -pair[0])]
-
 
 def _check_share(key: str, value: float) -> None:
     if not 0 <= value < 1:
         raise UserError(f"{key} is {value}; it should be at least 0 and below 1")
+
+
+def _check_positive(key: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise UserError(f"{key} is {value}; it should be a number above 0")

@@ -1,21 +1,15 @@
 """Scores that are logged while training."""
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassF1Score,
-    MultilabelExactMatch,
-    MultilabelF1Score,
-)
 from torchmetrics.utilities import dim_zero_cat
 
 
-class AnyAccuracy(Metric):
-    """The share of rows whose prediction is one of the row's classes."""
+class Accuracy(Metric):
+    """The share of rows of which all classes are predicted, and no others."""
 
     full_state_update = False
     hits: Tensor
@@ -26,19 +20,79 @@ class AnyAccuracy(Metric):
         self.add_state("hits", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("rows", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, preds: Tensor, targets: Tensor) -> None:
+    def update(self, predicted: Tensor, truth: Tensor) -> None:
         """Adds a batch.
 
         Args:
-            preds: Scores, ``[batch, classes]``.
-            targets: Above zero for the classes of a row, ``[batch, classes]``.
+            predicted: Which classes are predicted, ``[batch, classes]``.
+            truth: Which classes the rows have, ``[batch, classes]``.
         """
-        self.hits += (targets.gather(1, preds.argmax(dim=1, keepdim=True)) > 0).sum()
-        self.rows += len(preds)
+        self.add((predicted == truth).all(dim=1))
+
+    def add(self, hits: Tensor) -> None:
+        """Counts rows.
+
+        Args:
+            hits: Whether each of them is right, ``[batch]``.
+        """
+        self.hits += hits.sum()
+        self.rows += len(hits)
 
     def compute(self) -> Tensor:
         """The share so far."""
         return self.hits / self.rows
+
+
+class AnyAccuracy(Accuracy):
+    """The share of rows whose prediction is one of the row's classes."""
+
+    def update(self, predicted: Tensor, targets: Tensor) -> None:
+        """Adds a batch.
+
+        Args:
+            predicted: Which classes are predicted, ``[batch, classes]``.
+            targets: Above zero for the classes of a row, ``[batch, classes]``.
+        """
+        self.add((predicted & (targets > 0)).any(dim=1))
+
+
+class F1(Metric):
+    """F1 over all decisions (micro), or the mean over the classes (macro), as `evaluation.scores.macro_f1` has it.
+
+    Args:
+        classes: How many there are.
+        multi_label: Whether a row may have several; else a class that no row has and none is predicted to have is
+            left out.
+        average: ``macro`` or ``micro``.
+    """
+
+    full_state_update = False
+    both: Tensor
+    either: Tensor
+
+    def __init__(self, classes: int, multi_label: bool, average: Literal["macro", "micro"]) -> None:
+        super().__init__()
+        self.multi_label = multi_label
+        self.average = average
+        self.add_state("both", torch.zeros(classes, dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("either", torch.zeros(classes, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, truth: Tensor) -> None:
+        """Adds a batch.
+
+        Args:
+            predicted: Which classes are predicted, ``[batch, classes]``.
+            truth: Which classes the rows have, ``[batch, classes]``.
+        """
+        self.both += (predicted & truth).sum(dim=0)
+        self.either += predicted.sum(dim=0) + truth.sum(dim=0)
+
+    def compute(self) -> Tensor:
+        """F1 so far."""
+        if self.average == "micro":
+            return 2 * self.both.sum() / self.either.sum().clamp(min=1)
+        counted = torch.ones_like(self.either) if self.multi_label else self.either > 0
+        return (2 * self.both / self.either.clamp(min=1)).sum() / counted.sum().clamp(min=1)
 
 
 def average_precision(probabilities: Tensor, truth: Tensor) -> Tensor:
@@ -107,25 +161,21 @@ def default_monitor(multi_label: bool) -> str:
 def metric_collection(classes: int, multi_label: bool, stage: str) -> MetricCollection:
     """The metrics of one stage.
 
+    They take ``predicted``, ``truth``, ``probabilities`` and ``targets``, each ``[batch, classes]``.
+
     Args:
         classes: How many classes there are.
-        multi_label: Whether a row may have several; the metrics then take decisions, 0 or 1, in place of probabilities.
+        multi_label: Whether a row may have several.
         stage: ``train``, ``val`` or ``test``; the prefix of the names.
     """
-    unchecked: dict[str, Any] = {"validate_args": False}  # to look at values, a GPU would be waited for in each step
-    metrics: dict[str, Metric | MetricCollection]
-    if multi_label:
-        metrics = {
-            "accuracy": MultilabelExactMatch(classes, **unchecked),
-            "macro_f1": MultilabelF1Score(classes, average="macro", **unchecked),
-            "micro_f1": MultilabelF1Score(classes, average="micro", **unchecked),
-        }
+    metrics: dict[str, Metric | MetricCollection] = {
+        "accuracy": Accuracy(),
+        "macro_f1": F1(classes, multi_label, "macro"),
+    }
+    if not multi_label:
+        metrics["accuracy_any"] = AnyAccuracy()
+    else:
+        metrics["micro_f1"] = F1(classes, multi_label, "micro")
         if stage != "train":  # it keeps all rows
             metrics["macro_average_precision"] = MacroAveragePrecision()
-    else:
-        metrics = {
-            "accuracy": MulticlassAccuracy(classes, average="micro", **unchecked),
-            "macro_f1": MulticlassF1Score(classes, average="macro", **unchecked),
-            "accuracy_any": AnyAccuracy(),
-        }
-    return MetricCollection(metrics, prefix=f"{stage}/")
+    return MetricCollection(metrics, prefix=f"{stage}/", compute_groups=False)

@@ -17,6 +17,9 @@ BASE_WIDTH = 768
 BASE_LEARNING_RATES: dict[Tuning, float] = {"head": 0.0, "lora": 5e-4, "full": 5e-5}
 DEFAULT_HEAD_LEARNING_RATES: dict[Tuning, float] = {"head": 3e-4, "lora": 1e-3, "full": 1e-3}
 
+# With more, a few rows of a rare class would decide about a step.
+LARGEST_POS_WEIGHT = 100.0
+
 
 def default_learning_rate(tuning: Tuning, width: int) -> float:
     """A learning rate for the encoder or its adapters that suits the encoder's width.
@@ -81,3 +84,20 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
     """
     present = sum(count > 0 for count in counts)
     return [sum(counts) / (present * count) if count else 1.0 for count in counts]
+
+
+def balanced_pos_weights(counts: Sequence[int], rows: int) -> list[float]:
+    """What the rows of each class weigh beside those without it, so that both sides of each decision weigh the same.
+
+    Args:
+        counts: Rows that have each class.
+        rows: All rows.
+
+    Returns:
+        Negatives over positives, between 1 / `LARGEST_POS_WEIGHT` and `LARGEST_POS_WEIGHT`; one for a class that all
+        rows have, or none.
+    """
+    return [
+        min(max((rows - count) / count, 1 / LARGEST_POS_WEIGHT), LARGEST_POS_WEIGHT) if 0 < count < rows else 1.0
+        for count in counts
+    ]

@@ -79,9 +79,8 @@ def test_macro_f1_is_the_same_in_training_report_and_scikit_learn(multi_label: b
     logits = torch.tensor(out.probabilities * (np.arange(4) < 3))
     found = Outputs.checked(logits.numpy(), targets, targets.argmax(axis=1), multi_label, 0.5)
     model = EmotionClassifier(LABELS, multi_label=multi_label)
-    target = torch.tensor(found.truth) if multi_label else torch.tensor(found.first)
-    preds = torch.tensor(found.predicted).int() if multi_label else logits
-    model.val_metrics.update(preds=preds, target=target.int(), targets=torch.tensor(targets))
+    values = {"predicted": found.predicted, "truth": found.truth, "probabilities": logits, "targets": targets}
+    model.val_metrics.update(**{name: torch.as_tensor(value) for name, value in values.items()})
     scores = evaluate_outputs(found, LABELS, ["x"] * 40)
     one_each = (found.truth, found.predicted) if multi_label else (found.first, found.predicted.argmax(axis=1))
     wanted = metrics.f1_score(*one_each, average="macro", zero_division=0)

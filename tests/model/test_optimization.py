@@ -2,6 +2,7 @@ import pytest
 
 from emotion_lit.model.optimization import (
     Schedule,
+    balanced_pos_weights,
     balanced_weights,
     default_learning_rate,
     learning_rate_factor,
@@ -42,3 +43,8 @@ def test_schedules_rise_and_fall(schedule: Schedule, middle: float, end: float) 
 def test_narrower_encoders_take_larger_rates() -> None:
     assert default_learning_rate("full", 768) == 5e-5
     assert default_learning_rate("lora", 384) == 1e-3
+
+
+def test_pos_weights_balance_both_sides_of_a_decision_and_stay_finite() -> None:
+    assert balanced_pos_weights([25, 50, 0, 100, 80], rows=100) == [3.0, 1.0, 1.0, 1.0, 0.25]
+    assert balanced_pos_weights([1, 9_999], rows=10_000) == [100.0, 0.01]
