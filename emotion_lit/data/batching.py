@@ -1,14 +1,15 @@
 """Token-budget batches of like length, and their padding."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
 
+from emotion_lit import processes
 from emotion_lit.data.tokenization import Tokens
 from emotion_lit.model.features import TextOutputs
 
@@ -34,8 +35,10 @@ def pack(lengths: npt.NDArray[np.int64], tokens_per_batch: int) -> list[npt.NDAr
     return batches
 
 
-class BatchSampler(Sampler[list[int]]):
+class BatchSampler(DistributedSampler[list[int]]):
     """Batches of row numbers: every row once an epoch, on one of the ranks, which all have the same number of batches.
+
+    It shares the rows out by itself; as a `DistributedSampler`, it is left alone by Lightning.
 
     Rows are ordered by length, rows of the same length at random, and packed; then the batches are shuffled, and dealt
     out: each `world_size` of them are one step. What is left for the last step is shared out row by row. The bounds of
@@ -47,13 +50,14 @@ class BatchSampler(Sampler[list[int]]):
         batch_size: A fixed number of rows a batch instead, drawn regardless of their length.
         shuffle: False keeps the batches in order of length, for evaluation.
         seed: Decides the order, together with the epoch.
-        rank: This process.
-        world_size: How many processes there are; where there are fewer rows, each has all of them.
+        rank: This process; by default it is found out when the epoch begins.
+        world_size: How many processes there are, likewise; where there are fewer rows, each has all of them.
         spread: Whether the first batches, however many, are a fair part of all lengths, for an evaluation that is
             limited to them.
 
     Attributes:
         plan: The rows of each step of the epoch that is under way, by rank.
+        repeats: Whether every epoch has the batches of the first.
     """
 
     def __init__(
@@ -63,21 +67,26 @@ class BatchSampler(Sampler[list[int]]):
         batch_size: int | None = None,
         shuffle: bool = False,
         seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        rank: int | None = None,
+        world_size: int | None = None,
         spread: bool = False,
     ) -> None:
+        super().__init__(lengths, num_replicas=1, rank=0, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
         self.lengths = lengths
         self.tokens_per_batch = tokens_per_batch
         self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.rank, self.world_size = (rank, world_size) if len(lengths) >= world_size else (0, 1)
+        self._share = None if rank is None or world_size is None else (rank, world_size)
         self.spread = spread
-        self.epoch = 0
         # How many batches of the epoch a resumed run has had; asked when the epoch begins, and not before.
-        self.place: Callable[[], int] = lambda: 0
+        self.place: Callable[[], int] = _beginning
         self.plan: list[list[npt.NDArray[np.int64]]] = []
+        self.repeats = False
+
+    @property
+    def rank_and_size(self) -> tuple[int, int]:
+        """Which process this is, of how many that share the rows."""
+        rank, size = self._share or (processes.rank(), processes.count())
+        return (rank, size) if len(self.lengths) >= size else (0, 1)
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before every epoch.
@@ -85,19 +94,20 @@ class BatchSampler(Sampler[list[int]]):
         Args:
             epoch: The epoch, from zero.
         """
-        self.epoch = epoch
+        self.epoch = 0 if self.repeats else epoch
 
     def __len__(self) -> int:
-        steps, left = divmod(len(self._packed), self.world_size)
+        size = self.rank_and_size[1]
+        steps, left = divmod(len(self._packed), size)
         sizes = [len(batch) for batch in self._packed]
         # The batches that are left are the last step where their rows are enough for all ranks, the largest among them.
-        is_step = left > 0 and max(sizes) + (left - 1) * min(sizes) >= self.world_size
+        is_step = left > 0 and max(sizes) + (left - 1) * min(sizes) >= size
         return max(1, steps + is_step) if sizes else 0
 
     def __iter__(self) -> Iterator[list[int]]:
-        self.plan = self.steps()
+        self.plan, rank = self.steps(), self.rank_and_size[0]
         for step in self.plan[self.place() :]:
-            yield step[self.rank].tolist()
+            yield step[rank].tolist()
 
     def steps(self) -> list[list[npt.NDArray[np.int64]]]:
         """The rows of each step of the epoch, by rank."""
@@ -110,7 +120,8 @@ class BatchSampler(Sampler[list[int]]):
             count = len(batches)
             places = random.permutation(count) if self.shuffle else spread_out(count, random.random())
             batches = [batches[place] for place in places]
-        size, last = self.world_size, (len(self) - 1) * self.world_size
+        size = self.rank_and_size[1]
+        last = (len(self) - 1) * size
         if sum(map(len, batches[last:])) < size:
             largest = max(range(len(batches)), key=lambda place: len(batches[place]))
             batches = [*batches[:largest], *batches[largest + 1 :], batches[largest]]
@@ -130,12 +141,13 @@ class BatchSampler(Sampler[list[int]]):
             accumulated: How many batches of a rank are accumulated.
             steps: How many batches of a rank are used of the epoch.
         """
-        if accumulated * self.world_size == 1:
+        rank, size = self.rank_and_size
+        if accumulated * size == 1:
             return 1.0
         start = step // accumulated * accumulated
         dealt = self.plan[start : min(start + accumulated, steps)]
         rows = sum(len(batch) for batches in dealt for batch in batches)
-        return accumulated * self.world_size * len(self.plan[step][self.rank]) / rows
+        return accumulated * size * len(self.plan[step][rank]) / rows
 
     @cached_property
     def _packed(self) -> list[npt.NDArray[np.int64]]:
@@ -143,6 +155,10 @@ class BatchSampler(Sampler[list[int]]):
         if not self.batch_size:
             return pack(np.sort(self.lengths), self.tokens_per_batch)
         return [np.arange(start, min(start + self.batch_size, rows)) for start in range(0, rows, self.batch_size)]
+
+
+def _beginning() -> int:
+    return 0
 
 
 def spread_out(count: int, offset: float) -> npt.NDArray[np.int64]:
@@ -265,11 +281,20 @@ class BatchLoader(DataLoader[Batch]):
         batches: The batches.
         num_workers: Processes that pad ahead.
         pin_memory: Whether batches go to a GPU of NVIDIA's.
+        sampler: Rows in order ask for the same batches in every epoch: Lightning does so to overfit.
+        kwargs: What else Lightning gives when it makes a loader again, which stays as it is here.
     """
 
     def __init__(
-        self, dataset: LabelledTokens, batches: BatchSampler, num_workers: int = 0, pin_memory: bool = False
+        self,
+        dataset: LabelledTokens,
+        batches: BatchSampler,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        sampler: Iterable[Any] | None = None,
+        **kwargs: Any,
     ) -> None:
+        batches.repeats = isinstance(sampler, SequentialSampler)
         super().__init__(
             dataset,
             sampler=batches,

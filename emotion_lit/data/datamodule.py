@@ -22,7 +22,7 @@ from emotion_lit.data.sampling import Size
 from emotion_lit.data.sources import SPLITS, Rows, hub_folder, read_dataset
 from emotion_lit.data.streaming import OnBadRow, TextStream
 from emotion_lit.data.tokenization import cached_tokens
-from emotion_lit.errors import UserError
+from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
 
 SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size"}
@@ -159,10 +159,7 @@ class EmotionDataModule(pl.LightningDataModule):
         """The names of the classes, to which the model is linked; unless given, the data are read on first use."""
         if self.classes:
             return self.classes
-        if self._label_set is None:
-            self._read()
-        assert self._label_set is not None
-        return list(self._label_set.names)
+        return list(self._read().names)
 
     def rows(self, split: str) -> Rows:
         """The rows of a split after filtering, de-duplication and sampling.
@@ -173,8 +170,7 @@ class EmotionDataModule(pl.LightningDataModule):
         Raises:
             UserError: The data set has no such split, or nothing is left of it.
         """
-        if self._label_set is None:
-            self._read()
+        self._read()
         if split not in self._rows:
             raise UserError(f"{self.dataset} has no split {split}; it has {', '.join(self._rows)}")
         if not len(self._rows[split]) and split == "validation" and self.duplicates_removed.get("validation"):
@@ -203,7 +199,10 @@ class EmotionDataModule(pl.LightningDataModule):
                 counts[index] += 1
         return counts
 
-    def _read(self) -> None:
+    def _read(self) -> LabelSet:
+        """Reads the data on the first call."""
+        if self._label_set is not None:
+            return self._label_set
         names, splits = read_dataset(self.dataset, self.text_column, self.label_column, self.labels, self.multi_label)
         if self.sources:
             splits = sampling.keep_sources(splits, self.sources)
@@ -224,6 +223,7 @@ class EmotionDataModule(pl.LightningDataModule):
                 rows = rows.take(sampling.stratified_sample(rows, size, (self.seed, SPLITS.index(split))))
             self._rows[split] = rows
         self._label_set = names
+        return names
 
     # Batches
 
@@ -257,6 +257,8 @@ class EmotionDataModule(pl.LightningDataModule):
             self.predict_rows, self._stream.digest = processes.first(self._surveyed)
 
     def _prepare(self, stage: str) -> None:
+        if stage not in STAGE_SPLITS:
+            raise unknown("the stage", str(stage), STAGE_SPLITS)
         if self.max_length > self.tokenizer.model_max_length:
             raise UserError(
                 f"data.max_length is {self.max_length}, but the backbone reads at most "
@@ -284,15 +286,23 @@ class EmotionDataModule(pl.LightningDataModule):
 
         Args:
             split: A split that `setup` has prepared.
+
+        Raises:
+            UserError: It has not.
         """
+        if split not in self._datasets:
+            raise UserError(
+                f"the {split} rows are not prepared yet; call data.setup('fit') first, or give the data to a Trainer"
+            )
         return self._datasets[split]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training rows; those that a resumed run has not had yet."""
         loader = self._loader("train", shuffle=True)
-        if self.trainer is not None:
-            progress = self.trainer.fit_loop.epoch_loop.batch_progress
-            loader.batches.place = lambda: progress.current.completed
+        trainer = self.trainer
+        if trainer is not None:  # which may have ended its training
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            loader.batches.place = lambda: progress.current.completed if trainer.training else 0
         return loader
 
     def state_dict(self) -> dict[str, str]:
@@ -319,8 +329,10 @@ class EmotionDataModule(pl.LightningDataModule):
         Args:
             count: How many.
         """
-        dataset = self._datasets["train"]
-        batches = list(BatchSampler(dataset.padded_lengths, self.tokens_per_batch, self.batch_size))
+        dataset = self.prepared("train")
+        batches = list(
+            BatchSampler(dataset.padded_lengths, self.tokens_per_batch, self.batch_size, rank=0, world_size=1)
+        )
         return [dataset[batches[(2 * place + 1) * len(batches) // (2 * count)]] for place in range(count)]
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -337,9 +349,18 @@ class EmotionDataModule(pl.LightningDataModule):
 
     @property
     def stream(self) -> TextStream:
-        """The texts to label, after `setup`."""
-        assert self._stream is not None
+        """The texts to label, after `setup`.
+
+        Raises:
+            UserError: It was not called.
+        """
+        if self._stream is None:
+            raise UserError("the texts to label are not opened yet; call data.setup('predict') first")
         return self._stream
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle keeps: neither the Trainer nor the open texts, which belong to a process."""
+        return {**vars(self), "trainer": None, "_stream": None}
 
     def _predict_files(self) -> list[str]:
         if self.predict_path is None:
@@ -379,9 +400,8 @@ class EmotionDataModule(pl.LightningDataModule):
     def _loader(
         self, split: str, shuffle: bool = False, spread: bool = False, share: tuple[int, int] | None = None
     ) -> BatchLoader:
-        dataset = self._datasets[split]
-        all_of_them = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        rank, world_size = share or all_of_them
+        dataset = self.prepared(split)
+        rank, world_size = share or (None, None)
         if shuffle:
             with processes.together():
                 processes.check_rows(len(dataset), split)

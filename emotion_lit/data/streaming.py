@@ -163,6 +163,8 @@ class TextStream(IterableDataset[Batch]):
         try:
             for batches in ahead(self._prepared()):
                 yield from batches
+            if "-" not in self.files:
+                self._coming = self._first = None  # whoever asks again reads again
         except Exception as error:
             if self._shares == 1:
                 raise
@@ -171,6 +173,7 @@ class TextStream(IterableDataset[Batch]):
     def _prepared(self) -> Iterator[list[Batch]]:
         """The batches of the windows that are left; standard input can be read once only, so all are read once only."""
         if self._coming is None:
+            self.digests = []
             self._coming = map(self._batches, self._after(self._read()))
         return self._coming
 

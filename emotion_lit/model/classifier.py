@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -12,14 +12,18 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit import processes
 from emotion_lit.console import say
+from emotion_lit.data.batching import BatchSampler
+from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.batches import Batch, check_inputs, labelled, put_in_order, rows_of
 from emotion_lit.model.decision import DEFAULT_THRESHOLD, decide
 from emotion_lit.model.fast_paths import (
     Probe,
@@ -43,8 +47,8 @@ from emotion_lit.model.parallel import prepare_strategy
 from emotion_lit.model.pooling import Network, Pooling
 from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, apply_tuning
 
-Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
+NOT_BUILT = "the model has no network yet; call model.build() first, or give it to a Trainer"
 
 
 class EmotionClassifier(pl.LightningModule):
@@ -158,6 +162,7 @@ class EmotionClassifier(pl.LightningModule):
         self.weights_sha256 = ""  # of the checkpoint that it was built for
         self.engine: Callable[[Batch], Tensor] | None = None  # what `predict` computes logits with, if not this
         self._seed = 0
+        self._predicted: list[list[int] | None] = []  # the rows of each batch
         self.train_metrics = self._metrics("train")
         self.val_metrics = self._metrics("val")
         self.test_metrics = self._metrics("test")
@@ -242,8 +247,21 @@ class EmotionClassifier(pl.LightningModule):
             )
 
     @property
+    def built(self) -> Network:
+        """The network.
+
+        Raises:
+            UserError: It is not there yet.
+        """
+        if self.network is None:
+            raise UserError(NOT_BUILT)
+        return self.network
+
+    @property
     def network_sha256(self) -> str:
         """The identity of the encoder's pre-trained weights."""
+        if not self._identity:
+            raise UserError(NOT_BUILT)
         return str(self._identity["network_sha256"])
 
     def _metrics(self, stage: Stage) -> MetricCollection:
@@ -272,6 +290,12 @@ class EmotionClassifier(pl.LightningModule):
             raise UserError(f"the checkpoint does not fit the model: {len(odd)} weights differ, such as {odd[0]}")
         checkpoint["state_dict"] = {**ours, **checkpoint["state_dict"]}
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Loads weights, for which the network is built where it is not yet."""
+        if self.network is None:
+            self.build()
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
     # Steps
 
     def forward(self, batch: Batch) -> Tensor:
@@ -284,13 +308,17 @@ class EmotionClassifier(pl.LightningModule):
 
         Returns:
             Logits, ``[batch, classes]``.
+
+        Raises:
+            UserError: The batch is something else, or the network is not built.
         """
-        assert self.network is not None
+        check_inputs(batch)
+        network = self.built
         if "features" in batch:
-            return self.network.classify(batch["features"])
+            return network.classify(batch["features"])
         if "states" in batch:
-            return self.network.classify_states(batch["states"], batch["input_ids"], batch.get("attention_mask"))
-        logits: Tensor = self.network(batch["input_ids"], batch.get("attention_mask"))
+            return network.classify_states(batch["states"], batch["input_ids"], batch.get("attention_mask"))
+        logits: Tensor = network(batch["input_ids"], batch.get("attention_mask"))
         return logits
 
     def embed(self, batch: Batch) -> Tensor:
@@ -302,9 +330,8 @@ class EmotionClassifier(pl.LightningModule):
         Returns:
             ``[batch, width]``.
         """
-        assert self.network is not None
         read: list[Tensor] = []
-        handle = self.network.classifier.register_forward_pre_hook(lambda _, args: read.append(args[0]))
+        handle = self.built.classifier.register_forward_pre_hook(lambda _, args: read.append(args[0]))
         try:
             self(batch)
         finally:
@@ -358,6 +385,7 @@ class EmotionClassifier(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of training."""
         logits = self(batch)
+        batch = labelled(batch, len(self.labels), self.multi_label)
         loss = self.loss(logits, batch["targets"])
         self.log("train/loss_step", loss.detach())
         self._update("train", loss.detach(), logits.detach(), batch)
@@ -366,13 +394,12 @@ class EmotionClassifier(pl.LightningModule):
 
     def _weight(self, batch_idx: int) -> float:
         """What the loss is multiplied by so that all rows of an optimizer's step count alike in its gradient."""
-        sampler = getattr(self.trainer.train_dataloader, "batches", None)  # None for a loader of the user's own
-        if sampler is None:
+        loader = None if self._trainer is None else self.trainer.train_dataloader
+        sampler = getattr(loader, "batches", None)
+        if not isinstance(sampler, BatchSampler):  # a loader of the user's own
             return 1.0
-        weight: float = sampler.weight(
-            batch_idx, int(self.trainer.accumulate_grad_batches), int(self.trainer.num_training_batches)
-        )
-        return weight
+        accumulated, steps = int(self.trainer.accumulate_grad_batches), int(self.trainer.num_training_batches)
+        return sampler.weight(batch_idx, accumulated, steps)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of validation; returns probabilities, ``[batch, classes]``."""
@@ -383,12 +410,25 @@ class EmotionClassifier(pl.LightningModule):
         return self._evaluation_step("test", batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of prediction; returns probabilities, ``[batch, classes]``, ``[0]`` where the texts are missing."""
-        compute = self.engine or self
-        return self.probabilities(compute(batch)) if "input_ids" in batch else torch.empty(0)
+        """One step of prediction; returns probabilities, ``[batch, classes]``, NaN where the texts are missing."""
+        if self._trainer is not None and self.trainer.predict_loop.return_predictions:
+            self._predicted.append(rows_of(batch))
+        if "window" in batch and "input_ids" not in batch:
+            return torch.full((len(batch["places"]), len(self.labels)), math.nan)
+        check_inputs(batch)
+        return self.probabilities((self.engine or self)(batch))
+
+    def on_predict_epoch_start(self) -> None:
+        """Begins anew."""
+        self._predicted = []
+
+    def on_predict_epoch_end(self) -> None:
+        """Returns predictions in the order of the texts; batches come by length."""
+        put_in_order(self.trainer.predict_loop.predictions, self._predicted)
 
     def _evaluation_step(self, stage: Stage, batch: Batch) -> Tensor:
         logits = self(batch)
+        batch = labelled(batch, len(self.labels), self.multi_label)
         self._update(stage, self._plain_loss(logits, batch["targets"]), logits, batch)
         return self.probabilities(logits)
 
@@ -417,23 +457,32 @@ class EmotionClassifier(pl.LightningModule):
             weights = self.class_weights
         else:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
+            if not isinstance(data, EmotionDataModule):
+                raise UserError(
+                    "model.class_weights balanced counts the classes in EmotionDataModule; with loaders of your own, "
+                    "give a list of weights in the order of the labels"
+                )
             counts, rows = data.class_counts, len(data.rows("train"))
             weights = balanced_pos_weights(counts, rows) if self.multi_label else balanced_weights(counts)
         self.loss_weights = torch.tensor(weights, dtype=torch.float32, device=self.device)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a learning rate for the encoder and one for the head, warm-up, and a schedule by step."""
+        if self._trainer is None:
+            raise UserError(
+                "the schedule of the learning rates needs a Trainer, which knows how many steps there are; without "
+                "one, make an optimizer of model.parameters()"
+            )
         # A fused optimizer would undo fp16's loss scaling itself, after the gradients are clipped.
         fused = self.trainer.precision != "16-mixed"
         optimizer = torch.optim.AdamW(self._parameter_groups(), fused=fused)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
+        scheduler = LambdaLR(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _parameter_groups(self) -> list[ParameterGroup]:
-        assert self.network is not None
-        learning_rate = self.learning_rate or default_learning_rate(self.tuning, self.network.hidden_size)
+        learning_rate = self.learning_rate or default_learning_rate(self.tuning, self.built.hidden_size)
         head_learning_rate = self.head_learning_rate or DEFAULT_HEAD_LEARNING_RATES[self.tuning]
-        return parameter_groups(self.network, learning_rate, head_learning_rate, self.weight_decay)
+        return parameter_groups(self.built, learning_rate, head_learning_rate, self.weight_decay)
 
     def configure_gradient_clipping(
         self,
@@ -456,23 +505,25 @@ class EmotionClassifier(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Chooses the faster attention and dropout."""
-        assert self.network is not None
-        leave_training_paths(self.network)  # of a `fit` that was interrupted
+        network = self.built
+        leave_training_paths(network)  # of a `fit` that was interrupted
         if self.fast_paths and self.device.type == "cpu":
-            take_training_paths(self.network, Probe(self.tokenizer))
+            take_training_paths(network, Probe(self.tokenizer))
         if self.compile_encoder:
-            self.network.encoder.compile(dynamic=True)
+            network.encoder.compile(dynamic=True)
 
     def on_fit_end(self) -> None:
         """Leaves the network with the attention and the dropout of the libraries."""
-        assert self.network is not None
-        leave_training_paths(self.network)
+        leave_training_paths(self.built)
 
     def on_train_start(self) -> None:
         """Lets learning rates and weight decay that were typed beat those that a resumed optimizer remembers."""
-        groups = self._parameter_groups()
         scheduler = self.lr_schedulers()
-        assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+        if not isinstance(scheduler, LambdaLR) or scheduler.lr_lambdas[0] != self._learning_rate_factor:
+            return  # a subclass has its own
+        groups = self._parameter_groups()
+        if [group.get("name") for group in scheduler.optimizer.param_groups] != [group["name"] for group in groups]:
+            return
         scheduler.base_lrs = [group["lr"] for group in groups]
         factor = self._learning_rate_factor(self.global_step)
         for ours, group in zip(scheduler.optimizer.param_groups, groups, strict=True):

@@ -1,0 +1,90 @@
+"""What a model takes: batches of our own and of others, completed where that is plain, else refused in one line."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from emotion_lit.errors import UserError
+
+Batch = dict[str, Any]
+INPUTS = ("input_ids", "features")
+# Where a batch has its labels: ours, that of `transformers`, and ids alone.
+LABELS = ("targets", "labels", "label")
+
+
+def check_inputs(batch: Any) -> None:
+    """Checks that a batch is one of tokenized texts.
+
+    Args:
+        batch: Whatever a loader gives.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if isinstance(batch, Mapping) and any(key in batch for key in INPUTS):
+        return
+    found = f"the keys {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
+    raise UserError(
+        "a batch should be a dict of tensors with input_ids [rows, tokens] and, where there is padding, "
+        f"attention_mask; this one is {found}. Tokenize with model.tokenizer, or use EmotionDataModule"
+    )
+
+
+def labelled(batch: Batch, classes: int, several: bool) -> Batch:
+    """A batch with its labels as ours have them: ``targets``, ``[rows, classes]``, and ``label``, ``[rows]``.
+
+    Args:
+        batch: A batch with one of `LABELS`: ids of classes, ``[rows]``, or a value for each class, ``[rows, classes]``.
+        classes: How many classes there are.
+        several: Whether a row may have any number of them.
+
+    Raises:
+        UserError: It has none, or they are not the model's classes.
+    """
+    given = next((batch[key] for key in LABELS if key in batch), None)
+    if not isinstance(given, Tensor) or given.ndim not in (1, 2):
+        raise UserError(
+            f"a batch to train or to score needs {' or '.join(LABELS)}: a tensor of class ids [rows], or of a value "
+            f"for each class [rows, classes]; this one has {', '.join(map(str, batch))}"
+        )
+    if given.ndim == 2 and given.shape[1] != classes:
+        raise UserError(f"the labels of a batch are for {given.shape[1]} classes, but the model has {classes}")
+    if "targets" in batch and "label" in batch:
+        return batch
+    if given.ndim == 1:
+        if len(given) and not 0 <= int(given.min()) <= int(given.max()) < classes:
+            raise UserError(f"a batch has the label ids {given.tolist()}; those of the model are 0 to {classes - 1}")
+        return {**batch, "targets": functional.one_hot(given.long(), classes).float(), "label": given.long()}
+    there = (given > 0).any(dim=1)
+    if not several and not bool(there.all()):
+        raise UserError(f"row {int(there.logical_not().nonzero()[0])} of a batch has no label; leave such rows out")
+    first = torch.where(there, given.argmax(dim=1), -1)
+    return {**batch, "targets": given.float(), "label": first}
+
+
+def rows_of(batch: Any) -> list[int] | None:
+    """The numbers of a batch's rows in their split or input; None where it does not say.
+
+    Args:
+        batch: The batch.
+    """
+    rows = batch.get("row") if isinstance(batch, Mapping) else None
+    return rows.tolist() if isinstance(rows, Tensor) else rows
+
+
+def put_in_order(outputs: list[Any], rows: Sequence[list[int] | None]) -> None:
+    """Puts what was predicted batch by batch, which comes by length, into the order of the rows, in place.
+
+    Args:
+        outputs: Per batch ``[rows, ...]``; anything else stays as it is.
+        rows: The numbers of each batch's rows; None where they are not known.
+    """
+    numbers = [number for batch in rows for number in batch or ()]
+    sizes = [len(one) if isinstance(one, Tensor) and one.ndim else -1 for one in outputs]
+    if None in rows or sizes != [len(batch or ()) for batch in rows] or not numbers:
+        return
+    ordered = torch.cat(outputs)[torch.tensor(numbers).argsort(stable=True)]
+    outputs[:] = torch.split(ordered, sizes)
