@@ -115,6 +115,9 @@ class EmotionCLI(LightningCLI):
         if path:
             file, self.checkpoint = self._read_checkpoint(path, subcommand)
             remembered = checkpoints.remembered_settings(self.checkpoint, subcommand)
+            if subcommand == "fit":
+                typed = self.config.fit.checkpoint.dirpath
+                remembered["checkpoint.dirpath"] = checkpoints.check_folder(self.checkpoint, file, typed)
             chosen = self._parser(subcommand)
             unset = {key for key in remembered if chosen.get_default(key) is None and not is_typed(key, self.typed)}
             chosen.set_defaults(remembered)

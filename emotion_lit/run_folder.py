@@ -15,32 +15,11 @@ from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path, why_not_writable
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.checkpoint import LAST, PREVIOUS
+from emotion_lit.model.checkpoint_contents import REMEMBERED
 
 # What a run has said, in its folder.
 LOG = "run.log"
 CURVES = "TensorBoard's curves"
-
-# Settings of the Trainer that decide the result of a run; the others belong to the machine it runs on.
-REMEMBERED = (
-    "max_epochs",
-    "max_steps",
-    "min_epochs",
-    "min_steps",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-    "precision",
-    "limit_train_batches",
-    "limit_val_batches",
-    "val_check_interval",
-    "check_val_every_n_epoch",
-    "limit_test_batches",
-    "overfit_batches",
-    "max_time",
-    "log_every_n_steps",
-    "deterministic",
-    "detect_anomaly",
-)
 
 
 class RunConfig(SaveConfigCallback):

@@ -12,6 +12,7 @@ from emotion_lit.callbacks.finite import check_weights
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import check_whole, find_checkpoint
+from emotion_lit.model.checkpoint_contents import check_name
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.metrics import default_monitor
 
@@ -119,6 +120,9 @@ class BestCheckpoint(ModelCheckpoint):
         """
         folder = Path(self.dirpath or "")
         state = {**state_dict, "dirpath": self.dirpath}
+        for name in [state["best_model_path"], state["kth_best_model_path"], *state["best_k_models"]]:
+            if name:
+                check_name(name)  # what is not among the best any more is removed
         for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
             state[key] = str(folder / state[key]) if state[key] else ""
         state["best_k_models"] = {str(folder / name): score for name, score in state["best_k_models"].items()}

@@ -16,6 +16,7 @@ from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
 from emotion_lit.model.backbone import tensor_bytes
+from emotion_lit.model.checkpoint_contents import OddError, check_archive, check_contents
 
 # Those with `as` are for whoever looks for them here too.
 from emotion_lit.model.checkpoint_paths import DATA_KEY as DATA_KEY
@@ -129,7 +130,10 @@ def check_whole(file: Path) -> None:
     """
     try:
         with zipfile.ZipFile(file) as archive:
+            check_archive(archive, file.stat().st_size)
             damaged = archive.testzip()
+    except OddError as error:
+        raise UserError(f"{file} is not as PyTorch writes it: {error}; get it again from who trained it") from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise UserError(f"{file} is truncated or damaged; copy it again from where it was made") from error
     if damaged:
@@ -150,12 +154,21 @@ def _read(file: Path) -> Checkpoint:
         raise UserError(f"{file} is truncated or damaged; copy it again from where it was made") from error
     if not isinstance(checkpoint, dict) or KEY not in checkpoint:
         raise UserError(f"{file} is a checkpoint of another program; give one that `python -m emotion_lit fit` wrote")
-    if checkpoint[KEY]["format"] > FORMAT:
-        raise UserError(f"{file} was written by emotion_lit {checkpoint[KEY]['version']}; upgrade to read it")
+    _check_format(checkpoint[KEY], file)
+    try:
+        check_contents(checkpoint)
+    except OddError as error:
+        raise UserError(f"{file} is not as a training writes it: {error}; get it again from who trained it") from error
     if checkpoint[KEY]["weights_sha256"] != weights_sha256(checkpoint["state_dict"]):
         raise UserError(f"{file} is damaged: its weights are not those that were saved; copy it again")
     find_paths(checkpoint, file)
     return checkpoint
+
+
+def _check_format(own: Any, file: Path) -> None:
+    number, version = (own.get("format"), own.get("version")) if isinstance(own, dict) else (None, None)
+    if type(number) is int and number > FORMAT and isinstance(version, str):
+        raise UserError(f"{file} was written by emotion_lit {version[:40]}; upgrade to read it")
 
 
 def describe(
@@ -260,12 +273,38 @@ def remembered_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, An
         subcommand: ``fit`` also remembers what concerns the Trainer, so that a resumed run is the same run.
     """
     model, data = dict(checkpoint[MODEL_KEY]), dict(checkpoint[DATA_KEY])
+    # Where a run is written to is the user's own word alone.
+    trainer = {**checkpoint.get(TRAINER_KEY, {})}
+    trainer["checkpoint"] = {k: v for k, v in trainer.get("checkpoint", {}).items() if k != "dirpath"}
     data["classes"] = model.pop("labels")
     del model["multi_label"]  # comes from the data
     settings: dict[str, Any] = {"model": model, "data": data}
     if subcommand == "fit":
-        settings |= checkpoint.get(TRAINER_KEY, {})
+        settings |= trainer
     return _flat(settings)
+
+
+def check_folder(checkpoint: Checkpoint, file: Path, typed: str | None) -> str | None:
+    """The folder of a run's best checkpoint, when the run goes on: the one that is typed, or one inside the run.
+
+    Args:
+        checkpoint: From which it goes on.
+        file: Its file.
+        typed: What is typed, if anything.
+
+    Raises:
+        UserError: The run wrote elsewhere, which a checkpoint may not decide.
+    """
+    kept = checkpoint.get(TRAINER_KEY, {}).get("checkpoint", {}).get("dirpath")
+    if typed or not kept:
+        return typed
+    run = Path(os.path.realpath(file)).parent.parent
+    if Path(os.path.realpath(kept)).is_relative_to(run):
+        return str(kept)
+    raise UserError(
+        f"the run kept its best checkpoint in {kept}, and no checkpoint may choose a folder outside its run; "
+        f"add --checkpoint.dirpath {kept}, or another folder"
+    )
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -288,6 +288,10 @@ class EmotionClassifier(pl.LightningModule):
         if not expected <= found <= set(ours):
             odd = sorted(expected - found) or sorted(found - set(ours))
             raise UserError(f"the checkpoint does not fit the model: {len(odd)} weights differ, such as {odd[0]}")
+        for name in found:
+            if checkpoint["state_dict"][name].shape != ours[name].shape:
+                sizes = [" x ".join(map(str, one[name].shape)) for one in (checkpoint["state_dict"], ours)]
+                raise UserError(f"the checkpoint does not fit the model: {name} is {sizes[0]}, not {sizes[1]}")
         checkpoint["state_dict"] = {**ours, **checkpoint["state_dict"]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:

@@ -1,0 +1,260 @@
+"""What may be in a checkpoint: settings of a closed list, of their declared types, and weights that are what they seem.
+
+A checkpoint may come from anywhere. It says nothing that runs, writes or takes more memory than the file itself.
+"""
+
+import dataclasses
+import inspect
+import math
+import re
+import types
+import typing
+import zipfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from emotion_lit.errors import UserError
+from emotion_lit.model.checkpoint_paths import DATA_KEY, KEY, MODEL_KEY, PATH_SETTINGS, TRAINER_KEY, Checkpoint
+
+# Settings of the Trainer that decide the result of a run; the others belong to the machine it runs on.
+REMEMBERED = (
+    "max_epochs",
+    "max_steps",
+    "min_epochs",
+    "min_steps",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "precision",
+    "limit_train_batches",
+    "limit_val_batches",
+    "val_check_interval",
+    "check_val_every_n_epoch",
+    "limit_test_batches",
+    "overfit_batches",
+    "max_time",
+    "log_every_n_steps",
+    "deterministic",
+    "detect_anomaly",
+)
+# Without these, predictions would be others, and nobody would notice.
+NEEDED = {
+    MODEL_KEY: (
+        *("labels", "multi_label", "backbone", "tuning", "pooling", "lora", "trainable_layers"),
+        *("threshold", "temperature"),
+    ),
+    DATA_KEY: ("max_length",),
+}
+# The files of a configuration and a tokenizer: texts, in one folder, that together take no more than this.
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.(json|txt|jinja|model|bpe|codes|vocab)")
+MOST_FILES, MOST_CHARACTERS = 100, 2**26
+# Larger batches, adapters and numbers of anything come from no training.
+MOST = {"tokens_per_batch": 2**20, "batch_size": 2**16, "max_length": 2**20, "rank": 2**14}
+LARGEST_INT = 2**63 - 1
+# The parts that Lightning restores a training from, where they are there.
+LIGHTNING = {
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
+    "loops": dict[str, Any],
+    "callbacks": dict[str, dict[str, Any]],
+    "optimizer_states": list[dict[str, Any]],
+    "lr_schedulers": list[dict[str, Any]],
+}
+OWN = {
+    "format": int,
+    "version": str,
+    "backbone": dict[Literal["name", "network_sha256", "tokenizer_sha256"], str],
+    "files": dict[str, str],
+    "weights_sha256": str,
+    "paths": dict[str, str],
+}
+
+
+class OddError(Exception):
+    """Something in a checkpoint that no training has written there; says what and where."""
+
+
+def check_archive(archive: zipfile.ZipFile, size: int) -> None:
+    """Checks that reading an archive takes no more memory than the file is large.
+
+    Args:
+        archive: The checkpoint.
+        size: The bytes of the file.
+
+    Raises:
+        OddError: It is compressed, or its parts overlap.
+    """
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise OddError("it is compressed, as no checkpoint is")
+    if sum(entry.file_size for entry in entries) > size:
+        raise OddError("its parts are larger than the file")
+
+
+def check_contents(checkpoint: Checkpoint) -> None:
+    """Checks everything in a checkpoint that decides something.
+
+    Args:
+        checkpoint: The checkpoint.
+
+    Raises:
+        OddError: Something is missing, of another type, out of bounds, or not on the list of what may be there.
+    """
+    own = checkpoint[KEY]
+    _check(own, OWN, KEY, needed=[key for key in OWN if key != "paths"], others=True)
+    _check(checkpoint, {"state_dict": dict[str, Tensor]} | LIGHTNING, "", needed=["state_dict"], others=True)
+    _check_weights(checkpoint["state_dict"])
+    _check_files(own["files"])
+    _check_ways(own.get("paths", {}))
+    for section, kinds in _sections().items():
+        if section in NEEDED or section in checkpoint:
+            _check(checkpoint.get(section), kinds, section, NEEDED.get(section, ()))
+    labels = checkpoint[MODEL_KEY]["labels"]
+    if len(set(labels)) != len(labels) or not all(labels):
+        raise OddError(f"{MODEL_KEY}.labels has one twice, or one without a name")
+    trainer = checkpoint.get(TRAINER_KEY, {})
+    for name in (trainer.get("name", ""), trainer.get("checkpoint", {}).get("filename", "")):
+        if ".." in name.split("/") or name.startswith("/") or re.search(r"\\|\0|^\w:", name):
+            raise OddError(f"it names {_shown(name)}, which leads out of its folder")
+
+
+def _sections() -> dict[str, dict[str, Any]]:
+    """The settings of each section of a checkpoint, with their types: those of the classes that take them."""
+    # These import this module.
+    import lightning.pytorch as pl
+    from lightning.pytorch.callbacks import EarlyStopping
+
+    from emotion_lit.callbacks.checkpoints import BestCheckpoint
+    from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
+    from emotion_lit.data.datamodule import OF_THE_MOMENT, EmotionDataModule
+    from emotion_lit.model.classifier import EmotionClassifier
+
+    data, trainer = _parameters(EmotionDataModule), _parameters(pl.Trainer)
+    return {
+        MODEL_KEY: _parameters(EmotionClassifier),
+        DATA_KEY: {key: kind for key, kind in data.items() if key not in OF_THE_MOMENT},
+        TRAINER_KEY: {
+            "seed_everything": bool | int | None,
+            "name": str,
+            "checkpoint": _parameters(BestCheckpoint),
+            "last": _parameters(LastCheckpoint),
+            "early_stopping": _parameters(EarlyStopping),
+            "trainer": {key: trainer[key] for key in REMEMBERED},
+        },
+    }
+
+
+def _parameters(made: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(made.__init__)  # type: ignore[misc]
+    return {name: hints[name] for name in inspect.signature(made).parameters}
+
+
+def _check(
+    values: Any, kinds: Mapping[str, Any], where: str, needed: Collection[str] = (), others: bool = False
+) -> None:
+    """Checks settings against their types.
+
+    Args:
+        values: The settings.
+        kinds: The type of each; a dict for a group of settings.
+        where: What they are called together.
+        needed: Those that have to be there.
+        others: Whether there may be others, which nobody reads.
+    """
+    name = f"{where}." if where else ""
+    if not isinstance(values, dict):
+        raise OddError(f"{where} is {_shown(values)}")
+    missing = next((key for key in needed if key not in values), None)
+    if missing is not None:
+        raise OddError(f"{name}{missing} is missing")
+    for key, value in values.items():
+        if key not in kinds:
+            if others:
+                continue
+            raise OddError(f"{name}{_shown(key)} is no setting that a checkpoint may have")
+        if isinstance(kinds[key], dict):
+            _check(value, kinds[key], f"{name}{key}")
+        elif not is_of(value, kinds[key]) or _is_large(key, value):
+            raise OddError(f"{name}{key} is {_shown(value)}")
+
+
+def is_of(value: Any, kind: Any) -> bool:
+    """Whether a plain value is of a declared type. No number is NaN, and a dataclass is a dict.
+
+    Args:
+        value: The value.
+        kind: A type, as annotations have it.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return any(is_of(value, one) for one in arguments)
+    if origin is Literal:
+        return type(value) in (str, int, bool) and value in arguments
+    if origin in (list, dict):
+        if not isinstance(value, origin):
+            return False
+        parts = [value] if origin is list else [value.keys(), value.values()]
+        return all(is_of(one, part) for part, ones in zip(arguments, parts, strict=True) for one in ones)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = typing.get_type_hints(kind)
+        return isinstance(value, dict) and value.keys() <= hints.keys() and all(
+            is_of(one, hints[key]) and not _is_large(key, one) for key, one in value.items()
+        )
+    if kind is float:
+        return type(value) in (int, float) and not math.isnan(value)
+    if kind is int:
+        return type(value) is int and abs(value) <= LARGEST_INT
+    return kind is Any or (isinstance(kind, type) and type(value) is kind) or (kind is Tensor and isinstance(value, Tensor))
+
+
+def _is_large(key: str, value: Any) -> bool:
+    return isinstance(value, int | float) and key in MOST and value > MOST[key]
+
+
+def _shown(value: Any) -> str:
+    shown = ascii(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def _check_weights(weights: Mapping[str, Tensor]) -> None:
+    """Checks that each tensor has as many numbers as it seems; a view of one number can look like any amount."""
+    for name, tensor in weights.items():
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        if not plain or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+            raise OddError(f"the weights {_shown(name)} are no plain numbers")
+
+
+def _check_files(files: Mapping[str, str]) -> None:
+    odd = next((name for name in files if not FILE_NAME.fullmatch(name)), None)
+    if odd is not None:
+        raise OddError(f"it carries a file {_shown(odd)}, which is no configuration or tokenizer")
+    if len(files) > MOST_FILES or sum(map(len, files.values())) > MOST_CHARACTERS:
+        raise OddError(f"the files that it carries are larger than {MOST_CHARACTERS / 2**20:.0f} MiB")
+
+
+def _check_ways(ways: Mapping[str, str]) -> None:
+    known = {f"{section}.{key}" for section, keys in PATH_SETTINGS.items() for key in keys}
+    odd = next((place for place in ways if place not in known), None)
+    if odd is not None:
+        raise OddError(f"{KEY}.paths has {_shown(odd)}")
+    odd = next((way for way in ways.values() if "\0" in way), None)
+    if odd is not None:
+        raise OddError(f"{KEY}.paths has {_shown(odd)}")
+
+
+def check_name(name: Any) -> None:
+    """Checks that a name is that of a checkpoint in the same folder.
+
+    Args:
+        name: What a checkpoint says.
+
+    Raises:
+        UserError: It may lead elsewhere.
+    """
+    if not isinstance(name, str) or Path(name).name != name or not name.endswith(".ckpt") or re.search(r"[\\\0]", name):
+        raise UserError(f"the checkpoint names {_shown(name)} as one beside it, which it cannot be; train anew")
