@@ -65,7 +65,10 @@ def export(
     if occupied and not overwrite:
         raise UserError(f"{output} is there already; give another --output, or --overwrite true")
     if occupied and not is_exported(output):
-        raise UserError(f"{output} is no export, and is not overwritten; give another --output, or remove it yourself")
+        raise UserError(
+            f"{output} holds something else than an export, and is not overwritten; give another --output, or remove "
+            "it yourself"
+        )
     predictor = load(ckpt_path, backbone, device="cpu")
     data = checkpoints.read_checkpoint(ckpt_path)[checkpoints.DATA_KEY]
     try:

@@ -2,20 +2,34 @@
 
 import importlib.util
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
+from emotion_lit.files import reason_of
 from emotion_lit.inference.engines import Engine, OnnxEngine
-from emotion_lit.inference.exports import EMBEDDED_ON_HUB, LABELS_FILE
+from emotion_lit.inference.exports import EMBEDDED_ON_HUB, FILES, LABELS_FILE, Description
+from emotion_lit.model import pretrained
 from emotion_lit.model.backbone import EMBEDDED, EMBEDDED_PACKAGE, load_network, quiet_transformers
+from emotion_lit.model.checkpoint_contents import MOST, is_of
 from emotion_lit.model.classifier import EmotionClassifier
+
+# The length of the text that an export is tried on when it is loaded.
+PROBED_TOKENS = 2048
+# The settings of adapters, with their types.
+ADAPTERS: dict[str, Any] = {
+    "r": int,
+    "lora_alpha": float,
+    "lora_dropout": float,
+    "target_modules": list[str],
+    "modules_to_save": list[str],
+}
 
 
 class TransformersEngine:
@@ -51,54 +65,95 @@ def load_exported(folder: Path, backbone: str | None = None) -> tuple[EmotionCla
     Raises:
         UserError: The folder is damaged, or the base model cannot be loaded.
     """
-    if not folder.is_dir():
-        return None
     described = _description(folder)
     if described is None:
         return None
-    model = EmotionClassifier(
-        described["labels"],
-        multi_label=described["multi_label"],
-        backbone=described["base_model"],
-        threshold=described["thresholds"],
-        temperature=1.0,  # it is in the weights
-    )
-    with quiet_transformers():
+    with quiet_transformers(), pretrained.errors_of(f"the exported folder {folder}"):
+        model = EmotionClassifier(
+            described.labels,
+            multi_label=described.multi_label,
+            backbone=described.base_model,
+            threshold=described.thresholds,
+            temperature=1.0,  # it is in the weights
+        )
         model.engine = _engine(folder, described, backbone)
-        model._tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    return model, int(described["max_length"])
+        model._tokenizer = pretrained.read_tokenizer(folder)
+        _probe(model.engine, described)
+    return model, described.max_length
 
 
 def is_exported(folder: Path) -> bool:
-    """Whether a folder is one that `export` wrote.
+    """Whether a folder is one that `export` wrote, and holds nothing else.
 
     Args:
         folder: The folder.
     """
-    return _description(folder) is not None
+    try:
+        described = _description(folder)
+    except UserError:
+        return False
+    return described is not None and all(entry.is_file() and entry.name in FILES for entry in folder.iterdir())
 
 
-def _description(folder: Path) -> dict[str, Any] | None:
+def _description(folder: Path) -> Description | None:
+    """What an export says of itself; None where the folder is none.
+
+    Raises:
+        UserError: It is damaged.
+    """
     for name, key in ((LABELS_FILE, None), ("config.json", "emotion_lit")):
         file = folder / name
-        if file.is_file():
-            try:
-                content = json.loads(file.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise UserError(f"{file} is damaged ({error}); export it again") from error
-            described: dict[str, Any] | None = content.get(key) if key else content
-            return described
+        if not file.is_file():
+            continue
+        try:
+            if file.stat().st_size > pretrained.MOST_TEXT:
+                raise ValueError(f"it has {file.stat().st_size:,} bytes")
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{file} is damaged ({reason_of(error)}); export it again") from error
+        if key and not (isinstance(content, dict) and key in content):
+            return None
+        return _checked(content[key] if key else content, file)
     return None
 
 
-def _engine(folder: Path, described: dict[str, Any], backbone: str | None) -> Engine:
+def _checked(content: Any, file: Path) -> Description:
+    odd = not is_of(content, Description) or content.keys() != {one.name for one in fields(Description)}
+    if not odd:
+        described = Description(**content)
+        labels = described.labels
+        odd = len(set(labels)) < len(labels) or not all(labels) or not 1 <= described.max_length <= MOST["max_length"]
+    if odd:
+        names = ", ".join(one.name for one in fields(Description))
+        raise UserError(f"{file} does not describe an export, which has {names}; export it again")
+    return described
+
+
+def _probe(engine: Engine, described: Description) -> None:
+    """Tries a text as long as they come, so that an export that contradicts itself is found when it is loaded."""
+    ids = torch.ones(1, min(described.max_length, PROBED_TOKENS), dtype=torch.int64)
+    classes = engine({"input_ids": ids}).shape[-1]
+    if classes != len(described.labels):
+        raise UserError(f"it names {len(described.labels)} labels, and its network has {classes}")
+
+
+def _engine(folder: Path, described: Description, backbone: str | None) -> Engine:
     if (folder / "model.onnx").is_file():
         return OnnxEngine(folder / "model.onnx")
     if not (folder / "adapter_config.json").is_file():
-        network = AutoModelForSequenceClassification.from_pretrained(str(folder), dtype=torch.float32)
-        return TransformersEngine(network)
-    name = described["base_model"]
+        return TransformersEngine(pretrained.read_network(folder))
+    name = described.base_model
     if name == EMBEDDED_ON_HUB and importlib.util.find_spec(EMBEDDED_PACKAGE):
         name = EMBEDDED  # the same weights
-    base = load_network(backbone or name, described["labels"], described["multi_label"], None)
-    return TransformersEngine(PeftModel.from_pretrained(base, str(folder)))
+    base = load_network(backbone or name, described.labels, described.multi_label, None)
+    return TransformersEngine(PeftModel.from_pretrained(base, str(folder), config=_adapters(folder)))
+
+
+def _adapters(folder: Path) -> LoraConfig:
+    """The adapters as `export` writes them; other settings of peft import modules that they name."""
+    content = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    values = {key: content.get(key) for key in ADAPTERS} if isinstance(content, dict) else {}
+    odd = any(not is_of(values.get(key), kind) for key, kind in ADAPTERS.items())
+    if odd or content.get("peft_type") != "LORA" or values["r"] > MOST["rank"]:
+        raise UserError("its adapter_config.json is not as `export` writes it; export it again")
+    return LoraConfig(task_type="SEQ_CLS", inference_mode=True, **values)

@@ -1,6 +1,7 @@
 """A trained model as a folder for other programs: transformers, peft, or ONNX Runtime."""
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,32 @@ from emotion_lit.model.pooling import Network
 # Where the embedded encoder is on the Hub.
 EMBEDDED_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 LABELS_FILE = "labels.json"
+# Everything that an export may hold.
+FILES = (
+    *("README.md", LABELS_FILE, "config.json", "model.safetensors", "model.onnx", "model_int8.onnx"),
+    *("adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja"),
+)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an export says of itself.
+
+    Args:
+        labels: The classes in the order of their ids.
+        multi_label: Whether a text may have several of them.
+        thresholds: From which probability on each is predicted, if it may.
+        max_length: Where texts are cut, in tokens.
+        base_model: The name of the base model.
+    """
+
+    labels: list[str]
+    multi_label: bool
+    thresholds: list[float] | None
+    max_length: int
+    base_model: str
 
 
 def base_name(model: EmotionClassifier) -> str:
@@ -149,13 +176,7 @@ def _need_own_head(model: EmotionClassifier, kind: str) -> None:
 
 def _description(model: EmotionClassifier, max_length: int) -> dict[str, Any]:
     thresholds = model.thresholds if model.multi_label else None
-    return {
-        "labels": model.labels,
-        "multi_label": model.multi_label,
-        "thresholds": thresholds,
-        "max_length": max_length,
-        "base_model": base_name(model),
-    }
+    return asdict(Description(model.labels, model.multi_label, thresholds, max_length, base_name(model)))
 
 
 def _write_labels(model: EmotionClassifier, folder: Path, max_length: int) -> None:

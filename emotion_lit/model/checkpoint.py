@@ -16,7 +16,7 @@ from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
 from emotion_lit.model.backbone import tensor_bytes
-from emotion_lit.model.checkpoint_contents import OddError, check_archive, check_contents
+from emotion_lit.model.checkpoint_contents import OddError, check_archive, check_contents, files_sha256
 
 # Those with `as` are for whoever looks for them here too.
 from emotion_lit.model.checkpoint_paths import DATA_KEY as DATA_KEY
@@ -198,6 +198,7 @@ def describe(
         "version": __version__,
         "backbone": identity,
         "files": files,
+        "files_sha256": files_sha256(files),
         "weights_sha256": weights_sha256(checkpoint["state_dict"]),
     }
     remember_paths(checkpoint, folder)

@@ -4,7 +4,9 @@ A checkpoint may come from anywhere. It says nothing that runs, writes or takes 
 """
 
 import dataclasses
+import hashlib
 import inspect
+import json
 import math
 import re
 import types
@@ -70,9 +72,14 @@ OWN = {
     "version": str,
     "backbone": dict[Literal["name", "network_sha256", "tokenizer_sha256"], str],
     "files": dict[str, str],
+    "files_sha256": str,
     "weights_sha256": str,
     "paths": dict[str, str],
 }
+
+
+# What checkpoints of earlier releases lack.
+ADDED = ("paths", "files_sha256")
 
 
 class OddError(Exception):
@@ -106,14 +113,16 @@ def check_contents(checkpoint: Checkpoint) -> None:
         OddError: Something is missing, of another type, out of bounds, or not on the list of what may be there.
     """
     own = checkpoint[KEY]
-    _check(own, OWN, KEY, needed=[key for key in OWN if key != "paths"], others=True)
+    _check(own, OWN, KEY, needed=[key for key in OWN if key not in ADDED], others=True)
     _check(checkpoint, {"state_dict": dict[str, Tensor]} | LIGHTNING, "", needed=["state_dict"], others=True)
     _check_weights(checkpoint["state_dict"])
-    _check_files(own["files"])
     _check_ways(own.get("paths", {}))
     for section, kinds in _sections().items():
         if section in NEEDED or section in checkpoint:
             _check(checkpoint.get(section), kinds, section, NEEDED.get(section, ()))
+    _check_files(own["files"])
+    if own.get("files_sha256", files_sha256(own["files"])) != files_sha256(own["files"]):
+        raise OddError("the configuration and the tokenizer that it carries are not those that were saved")
     labels = checkpoint[MODEL_KEY]["labels"]
     if len(set(labels)) != len(labels) or not all(labels):
         raise OddError(f"{MODEL_KEY}.labels has one twice, or one without a name")
@@ -127,9 +136,9 @@ def _sections() -> dict[str, dict[str, Any]]:
     """The settings of each section of a checkpoint, with their types: those of the classes that take them."""
     # These import this module.
     import lightning.pytorch as pl
-    from lightning.pytorch.callbacks import EarlyStopping
 
     from emotion_lit.callbacks.checkpoints import BestCheckpoint
+    from emotion_lit.callbacks.early_stopping import EarlyStopping
     from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
     from emotion_lit.data.datamodule import OF_THE_MOMENT, EmotionDataModule
     from emotion_lit.model.classifier import EmotionClassifier
@@ -179,7 +188,7 @@ def _check(
             raise OddError(f"{name}{_shown(key)} is no setting that a checkpoint may have")
         if isinstance(kinds[key], dict):
             _check(value, kinds[key], f"{name}{key}")
-        elif not is_of(value, kinds[key]) or _is_large(key, value):
+        elif not is_of(value, kinds[key]) or _is_out_of_bounds(key, value):
             raise OddError(f"{name}{key} is {_shown(value)}")
 
 
@@ -202,18 +211,24 @@ def is_of(value: Any, kind: Any) -> bool:
         return all(is_of(one, part) for part, ones in zip(arguments, parts, strict=True) for one in ones)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = typing.get_type_hints(kind)
-        return isinstance(value, dict) and value.keys() <= hints.keys() and all(
-            is_of(one, hints[key]) and not _is_large(key, one) for key, one in value.items()
+        return (
+            isinstance(value, dict)
+            and value.keys() <= hints.keys()
+            and all(is_of(one, hints[key]) and not _is_out_of_bounds(key, one) for key, one in value.items())
         )
     if kind is float:
-        return type(value) in (int, float) and not math.isnan(value)
+        return is_of(value, int) or (type(value) is float and not math.isnan(value))
     if kind is int:
         return type(value) is int and abs(value) <= LARGEST_INT
-    return kind is Any or (isinstance(kind, type) and type(value) is kind) or (kind is Tensor and isinstance(value, Tensor))
+    return (
+        kind is Any
+        or (isinstance(kind, type) and type(value) is kind)
+        or (kind is Tensor and isinstance(value, Tensor))
+    )
 
 
-def _is_large(key: str, value: Any) -> bool:
-    return isinstance(value, int | float) and key in MOST and value > MOST[key]
+def _is_out_of_bounds(key: str, value: Any) -> bool:
+    return isinstance(value, int | float) and key in MOST and not 1 <= value <= MOST[key]
 
 
 def _shown(value: Any) -> str:
@@ -245,6 +260,15 @@ def _check_ways(ways: Mapping[str, str]) -> None:
     odd = next((way for way in ways.values() if "\0" in way), None)
     if odd is not None:
         raise OddError(f"{KEY}.paths has {_shown(odd)}")
+
+
+def files_sha256(files: Mapping[str, str]) -> str:
+    """A hash of carried files.
+
+    Args:
+        files: Their texts by their names.
+    """
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def check_name(name: Any) -> None:

@@ -105,6 +105,7 @@ def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module
 def _lower_modules(network: Network, trainable_layers: float) -> list[nn.Module]:
     """The embeddings and the layers that do not train."""
     depth = network.depth
+    trainable_layers = min(trainable_layers, depth + 1)  # infinity is no number of layers
     is_share = isinstance(trainable_layers, float) and trainable_layers <= 1
     count = max(1, round(trainable_layers * depth)) if is_share else int(trainable_layers)
     if not 1 <= count <= depth or trainable_layers <= 0:
