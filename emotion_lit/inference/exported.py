@@ -152,7 +152,7 @@ def _engine(folder: Path, described: Description, backbone: str | None) -> Engin
 def _adapters(folder: Path) -> LoraConfig:
     """The adapters as `export` writes them; other settings of peft import modules that they name."""
     content = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    values = {key: content.get(key) for key in ADAPTERS} if isinstance(content, dict) else {}
+    values: dict[str, Any] = {key: content.get(key) for key in ADAPTERS} if isinstance(content, dict) else {}
     odd = any(not is_of(values.get(key), kind) for key, kind in ADAPTERS.items())
     if odd or content.get("peft_type") != "LORA" or values["r"] > MOST["rank"]:
         raise UserError("its adapter_config.json is not as `export` writes it; export it again")

@@ -80,7 +80,7 @@ def changed(checkpoint: Checkpoint, where: str, value: Any) -> Checkpoint:
         del holder[key]
     else:
         holder[key] = value
-    own = result.get("emotion_lit")
+    own: Any = result.get("emotion_lit")
     if isinstance(own, dict) and where.startswith("state_dict/") and is_plain(value):
         own["weights_sha256"] = weights_sha256(result["state_dict"])
     if where.startswith("emotion_lit/files/"):
