@@ -24,6 +24,7 @@ from emotion_lit.data.streaming import OnBadRow, TextStream
 from emotion_lit.data.tokenization import cached_tokens
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
+from emotion_lit.model.positions import longest_text
 
 SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size"}
 # Settings of the model, the machine or the command rather than of the data.
@@ -259,14 +260,22 @@ class EmotionDataModule(pl.LightningDataModule):
     def _prepare(self, stage: str) -> None:
         if stage not in STAGE_SPLITS:
             raise unknown("the stage", str(stage), STAGE_SPLITS)
-        if self.max_length > self.tokenizer.model_max_length:
-            raise UserError(
-                f"data.max_length is {self.max_length}, but the backbone reads at most "
-                f"{self.tokenizer.model_max_length} tokens"
-            )
+        self._check_length()
         for split in STAGE_SPLITS[stage]:
             if split not in self._datasets:
                 self._datasets[split] = self._tokenized(split)
+
+    def _check_length(self) -> None:
+        """Refuses texts that are longer than the tokenizer says, or than the encoder has positions for."""
+        model = self.trainer.lightning_module if self.trainer else None
+        of_model = getattr(model, "longest_text", None)
+        positions = of_model(self.max_length) if of_model else longest_text(self.backbone, up_to=self.max_length)
+        longest = min(size for size in (positions, self.tokenizer.model_max_length, self.max_length) if size)
+        if self.max_length > longest:
+            raise UserError(
+                f"data.max_length is {self.max_length}, but the backbone reads at most {longest} tokens; "
+                f"set --data.max_length {longest}"
+            )
 
     def _tokenized(self, split: str) -> LabelledTokens:
         rows = self.rows(split)

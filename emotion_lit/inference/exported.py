@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from safetensors import safe_open
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
@@ -16,7 +18,15 @@ from emotion_lit.files import reason_of
 from emotion_lit.inference.engines import Engine, OnnxEngine
 from emotion_lit.inference.exports import EMBEDDED_ON_HUB, FILES, LABELS_FILE, Description
 from emotion_lit.model import pretrained
-from emotion_lit.model.backbone import EMBEDDED, EMBEDDED_PACKAGE, load_network, quiet_transformers
+from emotion_lit.model.backbone import (
+    EMBEDDED,
+    EMBEDDED_PACKAGE,
+    listed,
+    load_network,
+    quiet_transformers,
+    set_pad_token,
+    unloaded,
+)
 from emotion_lit.model.checkpoint_contents import MOST, is_of
 from emotion_lit.model.classifier import EmotionClassifier
 
@@ -76,9 +86,9 @@ def load_exported(folder: Path, backbone: str | None = None) -> tuple[EmotionCla
             threshold=described.thresholds,
             temperature=1.0,  # it is in the weights
         )
-        model.engine = _engine(folder, described, backbone)
         model._tokenizer = pretrained.read_tokenizer(folder)
-        _probe(model.engine, described)
+        model.engine = _engine(folder, described, backbone, model.tokenizer)
+        _probe(model.engine, described, model.tokenizer)
     return model, described.max_length
 
 
@@ -129,24 +139,41 @@ def _checked(content: Any, file: Path) -> Description:
     return described
 
 
-def _probe(engine: Engine, described: Description) -> None:
+def _probe(engine: Engine, described: Description, tokenizer: PreTrainedTokenizerBase) -> None:
     """Tries a text as long as they come, so that an export that contradicts itself is found when it is loaded."""
-    ids = torch.ones(1, min(described.max_length, PROBED_TOKENS), dtype=torch.int64)
-    classes = engine({"input_ids": ids}).shape[-1]
+    length = min(described.max_length, PROBED_TOKENS)
+    ids = tokenizer("a " * length, truncation=True, max_length=length)["input_ids"]
+    classes = engine({"input_ids": torch.tensor([ids])}).shape[-1]
     if classes != len(described.labels):
         raise UserError(f"it names {len(described.labels)} labels, and its network has {classes}")
 
 
-def _engine(folder: Path, described: Description, backbone: str | None) -> Engine:
+def _engine(folder: Path, described: Description, backbone: str | None, tokenizer: PreTrainedTokenizerBase) -> Engine:
     if (folder / "model.onnx").is_file():
         return OnnxEngine(folder / "model.onnx")
-    if not (folder / "adapter_config.json").is_file():
-        return TransformersEngine(pretrained.read_network(folder))
+    if (folder / "adapter_config.json").is_file():
+        network, lost = _adapted(folder, described, backbone, tokenizer)
+    else:
+        network, report = pretrained.read_network(folder, output_loading_info=True)
+        lost = unloaded(report)
+    if lost:
+        raise UserError(f"{listed(lost)}; export it again")
+    return TransformersEngine(network)
+
+
+def _adapted(
+    folder: Path, described: Description, backbone: str | None, tokenizer: PreTrainedTokenizerBase
+) -> tuple[nn.Module, list[str]]:
+    """A base model with an adapter and its head, and the weights of these that the folder has not."""
     name = described.base_model
     if name == EMBEDDED_ON_HUB and importlib.util.find_spec(EMBEDDED_PACKAGE):
         name = EMBEDDED  # the same weights
     base = load_network(backbone or name, described.labels, described.multi_label, None)
-    return TransformersEngine(PeftModel.from_pretrained(base, str(folder), config=_adapters(folder)))
+    set_pad_token(base, tokenizer)
+    network = PeftModel.from_pretrained(base, str(folder), config=_adapters(folder))
+    with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
+        found = set(file.keys())
+    return network, sorted(set(get_peft_model_state_dict(network, save_embedding_layers=False)) - found)
 
 
 def _adapters(folder: Path) -> LoraConfig:

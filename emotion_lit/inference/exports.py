@@ -14,7 +14,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.files import write_text
 from emotion_lit.inference.merged import merged_network, temper
 from emotion_lit.inference.onnx_files import write_int8, write_onnx
-from emotion_lit.model.backbone import EMBEDDED, load_network
+from emotion_lit.model.backbone import EMBEDDED, load_network, set_pad_token
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.pooling import Network
 
@@ -95,6 +95,7 @@ def write_adapter(model: EmotionClassifier, folder: Path, max_length: int) -> No
     assert model.network is not None
     network = model.network
     base = load_network(model.backbone, model.labels, model.multi_label, None)
+    set_pad_token(base, model.tokenizer)
     head = sorted({_module_of(name.removeprefix("body.")) for name, _ in network.head_parameters()})
     names = [name for name, module in network.encoder.named_modules() if hasattr(module, "lora_A")]
     config = LoraConfig(

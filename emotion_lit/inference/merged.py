@@ -37,7 +37,8 @@ def temper(classifier: nn.Linear, temperature: float | None) -> None:
         temperature: The temperature; None is 1.
     """
     classifier.weight.div_(temperature or 1.0)
-    classifier.bias.div_(temperature or 1.0)
+    if classifier.bias is not None:
+        classifier.bias.div_(temperature or 1.0)
 
 
 def _merge(module: nn.Module) -> None:

@@ -16,12 +16,11 @@ from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
 from emotion_lit.inference.merged import merged_network
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.model.fast_paths import Probe, reason_of
 from emotion_lit.model.pooling import Network
 
 OPSET = 18
 PACKAGES = ("onnx", "onnxruntime")
-# Token ids, whose values do not matter, of two texts, one of them padded.
-EXAMPLE = (torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 0, 0]]), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]))
 
 
 def has_onnx() -> bool:
@@ -61,7 +60,7 @@ def write_onnx(model: EmotionClassifier, path: Path) -> None:
         UserError: The packages for ONNX are missing, or the architecture cannot be written.
     """
     need_onnx()
-    network = merged_network(model)
+    network, probe = merged_network(model), Probe(model.tokenizer)
     network.encoder.set_attn_implementation("eager")  # the fused one is written as the same steps
     axes = {name: {0: "batch", 1: "tokens"} for name in ("input_ids", "attention_mask")}
     # The whole module in evaluation mode: the exporter leaves inner ones as they are, dropout included.
@@ -70,7 +69,7 @@ def write_onnx(model: EmotionClassifier, path: Path) -> None:
         try:
             torch.onnx.export(
                 whole,
-                EXAMPLE,
+                (probe.ids, probe.mask),
                 str(unfinished),
                 input_names=["input_ids", "attention_mask"],
                 output_names=["logits"],
@@ -79,9 +78,13 @@ def write_onnx(model: EmotionClassifier, path: Path) -> None:
                 # The newer exporter takes ten times as long, and what it writes runs at 0.85 of the speed.
                 dynamo=False,
             )
-        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-            reason = str(error).strip().split("\n")[0][:200]
-            raise UserError(f"{type(network.encoder).__name__} cannot be written as ONNX: {reason}") from error
+        except OSError:
+            raise
+        except Exception as error:  # tracing runs the code of any architecture
+            raise UserError(
+                f"{type(network.encoder).__name__} cannot be written as ONNX: {reason_of(error)}; "
+                "use --prediction.engine torch, or another --format"
+            ) from error
         seal(unfinished)
 
 

@@ -211,4 +211,6 @@ def load(path: str | Path, backbone: str | None = None, device: str | None = Non
     model.load_state_dict(checkpoint["state_dict"])
     model.to(device or platforms.device_type())
     data = checkpoint[checkpoints.DATA_KEY]
-    return Predictor(model, data.get("max_length", 128), data.get("tokens_per_batch", TOKENS_PER_BATCH))
+    max_length = data.get("max_length", 128)
+    longest = model.longest_text(max_length)
+    return Predictor(model, min(max_length, longest or max_length), data.get("tokens_per_batch", TOKENS_PER_BATCH))

@@ -76,7 +76,7 @@ def download(name: str) -> None:
     if Path(locate(name)).is_dir():
         return
     load_tokenizer(name)
-    with _clear_errors(name), quiet_transformers():
+    with clear_errors(name), quiet_transformers():
         pretrained.read_network(name, ignore_mismatched_sizes=True)
 
 
@@ -90,7 +90,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         UserError: It cannot be loaded.
     """
     source = locate(name)
-    with _clear_errors(name):
+    with clear_errors(name):
         tokenizer = pretrained.read_tokenizer(source)
     if tokenizer.pad_token_id is None:  # of a network that was made to go on with a text, such as GPT-2
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
@@ -126,7 +126,7 @@ def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: f
         UserError: It cannot be loaded.
     """
     source = locate(name)
-    with _clear_errors(name), quiet_transformers():
+    with clear_errors(name), quiet_transformers():
         config = _configured(pretrained.read_config(source), labels, dropout)
         config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
         network, report = pretrained.read_network(
@@ -250,7 +250,15 @@ def _configured(config: PretrainedConfig, labels: Sequence[str], dropout: float 
 
 
 @contextlib.contextmanager
-def _clear_errors(name: str) -> Iterator[None]:
+def clear_errors(name: str) -> Iterator[None]:
+    """Says in a line why a backbone cannot be loaded.
+
+    Args:
+        name: The backbone's name.
+
+    Raises:
+        UserError: It cannot.
+    """
     try:
         with pretrained.errors_of(f"the backbone folder {name}" if Path(name).is_dir() else f"the backbone {name}"):
             yield

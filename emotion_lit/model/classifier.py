@@ -45,6 +45,7 @@ from emotion_lit.model.optimization import (
 )
 from emotion_lit.model.parallel import prepare_strategy
 from emotion_lit.model.pooling import Network, Pooling
+from emotion_lit.model.positions import longest_text
 from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, apply_tuning
 
 Stage = Literal["train", "val", "test"]
@@ -183,6 +184,14 @@ class EmotionClassifier(pl.LightningModule):
             self._tokenizer = backbones.load_tokenizer(self.backbone)
         return self._tokenizer
 
+    def longest_text(self, up_to: int) -> int | None:
+        """How many tokens of a text the encoder reads; None where there is no end.
+
+        Args:
+            up_to: How many are asked about; where that is far from the end, a rough answer is enough.
+        """
+        return longest_text(self.backbone, self.network.encoder if self.network else None, up_to)
+
     def prepare_data(self) -> None:
         """Brings the encoder into the cache, once on each machine."""
         if self.network is None:
@@ -283,10 +292,10 @@ class EmotionClassifier(pl.LightningModule):
         if self.network is None:
             self.build(checkpoint)
         ours = self.state_dict()
-        expected = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        # Without a base model, what does not train is in the checkpoint too.
+        expected = {name for name, weight in self.named_parameters() if weight.requires_grad or self._files}
         found = set(checkpoint["state_dict"])
-        if not expected <= found <= set(ours):
-            odd = sorted(expected - found) or sorted(found - set(ours))
+        if odd := sorted(expected - found) or sorted(found - set(ours)):
             raise UserError(f"the checkpoint does not fit the model: {len(odd)} weights differ, such as {odd[0]}")
         for name in found:
             if checkpoint["state_dict"][name].shape != ours[name].shape:

@@ -7,7 +7,7 @@ import torch
 import transformers
 from transformers import AutoModel, PretrainedConfig
 
-from emotion_lit.model.backbone import load_tokenizer
+from emotion_lit.model.backbone import load_tokenizer, quiet_transformers
 
 # What most configurations call their sizes, and the ids of the tokenizer's special tokens.
 TOKENS: dict[str, Any] = {"vocab_size": 30522, "pad_token_id": 0, "bos_token_id": 101, "eos_token_id": 102}
@@ -148,6 +148,7 @@ def make_encoder(name: str, folder: Path, **changes: Any) -> Path:
     config.initializer_range = 0.2  # so that logits are large enough to be compared
     for key, value in changes.items():
         setattr(config, key, value)
-    make(config).save_pretrained(folder)
+    with quiet_transformers():
+        make(config).save_pretrained(folder)
     load_tokenizer("embedded").save_pretrained(folder)
     return folder
