@@ -38,6 +38,7 @@ REFUSED: dict[tuple[str, str | None, str], str] = {
     ("convbert", None, "fit"): PADDING,
     ("fnet", None, "fit"): PADDING,
     ("yoso", None, "fit"): PADDING,
+    ("nystromformer", None, "fit"): PADDING,
     ("canine", None, "fit"): WORDS,
     ("perceiver", None, "fit"): "is no whole PerceiverModel: missing or of another shape: ",
 }
