@@ -159,5 +159,7 @@ def reason(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
     if "custom code" in text or "trust_remote_code" in text:
         return "it needs code of its own, which is never run; take a model that transformers knows"
-    line = " ".join(text.strip().split("\n")[0].split())[:200]
+    lines = text.strip().split("\n")
+    said = lines[:2] if lines[0].rstrip().endswith(":") else lines[:1]  # PyTorch names the weights below
+    line = " ".join(" ".join(said).split())[:200]
     return f"{type(error).__name__} {line}".strip() if isinstance(error, LookupError) or not line else line

@@ -85,7 +85,7 @@ def test_a_full_checkpoint(run: Path, layer: int, shorten: bool) -> None:
     if shorten:
         content["state_dict"][name] = weight[:3]
     model = EmotionClassifier(**content[checkpoint.MODEL_KEY])
-    with pytest.raises(UserError, match=rf"1 weight \({name}\)"):
+    with pytest.raises(UserError, match=f"the checkpoint does not fit the model: .*{name}"):
         model.on_load_checkpoint(content)
 
 
@@ -100,7 +100,7 @@ def test_an_export(run: Path, tmp_path: Path, shorten: bool) -> None:
             weights[name] = weight[:3].clone()
 
     change(tmp_path / "hf", spoil)
-    with pytest.raises(UserError, match=r"hf is damaged \(.*\); export it again"):
+    with pytest.raises(UserError, match=r"hf cannot be loaded: .*(1 weight|size mismatch|shape|mismatched)"):
         load(tmp_path / "hf")
 
 
@@ -125,6 +125,6 @@ def test_an_adapter(tmp_path: Path) -> None:
                 weights[name] = weight[:3].clone()
 
         change(tmp_path / str(shorten), spoil, "adapter_model.safetensors")
-        with pytest.raises(UserError, match=r"is damaged \(.*\); export it again"):
+        with pytest.raises(UserError, match=r"cannot be loaded: .*(1 weight|shape|mismatch)"):
             load(tmp_path / str(shorten), backbone=str(encoder))
     assert load(tmp_path / "a", backbone=str(encoder))("what a day").label
