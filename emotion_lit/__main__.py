@@ -18,7 +18,7 @@ def run() -> None:
     elif arguments == ["--version"]:
         sys.stdout.write(f"emotion_lit {__version__}\n")
     elif _lacks_utf8():
-        sys.exit(subprocess.call([sys.executable, "-X", "utf8", *sys.orig_argv[1:]]))
+        sys.exit(subprocess.call([sys.executable, "-X", "utf8", *sys.orig_argv[1:]]))  # noqa: S603, this very command
     else:
         _command()
 

@@ -236,6 +236,6 @@ def requeue() -> bool:
         Whether that worked.
     """
     program, name = shutil.which("scontrol"), job() or ""
-    done = program is not None and subprocess.run([program, "requeue", name], check=False).returncode == 0
+    done = program is not None and subprocess.run([program, "requeue", name], check=False).returncode == 0  # noqa: S603, as typed
     say(f"job {name} is queued again" if done else f"job {name} could not be queued again with `scontrol requeue`")
     return done
