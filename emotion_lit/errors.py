@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+# Names in a message.
+MOST_LISTED = 50
+
 
 class UserError(Exception):
     """A mistake in a command, a configuration or an input; the command line shows it as one line and exits with 2."""
@@ -19,4 +22,6 @@ def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
     names = list(known)
     near = difflib.get_close_matches(value, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return UserError(f"{what} {value!r} is not known{hint} There is: {', '.join(names) or 'none'}.")
+    listed = ", ".join(names[:MOST_LISTED]) or "none"
+    more = f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else ""
+    return UserError(f"{what} {value!r} is not known{hint} There is: {listed}{more}.")

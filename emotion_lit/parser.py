@@ -12,6 +12,7 @@ import jsonargparse._core
 import jsonargparse._paths
 from lightning.pytorch.cli import LightningArgumentParser
 
+from emotion_lit.configs import read_config
 from emotion_lit.errors import UserError
 
 CONFIG_FLAGS = ("--config", "-c")
@@ -21,14 +22,11 @@ def _open_utf8(path: str, mode: str = "r") -> IO[Any]:
     """Opens a configuration, with or without a byte order mark.
 
     Raises:
-        UserError: It is in another encoding.
+        UserError: It is in another encoding, or too large for a configuration.
     """
     if mode != "r":
         return Path(path).open(mode, encoding=None if "b" in mode else "utf-8")
-    try:
-        return io.StringIO(Path(path).read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    return io.StringIO(read_config(path))
 
 
 # jsonargparse opens files in the encoding of the system, which on Windows makes other labels of them.

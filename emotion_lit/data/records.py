@@ -6,25 +6,31 @@ import io
 import itertools
 import json
 import re
-import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
+from emotion_lit.console import say
+from emotion_lit.data.lines import TOO_LONG, RowLines, is_nested, lines_of
 from emotion_lit.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl", ".parquet", ".txt")
 COMPRESSIONS = (".gz", ".zst")
 # Texts may be long; the csv module's own limit is 128 KiB a field.
 csv.field_size_limit(2**31 - 1)
+# JSON may hold lists in lists; what writes them again goes down one level at a time.
+MOST_LEVELS = 64
+# Parquet cannot be read from a compressed stream.
+MOST_UNPACKED = 2**32
 # How Python keeps a byte that is no UTF-8.
 ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 Record = dict[str, Any]
+Lines = Iterable[str | None]
 # Called with the place of a row that cannot be read, the reason, and what stands there.
 OnError = Callable[[str, str, Any], None]
 
@@ -43,14 +49,18 @@ def stop(where: str, reason: str, content: Any) -> NoReturn:
     raise UserError(f"{where}{reason}")
 
 
-def read_records(path: str, text_column: str = "text", on_error: OnError = stop) -> Iterator[tuple[str, Record]]:
+def read_records(
+    path: str, text_column: str = "text", on_error: OnError = stop, columns: Collection[str] | None = None
+) -> Iterator[tuple[str, Record]]:
     """Yields the records of a file with their places, such as ``"line 17"``.
 
     Args:
         path: A ``.csv``, ``.jsonl``, ``.parquet`` or ``.txt`` file, or one of these as ``.gz`` or ``.zst``, or ``-``
             for standard input: a text a line, or JSON lines where the first line is a JSON object.
         text_column: The key under which the lines of a ``.txt`` file come.
-        on_error: What to do about a row that cannot be read; by default it is an error.
+        on_error: What to do about a row that cannot be read; by default it is an error. No line may be longer than
+            `LONGEST`, and no row of a ``.csv`` file: what follows one is not certain, so that always is an error.
+        columns: What is needed of a ``.parquet`` file, which may have any number of columns; by default all.
 
     Raises:
         UserError: The file is missing, of another kind, or has an unreadable row.
@@ -62,15 +72,29 @@ def read_records(path: str, text_column: str = "text", on_error: OnError = stop)
     check_readable(file)
     with _opened(file) as raw:
         if kind(file) == ".parquet":
-            yield from _parquet(raw, file.name)
+            yield from _parquet(raw, file.name, columns)
             return
-        lines = _text(raw)
+        lines = lines_of(_text(raw))
         if kind(file) == ".csv":
             yield from _csv(lines, file.name, on_error)
         elif kind(file) == ".jsonl":
             yield from _jsonl(lines, file.name, on_error)
         else:
             yield from _txt(lines, file.name, text_column, on_error)
+
+
+def column_names(path: str) -> list[str]:
+    """The names of the columns of a ``.parquet`` file, for messages; none for other kinds, whose rows have them.
+
+    Args:
+        path: The file.
+    """
+    if path == "-" or kind(Path(path)) != ".parquet":
+        return []
+    import pyarrow.parquet as pq
+
+    with _opened(Path(path)) as raw, pq.ParquetFile(raw) as parquet:
+        return list(parquet.schema_arrow.names)
 
 
 def kind(file: Path) -> str:
@@ -113,10 +137,27 @@ def record_files(path: str) -> list[str]:
         if path != "-":
             check_readable(folder)
         return [path]
-    files = [file for file in folder.rglob("*") if kind(file) in SUFFIXES and _is_shown(file, folder)]
+    found = [file for file in folder.rglob("*") if kind(file) in SUFFIXES and _is_shown(file, folder)]
+    files = [file for file in found if is_inside(file, folder)]
+    if len(files) < len(found):
+        first = min(set(found) - set(files))
+        say(f"warning: {first} is a link that leads out of {folder}, and is not read ({len(found) - len(files)} such)")
     if not files:
         raise UserError(f"the folder {path} holds no file of {', '.join(SUFFIXES)}")
     return [str(file) for file in sorted(files, key=Path.as_posix)]  # the same order on every system
+
+
+def is_inside(file: Path, folder: Path) -> bool:
+    """Whether what a link in a folder stands for is in that folder too.
+
+    Args:
+        file: Something in the folder.
+        folder: The folder; one of the Hub's cache has its files beside it.
+    """
+    whole = folder.resolve()
+    if whole.parent.name == "snapshots" and (whole.parent.parent / "blobs").is_dir():
+        whole = whole.parent.parent
+    return file.resolve().is_relative_to(whole)
 
 
 def _is_shown(file: Path, folder: Path) -> bool:
@@ -133,7 +174,12 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
                 yield raw
                 return
             with tempfile.TemporaryFile() as whole:
-                shutil.copyfileobj(raw, whole)
+                while piece := raw.read(2**20):
+                    if whole.tell() > MOST_UNPACKED:
+                        raise UserError(
+                            f"{file} unpacks to more than {MOST_UNPACKED / 2**30:.0f} GiB; unpack it yourself"
+                        )
+                    whole.write(piece)
                 whole.seek(0)
                 yield cast(BinaryIO, whole)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -174,26 +220,33 @@ def _stdin(text_column: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
     if sys.stdin is None:
         raise UserError("standard input is closed; give --data.predict_path FILE")
     raw = getattr(sys.stdin, "buffer", None)
-    source: Iterable[str] = sys.stdin if raw is None else _text(raw)
-    lines = iter(source)
+    lines = lines_of(sys.stdin if raw is None else _text(raw))
     first = next(lines, "")
-    whole = itertools.chain([first] if first else [], lines)
-    if first.lstrip().startswith("{"):
+    whole = itertools.chain([] if first == "" else [first], lines)
+    if first and first.lstrip().startswith("{"):
         yield from _jsonl(whole, "standard input", on_error)
     else:
         yield from _txt(whole, "standard input", text_column, on_error)
 
 
-def _txt(lines: Iterable[str], name: str, text_column: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
+def _txt(lines: Lines, name: str, text_column: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
     for number, line in enumerate(lines, 1):
-        where, text = f"{name}, line {number}", line.rstrip("\r\n")
+        where = f"{name}, line {number}"
+        if line is None:
+            on_error(where, TOO_LONG, None)
+            continue
+        text = line.rstrip("\r\n")
         if _is_utf8(line, where, text, on_error):
             yield where, {text_column: text}
 
 
-def _jsonl(lines: Iterable[str], name: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
+def _jsonl(lines: Lines, name: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
     for number, line in enumerate(lines, 1):
-        where, text = f"{name}, line {number}", line.rstrip("\r\n")
+        where = f"{name}, line {number}"
+        if line is None:
+            on_error(where, TOO_LONG, None)
+            continue
+        text = line.rstrip("\r\n")
         if not text.strip() or not _is_utf8(line, where, text, on_error):
             continue
         try:
@@ -201,16 +254,20 @@ def _jsonl(lines: Iterable[str], name: str, on_error: OnError) -> Iterator[tuple
         except (ValueError, RecursionError) as error:
             on_error(where, f" is not JSON ({error}); mend or remove the line", text)
             continue
-        if isinstance(record, dict):
-            yield where, record
-        else:
+        if not isinstance(record, dict):
             on_error(where, " is not a JSON object; write one object a line", text)
+        elif text.count("[") + text.count("{") > MOST_LEVELS and is_nested(record, MOST_LEVELS):
+            on_error(where, f" has more than {MOST_LEVELS} lists and objects in each other; make it flat", text)
+        else:
+            yield where, record
 
 
-def _csv(lines: Iterable[str], name: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
-    reader = csv.reader(lines, strict=True)
+def _csv(lines: Lines, name: str, on_error: OnError) -> Iterator[tuple[str, Record]]:
+    fed = RowLines(lines, name)
+    reader = csv.reader(fed, strict=True)
     header: list[str] | None = None
     while True:
+        fed.begin_row()
         try:
             row = next(reader)
         except StopIteration:
@@ -235,14 +292,16 @@ def _csv(lines: Iterable[str], name: str, on_error: OnError) -> Iterator[tuple[s
         raise UserError(f"{name} is empty; its first line should name the columns")
 
 
-def _parquet(raw: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
+def _parquet(raw: BinaryIO, name: str, columns: Collection[str] | None) -> Iterator[tuple[str, Record]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         number = 0
         with pq.ParquetFile(raw) as parquet:
-            for batch in parquet.iter_batches(batch_size=4096):
+            names = parquet.schema_arrow.names
+            wanted = names if columns is None else [one for one in names if one in columns]
+            for batch in parquet.iter_batches(batch_size=4096, columns=wanted):
                 for record in batch.to_pylist():
                     number += 1
                     yield f"{name}, row {number}", record

@@ -6,15 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from emotion_lit import caches, hub
 from emotion_lit.data.labels import LabelColumn, Labels, LabelSet, encode
-from emotion_lit.data.records import COMPRESSIONS, SUFFIXES, kind, read_records, record_files
+from emotion_lit.data.records import (
+    COMPRESSIONS,
+    SUFFIXES,
+    Record,
+    column_names,
+    is_inside,
+    kind,
+    read_records,
+    record_files,
+)
 from emotion_lit.errors import UserError, unknown
 
 SAMPLE = "sample"
 SPLITS = ("train", "validation", "test")
 SOURCE_COLUMN = "source"
 READ_ROWS = 10_000
+# What a row takes beside its text, about, and the share of the memory that all of them may take: a half.
+ROW_BYTES, MEMORY_SHARE = 500, 2
 
 
 @dataclass
@@ -70,13 +83,15 @@ def read_dataset(
     """
     path = Path(__file__).parent / SAMPLE if dataset == SAMPLE else Path(dataset)
     names: Sequence[str] | None = None
+    needed = (text_column, label_column, f"{label_column}_str", SOURCE_COLUMN)
     if path.is_dir():
-        splits, names = _load(str(path), f"the folder {dataset}", label_column)
+        _check_links(path)
+        splits, names = _load(str(path), f"the folder {dataset}", label_column, needed)
     elif kind(path) in SUFFIXES or path.is_file():
-        splits = {"train": _read_file(path)}
+        splits = {"train": _read_file(path, needed)}
     elif dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")):
         hub.reachable()
-        splits, names = _load(dataset, f"the data set {dataset}", label_column)
+        splits, names = _load(dataset, f"the data set {dataset}", label_column, needed)
     else:
         raise UserError(
             f"there is no data set {dataset}: neither a folder, nor a file, nor a Hub id (owner/name); "
@@ -129,17 +144,35 @@ def _check_columns(columns: Columns, text_column: str, label_column: str, where:
         )
 
 
-def _read_file(path: Path) -> Columns:
+def _read_file(path: Path, columns: Sequence[str]) -> Columns:
+    """The needed columns of a file; of the others the names."""
     if kind(path) == ".txt":
         raise UserError(f"{path} has no labels; a labelled data set is a .parquet, .jsonl or .csv file")
-    records = [record for _, record in read_records(str(path))]
+    names: dict[str, None] = dict.fromkeys(column_names(str(path)))
+    records: list[Record] = []
+    size = 0
+    for _, record in read_records(str(path), columns=columns):
+        names |= dict.fromkeys(record)
+        records.append({key: record[key] for key in columns if key in record})
+        size += ROW_BYTES + sum(len(value) for value in records[-1].values() if isinstance(value, str))
+        _check_size(size, str(path))
     if not records:
         raise UserError(f"{path} has no rows")
-    keys = list(dict.fromkeys(key for record in records for key in record))
-    return {key: [record.get(key) for record in records] for key in keys}
+    return {key: [record.get(key) for record in records] if key in columns else [] for key in names}
 
 
-def _load(name: str, what: str, label_column: str) -> tuple[dict[str, Columns], Sequence[str] | None]:
+def _check_size(size: int, what: str) -> None:
+    """Labelled rows are in memory as a whole; a small file may unpack to any number of them."""
+    most = psutil.virtual_memory().total // MEMORY_SHARE
+    if size > most:
+        raise UserError(
+            f"{what} has more labelled rows than half of the memory holds ({most / 2**30:,.1f} GiB); take a part of it"
+        )
+
+
+def _load(
+    name: str, what: str, label_column: str, needed: Sequence[str]
+) -> tuple[dict[str, Columns], Sequence[str] | None]:
     from datasets import load_dataset
 
     local = Path(name).is_dir()
@@ -147,7 +180,9 @@ def _load(name: str, what: str, label_column: str) -> tuple[dict[str, Columns], 
         # Streamed, a folder is read where it is, without a copy and a lock in the cache of `datasets`.
         kept = str(caches.temporary_dir()) if local else None
         loaded = load_dataset(name, streaming=local, cache_dir=kept)
-        splits = {split: _columns(loaded[split]) if local else loaded[split][:] for split in SPLITS if split in loaded}
+        splits = {
+            split: _columns(loaded[split], needed) if local else loaded[split][:] for split in SPLITS if split in loaded
+        }
     if not splits:
         raise UserError(f"{what} has none of the splits {', '.join(SPLITS)}; it has {', '.join(map(str, loaded))}")
     features = next(iter(loaded.values())).features or {}
@@ -155,11 +190,28 @@ def _load(name: str, what: str, label_column: str) -> tuple[dict[str, Columns], 
     return splits, getattr(getattr(feature, "feature", feature), "names", None)  # a ClassLabel, or a list of them
 
 
-def _columns(stream: Any) -> Columns:
-    parts: list[Columns] = [table.to_pydict() for table in stream.with_format("arrow").iter(batch_size=READ_ROWS)]
-    names = dict.fromkeys(name for part in parts for name in part)
+def _check_links(folder: Path) -> None:
+    link = next((file for file in folder.rglob("*") if file.is_symlink() and not is_inside(file, folder)), None)
+    if link is not None:
+        raise UserError(f"{link} is a link that leads out of {folder}; remove it, or put the file itself there")
+
+
+def _columns(stream: Any, needed: Sequence[str]) -> Columns:
+    """The needed columns of a split; of the others the names."""
+    parts: list[Columns] = []
+    names: dict[str, None] = {}
+    size = 0
+    for table in stream.with_format("arrow").iter(batch_size=READ_ROWS):
+        names |= dict.fromkeys(table.column_names)
+        kept = table.select([name for name in table.column_names if name in needed])
+        parts.append(kept.to_pydict())
+        size += ROW_BYTES * len(kept) + kept.nbytes
+        _check_size(size, "the data set")
+    there = {name for part in parts for name in part}
     return {
         name: [value for part in parts for value in part.get(name) or [None] * len(next(iter(part.values())))]
+        if name in there
+        else []
         for name in names
     }
 

@@ -12,12 +12,12 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch, pack, pad
 from emotion_lit.data.overlap import ahead
-from emotion_lit.data.records import Record, read_records, stop
+from emotion_lit.data.records import Record, column_names, read_records, stop
 from emotion_lit.data.tokenization import Tokens, tokenize
 from emotion_lit.errors import UserError, unknown
 
 WINDOW = 8192
-# A window also ends where its texts come to so many characters, so that long ones do not fill the memory.
+# A window also ends where its rows come to so many characters, so that long ones do not fill the memory.
 WINDOW_CHARACTERS = 2**25
 # No tokenizer needs more of a text for one token, and the rest of a very long text costs time alone.
 CHARACTERS_PER_TOKEN = 1024
@@ -201,13 +201,14 @@ class TextStream(IterableDataset[Batch]):
         content = hashlib.sha256()
         window, characters = Window(0), 0
         for row, item in enumerate(self._items()):
-            content.update(repr(item).encode("utf-8", "surrogatepass"))
+            shown = repr(item)
+            content.update(shown.encode("utf-8", "surrogatepass"))
+            characters += len(shown)
             if isinstance(item, Reject):
                 window.rejects.append(item)
             else:
                 window.rows.append(row)
                 window.records.append(item)
-                characters += len(text) if isinstance(text := item[self.text_column], str) else 0
             if len(window) + len(window.rejects) >= WINDOW or characters >= WINDOW_CHARACTERS:
                 window.digest = content.hexdigest()
                 yield window
@@ -223,13 +224,14 @@ class TextStream(IterableDataset[Batch]):
             rejects.append(Reject(where, reason.strip(": "), content))
 
         for file in self.files:
-            for where, record in read_records(file, self.text_column, reject if self.on_error == "skip" else stop):
+            on_error = reject if self.on_error == "skip" else stop
+            for where, record in read_records(file, self.text_column, on_error, self.kept):
                 yield from _drained(rejects)
                 missing = next((column for column in self.columns if column not in record), None)
                 if missing is None:
                     yield {column: value for column, value in record.items() if column in self.kept}
                     continue
-                problem = f": {unknown('column', missing, record)}"
+                problem = f": {unknown('column', missing, column_names(file) or record)}"
                 if self.on_error == "skip":
                     yield Reject(where, problem.strip(": "), record)
                 else:

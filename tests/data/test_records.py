@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emotion_lit.data import lines, records
 from emotion_lit.data.records import read_records, record_files
 from emotion_lit.errors import UserError
 
@@ -79,3 +80,72 @@ def test_a_folder_has_one_order_on_every_system(tmp_path: Path) -> None:
         (tmp_path / name).write_text("text\n")
     wanted = ["a.txt", "a/2.txt", "a0.txt"]  # a backslash would come after the digit
     assert [Path(file).relative_to(tmp_path).as_posix() for file in record_files(str(tmp_path))] == wanted
+
+
+def test_a_link_that_leaves_the_folder_is_left_out_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret.txt").write_text("secret\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "b.txt").write_text("secret\n")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("text\n")
+    (folder / "inside.txt").symlink_to("a.txt")
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "links").symlink_to(tmp_path / "secrets")
+    assert [Path(file).name for file in record_files(str(folder))] == ["a.txt", "inside.txt"]
+    assert capsys.readouterr().err.count("leads out of") == 1
+
+
+def test_the_hubs_cache_is_a_folder_of_links(tmp_path: Path) -> None:
+    (tmp_path / "datasets--a--b" / "blobs").mkdir(parents=True)
+    (tmp_path / "datasets--a--b" / "blobs" / "1f").write_text("text\n")
+    snapshot = tmp_path / "datasets--a--b" / "snapshots" / "5e"
+    snapshot.mkdir(parents=True)
+    (snapshot / "a.txt").symlink_to("../../blobs/1f")
+    assert len(record_files(str(snapshot))) == 1
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_a_line_that_is_too_long_is_one_bad_row(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LONGEST", 100)
+    long = "x" * 1000
+    written = [f'{{"text": "{text}"}}' if name == "a.jsonl" else text for text in ("one", long, "two", long)]
+    (tmp_path / name).write_text("\n".join(written))
+    rejects: list[str] = []
+    found = read_records(str(tmp_path / name), on_error=lambda where, reason, content: rejects.append(where + reason))
+    assert [record["text"] for _, record in found] == ["one", "two"]
+    assert [reject.split(" is longer than")[0] for reject in rejects] == [f"{name}, line 2", f"{name}, line 4"]
+
+
+@pytest.mark.parametrize("content", ['text\n"' + "x" * 1000 + '"\n', 'text\n"' + "x\n" * 500 + '"\nnext\n'])
+def test_a_row_that_is_too_long_ends_a_csv(tmp_path: Path, content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LONGEST", 100)
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(UserError, match="a row is longer than"):
+        list(read_records(str(tmp_path / "a.csv"), on_error=lambda *_: None))
+
+
+@pytest.mark.parametrize("deep", ["[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900, "[" * 10**6])
+def test_json_in_many_levels_is_one_bad_row(tmp_path: Path, deep: str) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        f'{{"text": "one", "more": {deep}}}\n{{"text": "two [[[[", "more": [[1], [2]]}}\n'
+    )
+    rejects: list[str] = []
+    found = read_records(str(tmp_path / "a.jsonl"), on_error=lambda where, reason, content: rejects.append(where))
+    assert [record["text"] for _, record in found] == ["two [[[["]
+    assert rejects == ["a.jsonl, line 1"]
+
+
+def test_of_parquet_only_needed_columns_are_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["one"], "id": [7], "more": ["x"]}), tmp_path / "a.parquet")
+    found = read_records(str(tmp_path / "a.parquet"), columns={"text", "id", "missing"})
+    assert [record for _, record in found] == [{"text": "one", "id": 7}]
+
+
+def test_compressed_parquet_is_unpacked_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MOST_UNPACKED", 2**20)
+    (tmp_path / "a.parquet.gz").write_bytes(gzip.compress(bytes(2**23)))
+    with pytest.raises(UserError, match="unpack it yourself"):
+        texts(tmp_path / "a.parquet.gz")
