@@ -8,6 +8,8 @@ from typing import TextIO
 from emotion_lit.streams import terminal_width
 
 GAP = "  "
+# What begins a tag, an entity, a link or a picture, code or a cell in Markdown, and what stands for it there.
+MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", **{sign: f"\\{sign}" for sign in "\\`[]|"}})
 
 
 def text_width(text: str) -> int:
@@ -70,13 +72,22 @@ def _list(rows: list[list[str]]) -> str:
     )
 
 
+def markdown(text: str) -> str:
+    """Text as Markdown shows it: nothing in it is a tag, a link, a picture, code, or the end of a line or a cell.
+
+    Args:
+        text: Text from anywhere.
+    """
+    return " ".join(text.splitlines()).translate(MARKUP)
+
+
 def markdown_table(rows: list[list[str]]) -> str:
     """The same rows as a Markdown table.
 
     Args:
         rows: Cells, row by row, all rows of one length.
     """
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    escaped = [[markdown(cell) for cell in row] for row in rows]
     lines = ["| " + " | ".join(row) + " |" for row in escaped]
     rule = "|" + "|".join(["---"] + ["---:"] * (len(rows[0]) - 1)) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])

@@ -10,7 +10,7 @@ from emotion_lit.data.records import SUFFIXES
 from emotion_lit.data.records import kind as kind_of_file
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.model.classifier import EmotionClassifier
-from emotion_lit.tables import markdown_table
+from emotion_lit.tables import markdown, markdown_table
 
 Report = dict[str, Any]
 
@@ -76,21 +76,21 @@ def model_card(
     usage = USAGE[kind].format(
         max_length=data.get("max_length", 128),
         multi_label=", top_k=None" if model.multi_label else "",
-        base=base,
+        base=_in_code(base),
         classes=len(model.labels),
-        labels=", ".join(model.labels),
+        labels=_in_code(", ".join(model.labels)),
     )
     several = "any number of classes a text" if model.multi_label else "one class a text"
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False)}---",
-        f"# Emotions in text: {base}, {model.tuning}",
-        f"{base}, fine-tuned ({model.tuning}) to recognise {', '.join(model.labels)}: {several}.",
+        f"# Emotions in text: {markdown(base)}, {model.tuning}",
+        markdown(f"{base}, fine-tuned ({model.tuning}) to recognise {', '.join(model.labels)}: {several}."),
         "## Use",
         usage,
         "## Scores",
         _scores(report),
         "## Training data",
-        _training_data(dataset, report),
+        markdown(_training_data(dataset, report)),
         "## Limits",
         f"Texts are cut after {data.get('max_length', 128)} tokens. Labels are what annotators, or the authors' "
         "hashtags, said of short English texts; what somebody feels is another matter. Scores are on texts of the same "
@@ -102,8 +102,13 @@ def model_card(
         thresholds = ", ".join(
             f"{label} {value:.3f}" for label, value in zip(model.labels, model.thresholds, strict=True)
         )
-        parts.insert(4, f"A class is predicted from this probability on: {thresholds}.")
+        parts.insert(4, markdown(f"A class is predicted from this probability on: {thresholds}."))
     return "\n\n".join(parts) + "\n"
+
+
+def _in_code(text: str) -> str:
+    """Text for a block of code, which it cannot end."""
+    return " ".join(text.replace("`", "'").splitlines())
 
 
 def _scores(report: Report | None) -> str:

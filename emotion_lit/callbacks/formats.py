@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+# What spreadsheets run: texts that begin with one of these signs, those of East Asian width too, or with blanks before.
+FORMULA = re.compile(r"'*\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 Row = dict[str, Any]
 # The names of the columns in order, with their types; None for a column of the input, which keeps what it has.
@@ -29,16 +34,42 @@ class Format(Protocol):
 
 
 class Csv:
-    """CSV with a heading; several labels are joined by ``|``, and other lists and objects are JSON."""
+    """CSV with a heading; several labels are joined by ``|``, and other lists and objects are JSON.
+
+    Args:
+        escape: Whether to put a ``'`` before texts that a spreadsheet would run as a formula.
+    """
+
+    def __init__(self, escape: bool = False) -> None:
+        self._finished = escape_formula if escape else _as_it_is
 
     def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
         """Writes rows as a part, without a heading."""
         with path.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(_line([_cell(kind, row[column]) for column, kind in columns.items()]) for row in rows)
+            file.writelines(
+                _line([self._finished(_cell(kind, row[column])) for column, kind in columns.items()]) for row in rows
+            )
 
     def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
         """Writes the heading and the rows of all parts as one file."""
-        concatenate(parts, path, _line(columns))
+        concatenate(parts, path, _line(map(self._finished, columns)))
+
+
+def escape_formula(cell: Any) -> Any:
+    """A cell of which a spreadsheet makes no formula; the ``'`` that it gets has to be taken off again.
+
+    A text that has one before such a sign gets another, so that taking one off gives back every text.
+
+    Args:
+        cell: The cell; numbers stay, also those in texts.
+    """
+    if not isinstance(cell, str) or not FORMULA.match(cell) or NUMBER.fullmatch(cell):
+        return cell
+    return f"'{cell}"
+
+
+def _as_it_is(cell: Any) -> Any:
+    return cell
 
 
 def _line(cells: Iterable[Any]) -> str:

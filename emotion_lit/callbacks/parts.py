@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from emotion_lit.callbacks import sidecars
-from emotion_lit.callbacks.formats import FORMATS, Columns, Row, concatenate, json_line
+from emotion_lit.callbacks.formats import FORMATS, Columns, Format, Row, concatenate, json_line
 from emotion_lit.callbacks.sidecars import Part
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
@@ -72,15 +72,16 @@ class Parts:
     Args:
         target: The output.
         columns: Its columns.
+        form: How they are written; by default as the suffix of the output says.
     """
 
-    def __init__(self, target: Path, columns: Columns) -> None:
+    def __init__(self, target: Path, columns: Columns, form: Format | None = None) -> None:
         self.target = target
         self.rejects = target.with_name(f"{target.name}.rejects.jsonl")
         self.columns = columns
         self.folder = target.with_name(f".{target.name}.parts")
         self.state = State({})
-        self._format = FORMATS[target.suffix]
+        self._format = form or FORMATS[target.suffix]
         self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
 
     def open(self, made_from: dict[str, Any], overwrite: bool) -> State:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit import __version__, platforms, processes, signals
-from emotion_lit.callbacks.formats import FORMATS, json_line, writable
+from emotion_lit.callbacks.formats import FORMATS, Columns, Csv, json_line, writable
 from emotion_lit.callbacks.parts import Parts, State
 from emotion_lit.callbacks.rows import RowMaker, is_unlabelled
 from emotion_lit.console import say
@@ -41,6 +41,8 @@ class PredictionWriter(pl.Callback):
         overwrite: Whether to replace an output that is there, and to throw away what is kept of one that was made from
             something else.
         on_error: What to do about a row that cannot be read: `stop`, or `skip` it into `<path>.rejects.jsonl`.
+        escape_formulas: Whether a `.csv` gets a `'` before texts that a spreadsheet would run, because they begin with
+            `=`, `+`, `-`, `@`, a tab or the end of a line. Whoever reads the texts has to take it off.
     """
 
     def __init__(
@@ -53,11 +55,14 @@ class PredictionWriter(pl.Callback):
         probabilities: bool = True,
         overwrite: bool = False,
         on_error: OnBadRow = "stop",
+        escape_formulas: bool = False,
     ) -> None:
         if top_k < 1:
             raise UserError(f"prediction.top_k is {top_k}; it should be at least 1")
         if not 0 <= threshold <= 1:
             raise UserError(f"prediction.threshold is {threshold}; it should be from 0 to 1")
+        if escape_formulas and Path(path).suffix != ".csv":
+            raise UserError(f"prediction.escape_formulas is for .csv alone; prediction.path is {path}")
         if quantize == "int8" and engine == "torch":
             raise UserError("prediction.quantize int8 needs --prediction.engine onnx, or auto")
         self.path = path
@@ -68,6 +73,7 @@ class PredictionWriter(pl.Callback):
         self.probabilities = probabilities
         self.overwrite = overwrite
         self.on_error = on_error
+        self.escape_formulas = escape_formulas
         self.parts: Parts | None = None
         self._active = False
         self._found: list[npt.NDArray[np.float64] | None] = []
@@ -90,7 +96,7 @@ class PredictionWriter(pl.Callback):
         self._maker = RowMaker(pl_module, data, self.top_k, self.threshold, self.probabilities)
         state = processes.first(lambda: self._opened(pl_module, data, str(trainer.precision)))
         if self.parts is None and state is not None:  # on another process than the first
-            self.parts = Parts(_target(self.path), self._maker.columns())
+            self.parts = self._new_parts(_target(self.path), self._maker.columns())
             self.parts.state = state
         if state is not None:
             done = {number: part.digest for number, part in state.done.items()}
@@ -115,9 +121,9 @@ class PredictionWriter(pl.Callback):
             "a setting of the data": [data.max_length, data.tokens_per_batch, data.text_column, data.id_column],
             "trainer.precision": precision,
             "prediction.engine": [self.engine, self.quantize],
-            "a setting of the prediction": [list(columns), self.threshold, self.on_error],
+            "a setting of the prediction": [list(columns), self.threshold, self.on_error, self.escape_formulas],
         }
-        self.parts = Parts(target, columns)
+        self.parts = self._new_parts(target, columns)
         try:
             if target.is_dir():
                 raise IsADirectoryError(f"{self.path} is a folder")
@@ -127,6 +133,9 @@ class PredictionWriter(pl.Callback):
         if state.windows:
             say(f"{state.rows:,} rows are labelled already; going on after them")
         return state
+
+    def _new_parts(self, target: Path, columns: Columns) -> Parts:
+        return Parts(target, columns, Csv(escape=True) if self.escape_formulas else None)
 
     def decide(self, choose: Callable[[], str]) -> str:
         """The engine that computes: the one of the earlier run that this one goes on with, or else a choice.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from emotion_lit.evaluation.figures import svg
 from emotion_lit.files import write_text
-from emotion_lit.tables import markdown_table
+from emotion_lit.tables import markdown, markdown_table
 
 FIGURES = "figures"
 
@@ -80,14 +80,14 @@ def write_document(
 def _markdown(sections: Sequence[Section], figures: Mapping[str, str]) -> str:
     parts = []
     for number, section in enumerate(sections):
-        parts.append(f"{'#' if number == 0 else '##'} {section.title}")
+        parts.append(f"{'#' if number == 0 else '##'} {markdown(section.title)}")
         for part in section.parts:
             if isinstance(part, Table):
                 parts.append(markdown_table(part.rows))
             elif isinstance(part, Picture):
                 parts += [f"![{part.says}]({FIGURES}/{part.name}.svg)"] if part.name in figures else []
             else:
-                parts.append(part)
+                parts.append(markdown(part))
     return "\n\n".join(parts) + "\n"
 
 
