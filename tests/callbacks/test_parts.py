@@ -93,12 +93,12 @@ def odd_rows(path: Path) -> Path:
 
 
 def test_two_processes_write_what_one_writes(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = odd_rows(tmp_path / "in.jsonl")
-    whole = whole_of(lora_run, source, tmp_path / "whole.csv", "--prediction.on_error=skip")
+    whole = whole_of(tiny_run, source, tmp_path / "whole.csv", "--prediction.on_error=skip")
     last = capsys.readouterr().err.splitlines()[-2:]
-    words = arguments(lora_run, source, tmp_path / "out.csv")
+    words = arguments(tiny_run, source, tmp_path / "out.csv")
     said = said_by(start(tmp_path, 2, *words, "--prediction.on_error=skip")).replace("out.csv", "whole.csv")
     assert (tmp_path / "out.csv").read_bytes() == whole.read_bytes()
     rejects = tmp_path / "out.csv.rejects.jsonl"
@@ -110,20 +110,20 @@ def test_two_processes_write_what_one_writes(
 
 
 def test_killed_with_two_processes_one_goes_on(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 600), tmp_path / "out.jsonl"
-    kill(start(tmp_path, 2, *arguments(lora_run, source, target)), tmp_path / ".out.jsonl.parts", 4)
+    kill(start(tmp_path, 2, *arguments(tiny_run, source, target)), tmp_path / ".out.jsonl.parts", 4)
     assert not target.exists()
-    whole_of(lora_run, source, target)
+    whole_of(tiny_run, source, target)
     assert "rows are labelled already" in capsys.readouterr().err
-    whole = whole_of(lora_run, source, tmp_path / "whole.jsonl")
+    whole = whole_of(tiny_run, source, tmp_path / "whole.jsonl")
     assert target.read_bytes() == whole.read_bytes()
 
 
-def test_an_unreadable_row_ends_all_processes_with_one_line(lora_run: Path, tmp_path: Path) -> None:
+def test_an_unreadable_row_ends_all_processes_with_one_line(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n' * 40 + '{"text": \n')
-    said = said_by(start(tmp_path, 2, *arguments(lora_run, tmp_path / "in.jsonl", tmp_path / "out.csv")), code=2)
+    said = said_by(start(tmp_path, 2, *arguments(tiny_run, tmp_path / "in.jsonl", tmp_path / "out.csv")), code=2)
     assert said.count("error: ") == 1
     assert "line 41 is not JSON" in said
     assert "Traceback" not in said
@@ -131,27 +131,27 @@ def test_an_unreadable_row_ends_all_processes_with_one_line(lora_run: Path, tmp_
 
 @pytest.mark.parametrize("fails", ["1", pytest.param("0", marks=pytest.mark.slow)])
 def test_an_error_of_one_process_ends_all_soon_and_keeps_what_is_done(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fails: str
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fails: str
 ) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 3000), tmp_path / "out.csv"
     variables = {"FAILS": fails, "FAILS_AFTER": "2"}
-    said = said_by(start(tmp_path, 2, *arguments(lora_run, source, target), **variables), code=2)
+    said = said_by(start(tmp_path, 2, *arguments(tiny_run, source, target), **variables), code=2)
     assert said.count("error: ") == 1
     assert "No space left on device" in said
     assert said.count("labelled rows are kept; the same command goes on after them") == 1
     assert 3 <= len(list((tmp_path / ".out.csv.parts").glob("0*.json"))) < 120
     assert not target.exists()
     if fails == "0":
-        whole_of(lora_run, source, target)
+        whole_of(tiny_run, source, target)
         assert "rows are labelled already" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_killed_again_and_again_with_other_numbers_of_processes(lora_run: Path, tmp_path: Path, suffix: str) -> None:
+def test_killed_again_and_again_with_other_numbers_of_processes(tiny_run: Path, tmp_path: Path, suffix: str) -> None:
     source, target = odd_rows(tmp_path / "in.jsonl"), tmp_path / f"out{suffix}"
-    words = [*arguments(lora_run, source, target), "--prediction.on_error=skip"]
-    whole = whole_of(lora_run, source, tmp_path / f"whole{suffix}", "--prediction.on_error=skip")
+    words = [*arguments(tiny_run, source, target), "--prediction.on_error=skip"]
+    whole = whole_of(tiny_run, source, tmp_path / f"whole{suffix}", "--prediction.on_error=skip")
     for processes, more in ((3, 1), (2, 2), (1, 2)):
         kill(start(tmp_path, processes, *words), tmp_path / f".out{suffix}.parts", more)
     if not target.exists():
@@ -162,30 +162,30 @@ def test_killed_again_and_again_with_other_numbers_of_processes(lora_run: Path, 
 
 
 @pytest.mark.slow
-def test_more_processes_than_windows(lora_run: Path, tmp_path: Path) -> None:
+def test_more_processes_than_windows(tiny_run: Path, tmp_path: Path) -> None:
     source = write_texts(tmp_path / "texts.txt", 30)
-    said_by(start(tmp_path, 3, *arguments(lora_run, source, tmp_path / "out.csv")))
-    whole = whole_of(lora_run, source, tmp_path / "whole.csv")
+    said_by(start(tmp_path, 3, *arguments(tiny_run, source, tmp_path / "out.csv")))
+    whole = whole_of(tiny_run, source, tmp_path / "whole.csv")
     assert (tmp_path / "out.csv").read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.slow
-def test_a_limit_with_two_processes(lora_run: Path, tmp_path: Path) -> None:
+def test_a_limit_with_two_processes(tiny_run: Path, tmp_path: Path) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 300), tmp_path / "out.csv"
-    words = [*arguments(lora_run, source, target), "--data.tokens_per_batch=256"]
+    words = [*arguments(tiny_run, source, target), "--data.tokens_per_batch=256"]
     said = said_by(start(tmp_path, 2, *words, "--trainer.limit_predict_batches=6"))
     assert said.count("labelled rows are kept") == 1
     assert not target.exists()
     assert "rows are labelled already" in said_by(start(tmp_path, 2, *words))
-    whole = whole_of(lora_run, source, tmp_path / "whole.csv", "--data.tokens_per_batch=256")
+    whole = whole_of(tiny_run, source, tmp_path / "whole.csv", "--data.tokens_per_batch=256")
     assert target.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rank", "received"), [(0, "SIGTERM"), (1, "SIGTERM"), (0, "SIGKILL"), (1, "SIGKILL")])
-def test_none_waits_for_a_process_that_has_ended(lora_run: Path, tmp_path: Path, rank: int, received: str) -> None:
+def test_none_waits_for_a_process_that_has_ended(tiny_run: Path, tmp_path: Path, rank: int, received: str) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 1500), tmp_path / "out.csv"
-    process = start(tmp_path, 2, *arguments(lora_run, source, target))
+    process = start(tmp_path, 2, *arguments(tiny_run, source, target))
     while process.poll() is None and len(list((tmp_path / ".out.csv.parts").glob("0*.json"))) < 4:
         time.sleep(0.002)
     number = process.pid if rank == 0 else psutil.Process(process.pid).children()[0].pid
@@ -201,11 +201,11 @@ def test_none_waits_for_a_process_that_has_ended(lora_run: Path, tmp_path: Path,
     ("source", "target", "stream"), [("-", "out.csv", "standard input"), ("in.txt", "-", "standard output")]
 )
 def test_standard_streams_are_those_of_one_process(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, target: str, stream: str
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, target: str, stream: str
 ) -> None:
     (tmp_path / "in.txt").write_text("what a day!\n")
     places = [name if name == "-" else str(tmp_path / name) for name in (source, target)]
-    words = arguments(lora_run, Path(places[0]), Path(places[1]))
+    words = arguments(tiny_run, Path(places[0]), Path(places[1]))
     several = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
     line = failing(capsys, *words, *several)
     assert f"{stream} is" in line
@@ -282,38 +282,38 @@ def damage(kind: str, parts: Path) -> None:
     ],
 )
 def test_what_is_damaged_is_computed_again(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
     damage(kind, tmp_path / ".out.csv.parts")
-    main(arguments(lora_run, tmp_path / "texts.txt", target))
+    main(arguments(tiny_run, tmp_path / "texts.txt", target))
     said = capsys.readouterr().err
     assert "16 rows are labelled already" in said
     lost = kind == "a missing sidecar"  # as after a kill: then it was never counted
     assert (f"part 1 of {target} is damaged; computing it again" in said) != lost
-    check_whole(target, lora_run, tmp_path / "texts.txt")
+    check_whole(target, tiny_run, tmp_path / "texts.txt")
 
 
 def test_damaged_rejects_are_found_too(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 16)
     source = odd_rows(tmp_path / "in.jsonl")
-    words = [*arguments(lora_run, source, tmp_path / "out.csv"), "--prediction.on_error=skip"]
+    words = [*arguments(tiny_run, source, tmp_path / "out.csv"), "--prediction.on_error=skip"]
     main([*words, "--trainer.limit_predict_batches=6"])
     flip(tmp_path / ".out.csv.parts" / "00000001.rejects")
     main(words)
     assert "part 1 of" in capsys.readouterr().err
-    whole_of(lora_run, source, tmp_path / "whole.csv", "--prediction.on_error=skip")
+    whole_of(tiny_run, source, tmp_path / "whole.csv", "--prediction.on_error=skip")
     rejects = tmp_path / "out.csv.rejects.jsonl"
     assert rejects.read_bytes() == (tmp_path / "whole.csv.rejects.jsonl").read_bytes()
 
 
 def test_a_part_that_is_damaged_before_the_end_is_no_part_of_the_output(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
-    words = arguments(lora_run, tmp_path / "texts.txt", target)
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
+    words = arguments(tiny_run, tmp_path / "texts.txt", target)
     publish = Parts.publish
 
     def late(self: Parts, *more: Any) -> None:
@@ -326,46 +326,46 @@ def test_a_part_that_is_damaged_before_the_end_is_no_part_of_the_output(
     assert not target.exists()
     main(words)
     assert "44 rows are labelled already" in capsys.readouterr().err
-    check_whole(target, lora_run, tmp_path / "texts.txt")
+    check_whole(target, tiny_run, tmp_path / "texts.txt")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"made_from": 3}', "bogus engine"])
 def test_a_damaged_state_is_no_dead_end(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: str
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
     state = tmp_path / ".out.csv.parts" / "state.json"
     if content == "bogus engine":
         content = json.dumps({**json.loads(state.read_text()), "engine": "bogus"})
     state.write_text(content)
-    words = arguments(lora_run, tmp_path / "texts.txt", target)
+    words = arguments(tiny_run, tmp_path / "texts.txt", target)
     line = failing(capsys, *words)
     assert "is damaged" in line
     assert "--prediction.overwrite true" in line
     main([*words, "--prediction.overwrite=true"])
-    check_whole(target, lora_run, tmp_path / "texts.txt")
+    check_whole(target, tiny_run, tmp_path / "texts.txt")
 
 
 def test_parts_of_an_earlier_release_are_made_anew(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
     parts = tmp_path / ".out.csv.parts"
     totals = {"windows": 2, "rows": 32, "rejects": 0, "unlabelled": 0, "first_unlabelled": None, "digest": "0"}
     (parts / "state.json").write_text(json.dumps({**json.loads((parts / "state.json").read_text()), **totals}))
     for sidecar in parts.glob("0*.json"):
         sidecar.unlink()
-    main(arguments(lora_run, tmp_path / "texts.txt", target))
+    main(arguments(tiny_run, tmp_path / "texts.txt", target))
     assert "already" not in capsys.readouterr().err
     assert len(target.read_text().splitlines()) == 61
 
 
 @pytest.mark.parametrize("moment", ["emotion_lit.callbacks.parts.Parts._remove", "emotion_lit.callbacks.parts.replace"])
 def test_stopped_while_it_is_published(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: str
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
-    words = arguments(lora_run, tmp_path / "texts.txt", target)
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
+    words = arguments(tiny_run, tmp_path / "texts.txt", target)
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -377,5 +377,5 @@ def test_stopped_while_it_is_published(
     assert target.exists() == moment.endswith("_remove")
     main(words)
     assert "60 rows written" in capsys.readouterr().err
-    check_whole(target, lora_run, tmp_path / "texts.txt")
+    check_whole(target, tiny_run, tmp_path / "texts.txt")
     assert not list(tmp_path.glob(".out*"))

@@ -18,9 +18,9 @@ def predict(run: Path, source: object, target: object, *more: str) -> None:
     main(["predict", f"--ckpt_path={run}", f"--data.predict_path={source}", f"--prediction.path={target}", *more])
 
 
-def test_all_formats_say_the_same(lora_run: Path, texts_file: Path, tmp_path: Path) -> None:
+def test_all_formats_say_the_same(tiny_run: Path, texts_file: Path, tmp_path: Path) -> None:
     for suffix in ("csv", "jsonl", "parquet"):
-        predict(lora_run, texts_file, tmp_path / f"out.{suffix}")
+        predict(tiny_run, texts_file, tmp_path / f"out.{suffix}")
     with (tmp_path / "out.csv").open(newline="") as file:
         from_csv = list(csv.DictReader(file))
     from_jsonl = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -38,11 +38,11 @@ def test_all_formats_say_the_same(lora_run: Path, texts_file: Path, tmp_path: Pa
 
 
 def test_stdin_to_stdout_holds_nothing_but_rows(
-    lora_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"id": "k1", "text": "hooray"}\n{"id": "k2", "text": null}\n'))
     capsys.readouterr()
-    predict(lora_run, "-", "-")
+    predict(tiny_run, "-", "-")
     captured = capsys.readouterr()
     rows = [json.loads(line) for line in captured.out.splitlines()]
     assert [row["id"] for row in rows] == ["k1", "k2"]
@@ -52,20 +52,20 @@ def test_stdin_to_stdout_holds_nothing_but_rows(
     assert captured.err.rstrip().endswith("2 rows written to stdout")  # no bar is drawn after the last word
 
 
-def test_a_folder_comes_in_order(lora_run: Path, tmp_path: Path) -> None:
+def test_a_folder_comes_in_order(tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "b.txt").write_text("third\n")
     (folder / "a.txt").write_text("first\nsecond\n")
-    predict(lora_run, folder, tmp_path / "out.jsonl")
+    predict(tiny_run, folder, tmp_path / "out.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [(row["id"], row["text"]) for row in rows] == [(0, "first"), (1, "second"), (2, "third")]
 
 
-def test_many_windows_keep_the_order(lora_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_windows_keep_the_order(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 16)
     (tmp_path / "in.txt").write_text("".join(f"number {n} {'and on ' * (n % 9)}\n" for n in range(100)))
-    predict(lora_run, tmp_path / "in.txt", tmp_path / "out.jsonl", "--data.tokens_per_batch=32")
+    predict(tiny_run, tmp_path / "in.txt", tmp_path / "out.jsonl", "--data.tokens_per_batch=32")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == list(range(100))
     assert [row["text"].split()[1] for row in rows] == [str(n) for n in range(100)]
@@ -84,18 +84,18 @@ def test_several_labels_a_text(train: Train, texts_file: Path, tmp_path: Path) -
     [("out.xlsx", "should end in .csv, .jsonl or .parquet"), ("blocked/out.csv", "cannot be written")],
 )
 def test_a_bad_output_is_found_before_the_work(
-    lora_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str, message: str
+    tiny_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str, message: str
 ) -> None:
     (tmp_path / "blocked").write_text("a file, not a folder")
     arguments = (
-        f"--ckpt_path={lora_run}",
+        f"--ckpt_path={tiny_run}",
         f"--data.predict_path={texts_file}",
         f"--prediction.path={tmp_path / target}",
     )
     assert message in failing(capsys, "predict", *arguments)
 
 
-def test_an_old_output_survives_a_bad_input(lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_old_output_survives_a_bad_input(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n{"text": \n')
     (tmp_path / "out.csv").write_text("old")
     arguments = (
@@ -103,7 +103,7 @@ def test_an_old_output_survives_a_bad_input(lora_run: Path, tmp_path: Path, caps
         f"--prediction.path={tmp_path / 'out.csv'}",
         "--prediction.overwrite=true",
     )
-    assert "line 2 is not JSON" in failing(capsys, "predict", f"--ckpt_path={lora_run}", *arguments)
+    assert "line 2 is not JSON" in failing(capsys, "predict", f"--ckpt_path={tiny_run}", *arguments)
     assert (tmp_path / "out.csv").read_text() == "old"
 
 
@@ -111,26 +111,26 @@ def rows_of(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_what_the_columns_may_be(lora_run: Path, tmp_path: Path) -> None:
+def test_what_the_columns_may_be(tiny_run: Path, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"key": "a", "body": "hooray", "n": 1}\n{"key": "b", "body": "oh no", "n": null}\n')
     columns = ("--data.text_column=body", "--data.id_column=key", "--data.keep_columns=[n]")
     more = ("--prediction.top_k=3", "--prediction.threshold=0.9", "--prediction.probabilities=false")
-    predict(lora_run, source, tmp_path / "out.jsonl", *columns, *more)
+    predict(tiny_run, source, tmp_path / "out.jsonl", *columns, *more)
     ranked = [f"{name}_{rank}" for rank in (2, 3) for name in ("label", "score")]
     first, second = rows_of(tmp_path / "out.jsonl")
     assert list(first) == ["id", "text", "label", "score", *ranked, "n", "note"]
     assert (first["id"], first["n"], second["id"], second["n"]) == ("a", 1, "b", None)
     assert first["label"] == "uncertain"
     assert first["score"] >= first["score_2"] >= first["score_3"]  # type: ignore[operator]
-    predict(lora_run, source, tmp_path / "out.parquet", *columns, *more)
+    predict(tiny_run, source, tmp_path / "out.parquet", *columns, *more)
     assert pq.read_table(tmp_path / "out.parquet").column("n").to_pylist() == [1, None]
 
 
-def test_odd_texts_have_a_row_and_a_note(lora_run: Path, tmp_path: Path) -> None:
+def test_odd_texts_have_a_row_and_a_note(tiny_run: Path, tmp_path: Path) -> None:
     texts = [None, "", "  \t", "so happy " * 120_000, "half \ud83d", "fine"]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    predict(lora_run, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    predict(tiny_run, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     rows = rows_of(tmp_path / "out.jsonl")
     assert [row["label"] for row in rows[:3]] == ["", "", ""]
     assert {row["note"] for row in rows[:3]} == {"no text: null, empty or not a string"}
@@ -141,11 +141,11 @@ def test_odd_texts_have_a_row_and_a_note(lora_run: Path, tmp_path: Path) -> None
     assert rows[5]["note"] is None
 
 
-def test_bad_rows_can_be_skipped(lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_rows_can_be_skipped(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.jsonl").write_bytes(
         b'{"text": "fine"}\n{"text": \n{"txt": "odd"}\n{"text": "na\xefve"}\n{"text": "ok"}\n'
     )
-    predict(lora_run, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--prediction.on_error=skip")
+    predict(tiny_run, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--prediction.on_error=skip")
     assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [0, 4]
     rejects = rows_of(tmp_path / "out.jsonl.rejects.jsonl")
     assert [str(reject["where"]) for reject in rejects] == [f"in.jsonl, line {line}" for line in (2, 3, 4)]
@@ -155,18 +155,18 @@ def test_bad_rows_can_be_skipped(lora_run: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_a_missing_column_lists_those_there_are(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in.csv").write_text("id,comment\n1,fine\n")
     words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
-    assert "There is: id, comment" in failing(capsys, "predict", f"--ckpt_path={lora_run}", *words)
+    assert "There is: id, comment" in failing(capsys, "predict", f"--ckpt_path={tiny_run}", *words)
     message = failing(
-        capsys, "predict", f"--ckpt_path={lora_run}", *words, "--data.text_column=comment", "--data.keep_columns=[x]"
+        capsys, "predict", f"--ckpt_path={tiny_run}", *words, "--data.text_column=comment", "--data.keep_columns=[x]"
     )
     assert "column 'x' is not known" in message
 
 
-def test_columns_of_the_input_keep_their_values_whatever_their_names(lora_run: Path, tmp_path: Path) -> None:
+def test_columns_of_the_input_keep_their_values_whatever_their_names(tiny_run: Path, tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"id": None, "text": "fine", "labels": "joy", "label_id": 4, "score_of": "me", "p_value": 0.1},
         {"id": 7, "text": "odd", "labels": "fear", "label_id": 5, "score_of": "you", "p_value": 1e-9},
@@ -174,7 +174,7 @@ def test_columns_of_the_input_keep_their_values_whatever_their_names(lora_run: P
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     kept = ["labels", "label_id", "score_of", "p_value"]
     for suffix in ("csv", "parquet"):
-        predict(lora_run, tmp_path / "in.jsonl", tmp_path / f"out.{suffix}", f"--data.keep_columns={kept}")
+        predict(tiny_run, tmp_path / "in.jsonl", tmp_path / f"out.{suffix}", f"--data.keep_columns={kept}")
     found = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert [{key: row[key] for key in kept} for row in found] == [{key: row[key] for key in kept} for row in rows]
     assert [row["id"] for row in found] == [None, "7"]
@@ -182,10 +182,10 @@ def test_columns_of_the_input_keep_their_values_whatever_their_names(lora_run: P
         assert [row["labels"] for row in csv.DictReader(file)] == ["joy", "fear"]
 
 
-def test_any_character_can_be_written(lora_run: Path, tmp_path: Path) -> None:
+def test_any_character_can_be_written(tiny_run: Path, tmp_path: Path) -> None:
     rows = [{"id": "\ud83d", "text": "a\rb", "more": ["\ude00"]}, {"id": "2", "text": 'c\nd, "e"', "more": []}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    predict(lora_run, tmp_path / "in.jsonl", tmp_path / "out.csv", "--data.keep_columns=[more]")
+    predict(tiny_run, tmp_path / "in.jsonl", tmp_path / "out.csv", "--data.keep_columns=[more]")
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         found = list(csv.DictReader(file))
     assert [(row["id"], row["text"], row["more"]) for row in found] == [
@@ -194,36 +194,36 @@ def test_any_character_can_be_written(lora_run: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_a_bad_line_with_bad_bytes_is_a_reject(lora_run: Path, tmp_path: Path) -> None:
+def test_a_bad_line_with_bad_bytes_is_a_reject(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_bytes(b"id,text\n1,fine\n2,na\xefve,or not\n")
-    predict(lora_run, tmp_path / "in.csv", tmp_path / "out.csv", "--prediction.on_error=skip")
+    predict(tiny_run, tmp_path / "in.csv", tmp_path / "out.csv", "--prediction.on_error=skip")
     (reject,) = rows_of(tmp_path / "out.csv.rejects.jsonl")
     assert "3 fields" in str(reject["reason"])
 
 
 def test_an_input_without_a_good_row_is_a_mistake(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in.csv").write_text("id,comment\n1,fine\n2,odd\n")
     words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
-    message = failing(capsys, "predict", f"--ckpt_path={lora_run}", *words, "--prediction.on_error=skip")
+    message = failing(capsys, "predict", f"--ckpt_path={tiny_run}", *words, "--prediction.on_error=skip")
     assert "none of the first 2 rows can be read" in message
     assert "There is: id, comment" in message
 
 
 def test_texts_longer_than_the_backbone_reads_are_refused(
-    lora_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (f"--data.predict_path={texts_file}", f"--prediction.path={tmp_path / 'out.csv'}", "--data.max_length=600")
-    assert "reads at most 512 tokens" in failing(capsys, "predict", f"--ckpt_path={lora_run}", *words)
+    assert "reads at most 512 tokens" in failing(capsys, "predict", f"--ckpt_path={tiny_run}", *words)
 
 
-def test_a_link_stays_and_its_target_gets_the_rows(lora_run: Path, texts_file: Path, tmp_path: Path) -> None:
+def test_a_link_stays_and_its_target_gets_the_rows(tiny_run: Path, texts_file: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     target, link = tmp_path / "elsewhere" / "rows.csv", tmp_path / "out.csv"
     target.write_text("old")
     link.symlink_to(target)
-    words = ["predict", f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}", f"--prediction.path={link}"]
+    words = ["predict", f"--ckpt_path={tiny_run}", f"--data.predict_path={texts_file}", f"--prediction.path={link}"]
     main([*words, "--prediction.overwrite=true"])
     assert link.is_symlink()
     assert len(target.read_text().splitlines()) == 5
@@ -231,14 +231,14 @@ def test_a_link_stays_and_its_target_gets_the_rows(lora_run: Path, texts_file: P
 
 
 def test_an_output_that_another_program_has_open_is_named(
-    lora_run: Path,
+    tiny_run: Path,
     texts_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "out.csv"
-    words = ["predict", f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}", f"--prediction.path={output}"]
+    words = ["predict", f"--ckpt_path={tiny_run}", f"--data.predict_path={texts_file}", f"--prediction.path={output}"]
 
     def refused(parts: Any) -> None:
         raise PermissionError(13, "The process cannot access the file because it is being used by another process")
@@ -251,7 +251,7 @@ def test_an_output_that_another_program_has_open_is_named(
 
 
 def test_a_closed_pipe_of_windows_is_one(
-    lora_run: Path, texts_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, texts_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def closed(text: str) -> None:
         raise OSError(22, "Invalid argument")
@@ -261,6 +261,6 @@ def test_a_closed_pipe_of_windows_is_one(
     monkeypatch.setattr("os.dup2", lambda *_: None)
     monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
     with pytest.raises(SystemExit) as exit_info:
-        predict(lora_run, texts_file, "-")
+        predict(tiny_run, texts_file, "-")
     assert exit_info.value.code == 0
     assert "make room" not in capsys.readouterr().err

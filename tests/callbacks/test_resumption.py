@@ -13,8 +13,6 @@ from emotion_lit.cli import main
 from tests.conftest import failing
 from tests.faults.kills import SMALL, compare_runs
 
-pytestmark = pytest.mark.usefixtures("no_figures")
-
 
 @pytest.fixture
 def fit(tiny_backbone: Path, tmp_path: Path) -> Any:

@@ -15,8 +15,6 @@ from emotion_lit.cli import main
 from tests.conftest import failing
 from tests.faults.kills import SMALL
 
-pytestmark = pytest.mark.usefixtures("no_figures")
-
 FULL = ["--model.tuning=full", "--trainer.max_epochs=2"]
 
 

@@ -9,8 +9,6 @@ from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.cli import main
 from tests.faults.kills import FIT, SMALL, compare_runs
 
-pytestmark = pytest.mark.usefixtures("no_figures")
-
 # Those in which a place inside an epoch is the hardest to find again.
 A_FEW = ("accumulated and validated inside", "steps inside an epoch")
 
