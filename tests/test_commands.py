@@ -3,8 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from lightning.pytorch.cli import LightningCLI
 
-from emotion_lit.cli import TOOLS, EmotionCLI, main
+from emotion_lit.cli import TOOLS, main
 from emotion_lit.commands import COMMANDS
 
 
@@ -27,4 +28,4 @@ def test_the_help_page_knows_all_commands(capsys: pytest.CaptureFixture[str]) ->
         main(["--help"])
     printed = capsys.readouterr().out
     assert all(f"  {name} " in printed for name in COMMANDS)
-    assert list(COMMANDS) == [*EmotionCLI.subcommands(), *TOOLS]
+    assert list(COMMANDS) == [*LightningCLI.subcommands(), *TOOLS]
