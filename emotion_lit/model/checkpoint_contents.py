@@ -159,8 +159,12 @@ def _sections() -> dict[str, dict[str, Any]]:
 
 
 def _parameters(made: type) -> dict[str, Any]:
+    """The settings of a class with their types; those too that it hands on to the class that it extends."""
     hints = typing.get_type_hints(made.__init__)  # type: ignore[misc]
-    return {name: hints[name] for name in inspect.signature(made).parameters}
+    parameters = inspect.signature(made).parameters.values()
+    own = {one.name: hints[one.name] for one in parameters if one.kind is not one.VAR_KEYWORD}
+    hands_on = len(own) < len(parameters)
+    return {**_parameters(made.__base__), **own} if hands_on and made.__base__ else own
 
 
 def _check(
