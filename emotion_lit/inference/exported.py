@@ -37,6 +37,7 @@ ADAPTERS: dict[str, Any] = {
     "r": int,
     "lora_alpha": float,
     "lora_dropout": float,
+    "fan_in_fan_out": bool,
     "target_modules": list[str],
     "modules_to_save": list[str],
 }

@@ -97,13 +97,14 @@ def write_adapter(model: EmotionClassifier, folder: Path, max_length: int) -> No
     base = load_network(model.backbone, model.labels, model.multi_label, None)
     set_pad_token(base, model.tokenizer)
     head = sorted({_module_of(name.removeprefix("body.")) for name, _ in network.head_parameters()})
-    names = [name for name, module in network.encoder.named_modules() if hasattr(module, "lora_A")]
+    adapted = {name: module for name, module in network.encoder.named_modules() if hasattr(module, "lora_A")}
     config = LoraConfig(
         task_type="SEQ_CLS",
         r=model.lora.rank,
         lora_alpha=model.lora.alpha,
         lora_dropout=model.lora.dropout,
-        target_modules=names,
+        target_modules=list(adapted),
+        fan_in_fan_out=any(getattr(module, "fan_in_fan_out", False) for module in adapted.values()),
         modules_to_save=head,
         inference_mode=True,
     )
