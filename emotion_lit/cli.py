@@ -17,7 +17,7 @@ from lightning.pytorch.plugins import CheckpointIO
 
 from emotion_lit import console, exits, missing, platforms, quiet, schedulers
 from emotion_lit.callbacks.checkpoint_io import AtomicCheckpointIO
-from emotion_lit.callbacks.checkpoints import BestCheckpoint
+from emotion_lit.callbacks.checkpoints import BestCheckpoint, best_checkpoint
 from emotion_lit.callbacks.early_stopping import EarlyStopping
 from emotion_lit.callbacks.evaluation import Evaluation
 from emotion_lit.callbacks.interruption import Interruption
@@ -32,6 +32,7 @@ from emotion_lit.errors import UserError, unknown
 from emotion_lit.inference.choice import EngineChoice
 from emotion_lit.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.averaging import check_goes_on
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import choose_precision
 from emotion_lit.parser import EmotionParser, configs_first, is_typed
@@ -236,6 +237,15 @@ class EmotionCLI(LightningCLI):
             last = next(one for one in trainer.callbacks if isinstance(one, LastCheckpoint))  # type: ignore[attr-defined]
             trainer.callbacks.append(Interruption(self.typed, last))  # type: ignore[attr-defined]
         return trainer
+
+    def before_fit(self) -> None:
+        """Refuses callbacks that cannot work, before the run folder is touched."""
+        self.model.check_callbacks(self.trainer)
+        if keeper := best_checkpoint(self.trainer):
+            keeper.check_names(self.trainer)
+        if self.checkpoint:
+            run = checkpoints.run_folder(self.config.fit.ckpt_path)
+            check_goes_on(self.trainer, self.checkpoint, run / "config.yaml" if run else None)
 
     def _progress_bar(self) -> list[pl.Callback]:
         """Ours, unless bars are off or the user has one of their own; a Trainer takes one only."""

@@ -100,6 +100,26 @@ def replace(source: Path, target: Path) -> None:
             time.sleep(0.05)
 
 
+def link(source: Path, target: Path) -> None:
+    """Gives a file a second name, in the place of what has it; a copy where the file system has no hard links.
+
+    Args:
+        source: The file.
+        target: The second name.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    linked = temporary_name(target)
+    try:
+        os.link(source, linked)
+    except OSError:
+        with atomic_path(target) as unfinished:
+            shutil.copyfile(source, unfinished)
+    else:
+        replace(linked, target)
+
+
 def temporary_name(path: Path) -> Path:
     """A hidden name beside a path that is nobody else's, and that tells which process it belongs to.
 

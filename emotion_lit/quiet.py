@@ -15,6 +15,7 @@ WARNINGS = (
     r"Glyph \d+ .* missing from .*",  # the figures say it, once
     r"Be aware that when using `ckpt_path`, callbacks used to create.*",  # said in our words
     r"Found \d+ module\(s\) in eval mode.*",  # what is frozen has no dropout
+    r"You're using the WeightAveraging callback.*",  # with a network that is built late, or to predict: both work
     r".*cache-system uses symlinks.*",  # huggingface_hub's on Windows; without them it copies
 )
 LOGGERS = (

@@ -11,7 +11,8 @@ from torch import Tensor
 from emotion_lit import failures, missing
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path, replace, temporary_name
-from emotion_lit.model.checkpoint import LAST, PREVIOUS
+from emotion_lit.model.checkpoint import KEY, LAST, PREVIOUS
+from emotion_lit.model.checkpoint_paths import remember_paths
 
 # What `torch.load` reads without running code.
 PLAIN = (str, int, float, bool, bytes, type(None), Tensor, torch.dtype, torch.device, torch.Size)
@@ -37,6 +38,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         check_plain(checkpoint)
         file = Path(path)
+        if KEY in checkpoint:
+            remember_paths(checkpoint, file.parent)
         try:
             _write(checkpoint, file)
         except (OSError, RuntimeError) as error:

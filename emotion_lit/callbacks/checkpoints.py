@@ -1,8 +1,9 @@
 """The checkpoint of a run that is used: the best one, without what training alone needs."""
 
 import copy
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -11,12 +12,18 @@ from emotion_lit import missing, processes
 from emotion_lit.callbacks.finite import check_weights
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
-from emotion_lit.model.checkpoint import check_whole, find_checkpoint
+from emotion_lit.files import link
+from emotion_lit.model.checkpoint import LAST, PREVIOUS, amend, check_whole, find_checkpoint
 from emotion_lit.model.checkpoint_contents import check_name
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.metrics import default_monitor
+from emotion_lit.model.monitors import Mode, better
 
 BEST = "best"
+# Files of ours that nothing else may be called.
+RESERVED = (BEST, *(Path(name).stem for name in (LAST, PREVIOUS)))
+# The name of each, where several are kept.
+SEVERAL = "epoch={epoch}-step={step}"
 # What `ModelCheckpoint` knows about the checkpoints that it has kept.
 STATE = (
     *("best_k_models", "best_model_path", "best_model_score", "current_score"),
@@ -27,31 +34,45 @@ STATE = (
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best validation score: weights and settings, without the optimizer's state.
 
-    It remembers its files by name, so that the run's folder can be moved.
+    The best one is best.ckpt, also where it has another name beside, or others are kept too. Files are remembered by
+    name, so that the run's folder can be moved.
 
     Args:
         monitor: The metric that decides; by default `val/macro_f1`, and with several labels a text
             `val/macro_average_precision`, which moves before thresholds are chosen.
-        mode: Whether a larger (`max`) or a smaller (`min`) value is better.
-        save_top_k: How many are kept; 1 keeps best.ckpt.
+        mode: Whether a larger (`max`) or a smaller (`min`) value is better; by default what suits the metric.
+        save_top_k: How many are kept; -1 keeps all.
         dirpath: The folder; by default `checkpoints` in the run folder.
-        filename: The name without suffix; with several, put metrics in it, as in `{epoch}-{val/macro_f1:.3f}`.
+        filename: The name without suffix, in which metrics may stand, as in `{epoch}-{val/macro_f1:.3f}`; best.ckpt is
+            there in any case.
+
+    Raises:
+        UserError: None would be kept, or the name is not one.
     """
+
+    block = "checkpoint"
 
     def __init__(
         self,
         monitor: str | None = None,
-        mode: Literal["min", "max"] = "max",
+        mode: Mode | None = None,
         save_top_k: int = 1,
         dirpath: str | None = None,
         filename: str = BEST,
     ) -> None:
+        watched = monitor or default_monitor(multi_label=False)
+        filename = _checked(filename.removesuffix(".ckpt"))
+        if save_top_k < -1 or save_top_k == 0:
+            raise UserError(
+                f"checkpoint.save_top_k is {save_top_k}, and nothing would be kept to predict with; give how many to "
+                "keep, at least 1, or -1 for all"
+            )
         super().__init__(
-            monitor=monitor or default_monitor(multi_label=False),
-            mode=mode,
+            monitor=watched,
+            mode=mode or better(watched),
             save_top_k=save_top_k,
             dirpath=dirpath,
-            filename=filename,
+            filename=SEVERAL if filename == BEST and save_top_k != 1 else filename,
             save_weights_only=True,
             save_on_train_epoch_end=False,  # max_steps may leave an epoch without a validation
             auto_insert_metric_name=False,
@@ -59,12 +80,39 @@ class BestCheckpoint(ModelCheckpoint):
         )
         self._chosen = monitor is not None
         self._refused = False
+        self._begun: int | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Takes the metric that suits the labels, unless one was chosen."""
+        """Takes the metric that suits the labels, unless one was chosen, and checks that its files are its own."""
         if not self._chosen and isinstance(pl_module, EmotionClassifier):
             self.monitor = default_monitor(pl_module.multi_label)
+        if stage == "fit":
+            self.check_names(trainer)
         super().setup(trainer, pl_module, stage)
+
+    def check_names(self, trainer: pl.Trainer) -> None:
+        """Checks that no checkpoint callback of the user's own writes over files of a run.
+
+        Args:
+            trainer: The Trainer, before training.
+
+        Raises:
+            UserError: One would.
+        """
+        folders = {None, self.dirpath, str(Path(trainer.log_dir or ".").resolve() / "checkpoints")}
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ModelCheckpoint) and callback is not self and callback.dirpath in folders:
+                _check_name(callback)
+
+    @property
+    def best_file(self) -> Path | None:
+        """The best checkpoint so far, under the name that it has in every run."""
+        return Path(self.dirpath or "") / f"{BEST}.ckpt" if self.best_model_path else None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Notes where the training begins."""
+        super().on_train_start(trainer, pl_module)
+        self._begun = trainer.global_step
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves what is better than all before; where it cannot be written, the one before stays the best."""
@@ -75,6 +123,25 @@ class BestCheckpoint(ModelCheckpoint):
             self._refused = any(processes.gathered(self._refused))
         if self._refused:
             vars(self).update(before)
+        elif (self.best_model_path, self.best_model_score) != (before["best_model_path"], before["best_model_score"]):
+            self._name_best(trainer)
+
+    def _name_best(self, trainer: pl.Trainer) -> None:
+        """Gives the best one its second name."""
+        if trainer.is_global_zero and self.best_file and self.best_file != Path(self.best_model_path):
+            with missing.spared(self.best_file.name):
+                link(Path(self.best_model_path), self.best_file)
+                missing.found(self.best_file.name)
+
+    def amend(self, trainer: pl.Trainer, model: dict[str, Any]) -> None:
+        """Changes settings of the model in the best checkpoint.
+
+        Args:
+            trainer: The Trainer.
+            model: The settings to change.
+        """
+        amend(Path(self.best_model_path), model)
+        self._name_best(trainer)
 
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
         super()._save_checkpoint(trainer, filepath)
@@ -96,9 +163,12 @@ class BestCheckpoint(ModelCheckpoint):
         """
         if self.best_model_path or not self.dirpath or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
+        path = str(Path(self.dirpath) / f"{BEST}.ckpt")
+        if self._begun in (None, trainer.global_step) and processes.first(lambda: _is_whole(path)):
+            self.best_model_path = path  # nothing was trained that could be better
+            return
         with processes.together():
             check_weights(trainer)
-        path = str(Path(self.dirpath) / f"{BEST}.ckpt")
         trainer.save_checkpoint(path, weights_only=True)
         if processes.first(Path(path).is_file):
             self.best_model_path = path
@@ -126,12 +196,73 @@ class BestCheckpoint(ModelCheckpoint):
         for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
             state[key] = str(folder / state[key]) if state[key] else ""
         state["best_k_models"] = {str(folder / name): score for name, score in state["best_k_models"].items()}
+        self._keep_few(state)
         if state["best_model_path"]:
             best = Path(state["best_model_path"])
-            try:
-                check_whole(find_checkpoint(best))
-            except UserError:
+            if not _is_whole(best):
                 how = "damaged" if best.is_file() else "missing"
                 say(f"{best} is {how}; the best of what is trained from here on takes its place", wrap=False)
                 return
         super().load_state_dict(state)
+
+    def _keep_few(self, state: dict[str, Any]) -> None:
+        """Leaves of what was kept as many as are to be kept from now on; the best one gets a name of its own."""
+        kept, shared = state["best_k_models"], str(Path(self.dirpath or "") / f"{BEST}.ckpt")
+        if self.filename != BEST and shared in kept and Path(shared).is_file():
+            own = str(Path(shared).with_name(f"{BEST}-before.ckpt"))
+            if processes.first(lambda: _is_linked(Path(shared), Path(own))):
+                kept = {own if path == shared else path: score for path, score in kept.items()}
+                state["best_model_path"] = own if state["best_model_path"] == shared else state["best_model_path"]
+        ranked = sorted(kept, key=lambda path: float(kept[path]), reverse=self.mode == "max")
+        ranked = ranked if self.save_top_k == -1 else ranked[: self.save_top_k]
+        state["best_k_models"] = {path: kept[path] for path in ranked}
+        if ranked:
+            state |= {"kth_best_model_path": ranked[-1], "kth_value": kept[ranked[-1]]}
+
+
+def best_checkpoint(trainer: pl.Trainer) -> BestCheckpoint | None:
+    """The callback that keeps the best checkpoint, whatever others a user has added.
+
+    Args:
+        trainer: The Trainer.
+    """
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next((one for one in callbacks if isinstance(one, BestCheckpoint)), None)
+
+
+def _checked(filename: str) -> str:
+    plain = re.sub(r"{.*?}", "", filename)
+    if "/" in plain or "\\" in plain or not filename:
+        raise UserError(
+            f"checkpoint.filename is {filename!r}, which is no name; give the folder with checkpoint.dirpath"
+        )
+    if filename in RESERVED and filename != BEST:
+        raise UserError(f"checkpoint.filename is {filename}, the name of what a run goes on from; give another")
+    return filename
+
+
+def _check_name(callback: ModelCheckpoint) -> None:
+    last = callback.CHECKPOINT_NAME_LAST if callback.save_last else None
+    taken = next((name for name in (callback.filename, last) if name in RESERVED), None)
+    if taken:
+        how = "leave out its save_last, because a run keeps one, or give it" if taken == last else "give it"
+        raise UserError(
+            f"the {type(callback).__name__} in trainer.callbacks would write over the run's own {taken}.ckpt; {how} a "
+            "filename or a dirpath of its own"
+        )
+
+
+def _is_whole(path: str | Path) -> bool:
+    try:
+        check_whole(find_checkpoint(path))
+    except UserError:
+        return False
+    return True
+
+
+def _is_linked(source: Path, target: Path) -> bool:
+    try:
+        link(source, target)
+    except OSError:
+        return False
+    return True

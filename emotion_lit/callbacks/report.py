@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from emotion_lit import __version__, missing
 from emotion_lit.callbacks.baseline import Baseline
-from emotion_lit.callbacks.checkpoints import BestCheckpoint
+from emotion_lit.callbacks.checkpoints import best_checkpoint
 from emotion_lit.callbacks.evaluation import Collected, collect, evidence_of
 from emotion_lit.callbacks.header import parameter_counts
 from emotion_lit.callbacks.tensorboard import add_curves, log_report, project
@@ -35,7 +35,7 @@ from emotion_lit.evaluation.report import EVIDENCE, draw_figures, write_report
 from emotion_lit.evaluation.scores import evaluate_outputs
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.memory import peak_memory_mb, return_freed_memory
-from emotion_lit.model.checkpoint import DATA_KEY, MODEL_KEY, Checkpoint, amend, from_here, portable, read_checkpoint
+from emotion_lit.model.checkpoint import DATA_KEY, MODEL_KEY, Checkpoint, from_here, portable, read_checkpoint
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.tables import table
 
@@ -74,6 +74,7 @@ class Report(pl.Callback):
         start = time.perf_counter()
         best = _best(trainer)
         checkpoint = read_checkpoint(best) if best else None
+        keeper = best_checkpoint(trainer)
         if checkpoint:
             model.on_load_checkpoint(checkpoint)
             model.load_state_dict(checkpoint["state_dict"])
@@ -82,9 +83,9 @@ class Report(pl.Callback):
         after = collect(trainer, model, data, "test", "after training, test")
         if not trainer.is_global_zero:
             return
-        if best:
+        if best and keeper:
             with missing.spared(f"the temperature in {best}"):
-                amend(Path(best), {"temperature": model.temperature, "threshold": model.threshold})
+                keeper.amend(trainer, {"temperature": model.temperature, "threshold": model.threshold})
         evidence, costs = self._evidence(after, model, data)
         with missing.spared(EVIDENCE):
             evidence.save(folder / EVIDENCE)
@@ -112,7 +113,7 @@ class Report(pl.Callback):
         )
         show("\n" + table(headline_rows({f"test {name}": report[name] for name in (BEFORE, AFTER) if name in report})))
         write_report(report, drawn, folder)
-        say(_next_steps(folder, Path(best) if best else None), wrap=False)
+        say(_next_steps(folder, best), wrap=False)
 
     def _validation(
         self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, checkpoint: Checkpoint | None
@@ -149,7 +150,7 @@ class Report(pl.Callback):
         return_freed_memory()
         return evidence_of(said_after, model, data, "test", said, overlaps), costs
 
-    def _training(self, trainer: pl.Trainer, model: EmotionClassifier, best: str) -> dict[str, Any]:
+    def _training(self, trainer: pl.Trainer, model: EmotionClassifier, best: Path | None) -> dict[str, Any]:
         trained, total = parameter_counts(model)
         gpu = torch.cuda.max_memory_allocated() / 2**20 if model.device.type == "cuda" else None
         return {
@@ -165,16 +166,17 @@ class Report(pl.Callback):
             "peak_gpu_memory_mb": gpu,
             "trainable_parameters": trained,
             "total_parameters": total,
-            "checkpoint_bytes": Path(best).stat().st_size if best else None,
+            "checkpoint_bytes": best.stat().st_size if best else None,
         }
 
 
-def _best(trainer: pl.Trainer) -> str:
+def _best(trainer: pl.Trainer) -> Path | None:
     """The best checkpoint; of a run that never came to a validation, what it has trained."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, BestCheckpoint):
-            callback.ensure(trainer)
-    return str(getattr(trainer.checkpoint_callback, "best_model_path", ""))
+    keeper = best_checkpoint(trainer)
+    if keeper is None:
+        return None
+    keeper.ensure(trainer)
+    return keeper.best_file
 
 
 def calibrate(model: EmotionClassifier, validation: Outputs) -> Outputs:

@@ -4,10 +4,10 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion_lit import missing
+from emotion_lit.callbacks.checkpoints import best_checkpoint
 from emotion_lit.callbacks.evaluation import Collected
 from emotion_lit.callbacks.tensorboard import add_curves
 from emotion_lit.evaluation.calibration import reliability
@@ -74,8 +74,8 @@ class ValidationFigures(pl.Callback):
         self.seconds += time.perf_counter() - start
 
     def _keep_if_best(self, trainer: pl.Trainer, outputs: Outputs) -> None:
-        kept = trainer.checkpoint_callback
-        if not isinstance(kept, ModelCheckpoint) or kept.monitor not in trainer.callback_metrics:
+        kept = best_checkpoint(trainer)
+        if kept is None or kept.monitor not in trainer.callback_metrics:
             return
         sign = 1 if kept.mode == "max" else -1
         score = sign * float(trainer.callback_metrics[kept.monitor])

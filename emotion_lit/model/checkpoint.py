@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from emotion_lit import __version__
@@ -51,12 +52,22 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
     """
     file = Path(path)
     if file.is_dir():
-        file = file / "checkpoints" / name
+        places = [file / "checkpoints" / name, file / name, *_other_folder(file, name)]
+        file = next((place for place in places if place.is_file()), places[0])
     if not file.is_file():
         found = sorted(Path("logs").glob("*/version_*/checkpoints/best.ckpt"), key=os.path.getmtime)
         hint = f"; the newest here is {found[-1]}" if found else "; train one with: python -m emotion_lit fit"
         raise UserError(f"there is no checkpoint {path}{hint}")
     return file
+
+
+def _other_folder(run: Path, name: str) -> list[Path]:
+    """Where the best checkpoint of a run is that has `checkpoint.dirpath`."""
+    try:
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        return [Path(config["checkpoint"]["dirpath"]) / name]
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
+        return []
 
 
 def run_folder(checkpoint: str | Path) -> Path | None:
@@ -282,7 +293,10 @@ def remembered_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, An
     settings: dict[str, Any] = {"model": model, "data": data}
     if subcommand == "fit":
         settings |= trainer
-    return _flat(settings)
+    flat = _flat(settings)
+    for block in ("checkpoint", "early_stopping"):
+        flat.pop(f"{block}.mode", None)  # follows the metric, which may be another now
+    return flat
 
 
 def check_folder(checkpoint: Checkpoint, file: Path, typed: str | None) -> str | None:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit.errors import UserError
+from emotion_lit.model.averaging import AVERAGING, CURRENT
 from emotion_lit.model.checkpoint_paths import DATA_KEY, KEY, MODEL_KEY, PATH_SETTINGS, TRAINER_KEY, Checkpoint
 
 # Settings of the Trainer that decide the result of a run; the others belong to the machine it runs on.
@@ -66,6 +67,8 @@ LIGHTNING = {
     "callbacks": dict[str, dict[str, Any]],
     "optimizer_states": list[dict[str, Any]],
     "lr_schedulers": list[dict[str, Any]],
+    CURRENT: dict[str, Tensor],
+    AVERAGING: dict[str, Tensor],
 }
 OWN = {
     "format": int,
@@ -115,7 +118,8 @@ def check_contents(checkpoint: Checkpoint) -> None:
     own = checkpoint[KEY]
     _check(own, OWN, KEY, needed=[key for key in OWN if key not in ADDED], others=True)
     _check(checkpoint, {"state_dict": dict[str, Tensor]} | LIGHTNING, "", needed=["state_dict"], others=True)
-    _check_weights(checkpoint["state_dict"])
+    for weights in ("state_dict", CURRENT, AVERAGING):
+        _check_weights(checkpoint.get(weights, {}))
     _check_ways(own.get("paths", {}))
     for section, kinds in _sections().items():
         if section in NEEDED or section in checkpoint:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
@@ -21,6 +22,7 @@ from emotion_lit.console import say
 from emotion_lit.data.batching import BatchSampler
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.errors import UserError
+from emotion_lit.model import averaging
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.batches import Batch, check_inputs, labelled, put_in_order, rows_of
@@ -33,6 +35,7 @@ from emotion_lit.model.fast_paths import (
     take_training_paths,
 )
 from emotion_lit.model.metrics import metric_collection
+from emotion_lit.model.monitors import check_monitors
 from emotion_lit.model.optimization import (
     DEFAULT_HEAD_LEARNING_RATES,
     ParameterGroup,
@@ -273,6 +276,19 @@ class EmotionClassifier(pl.LightningModule):
             raise UserError(NOT_BUILT)
         return str(self._identity["network_sha256"])
 
+    def check_callbacks(self, trainer: pl.Trainer) -> None:
+        """Checks that what callbacks watch is logged, and that what they average is validated.
+
+        Args:
+            trainer: The Trainer, before training.
+
+        Raises:
+            UserError: It is not.
+        """
+        averaging.check_averaging(trainer)
+        scores = [str(name) for metrics in (self.train_metrics, self.val_metrics) for name in metrics]
+        check_monitors(trainer, ["train/loss_epoch", "val/loss", *scores], complete=type(self) is EmotionClassifier)
+
     def _metrics(self, stage: Stage) -> MetricCollection:
         return metric_collection(len(self.labels), self.multi_label, stage)
 
@@ -280,9 +296,11 @@ class EmotionClassifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Makes a checkpoint that loads anywhere: only what was trained (`full`: everything), and no absolute path."""
+        averaging.validated_weights(self.trainer, self, checkpoint)
         if self.tuning != "full":
             trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-            checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+            for weights in {"state_dict", averaging.CURRENT} & set(checkpoint):
+                checkpoint[weights] = {k: v for k, v in checkpoint[weights].items() if k in trained}
         data = getattr(getattr(self.trainer, "datamodule", None), "settings", {})
         folder = getattr(self.trainer.checkpoint_callback, "dirpath", None) or "."
         checkpoints.describe(checkpoint, self.settings, data, self._identity, self._files, folder)
@@ -302,6 +320,10 @@ class EmotionClassifier(pl.LightningModule):
                 sizes = [" x ".join(map(str, one[name].shape)) for one in (checkpoint["state_dict"], ours)]
                 raise UserError(f"the checkpoint does not fit the model: {name} is {sizes[0]}, not {sizes[1]}")
         checkpoint["state_dict"] = {**ours, **checkpoint["state_dict"]}
+        if averaging.CURRENT in checkpoint:
+            checkpoint[averaging.CURRENT] = {**ours, **checkpoint[averaging.CURRENT]}
+            if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+                averaging.check_goes_on(self.trainer, checkpoint, None)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Loads weights, for which the network is built where it is not yet."""
@@ -462,8 +484,10 @@ class EmotionClassifier(pl.LightningModule):
     # Optimisation
 
     def setup(self, stage: str) -> None:
-        """Takes the class weights from the training rows."""
+        """Checks what watches the training, and takes the class weights from the training rows."""
         self._seed = torch.initial_seed() % 2**31
+        if stage == "fit":
+            self.check_callbacks(self.trainer)
         if stage != "fit" or self.class_weights == "none":
             return
         if isinstance(self.class_weights, list):
