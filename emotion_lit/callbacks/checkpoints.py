@@ -102,7 +102,7 @@ class BestCheckpoint(ModelCheckpoint):
         folders = {None, self.dirpath, str(Path(trainer.log_dir or ".").resolve() / "checkpoints")}
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ModelCheckpoint) and callback is not self and callback.dirpath in folders:
-                _check_name(callback)
+                _check_neighbor(callback)
 
     @property
     def best_file(self) -> Path | None:
@@ -241,7 +241,7 @@ def _checked(filename: str) -> str:
     return filename
 
 
-def _check_name(callback: ModelCheckpoint) -> None:
+def _check_neighbor(callback: ModelCheckpoint) -> None:
     last = callback.CHECKPOINT_NAME_LAST if callback.save_last else None
     taken = next((name for name in (callback.filename, last) if name in RESERVED), None)
     if taken:
