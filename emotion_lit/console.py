@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from emotion_lit.masking import masked
 from emotion_lit.streams import is_terminal, terminal_width
 from emotion_lit.tables import text_width
 
@@ -33,7 +34,7 @@ class _Log:
         self.lost = False
 
     def add(self, text: str) -> None:
-        self.lines.append(text)
+        self.lines.append(masked(text))
         self.flush()
 
     def flush(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from emotion_lit import __version__
 from emotion_lit.files import WRITING
+from emotion_lit.masking import masked
 
 DEBUG = "EMOTION_LIT_DEBUG"
 TRACEBACK = "traceback.txt"
@@ -152,7 +153,7 @@ def _keep(text: str) -> Path | None:
 
 def _write(file: Path, text: str) -> bool:
     try:
-        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+        file.write_text(masked(text), encoding="utf-8", errors="backslashreplace")
     except OSError:
         return False
     return True
