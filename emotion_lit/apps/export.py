@@ -1,6 +1,5 @@
 """`python -m emotion_lit export`: a checkpoint as a folder for transformers, peft or ONNX Runtime."""
 
-import itertools
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +9,12 @@ import torch
 from emotion_lit.apps.model_card import model_card
 from emotion_lit.commands import COMMANDS
 from emotion_lit.console import say
-from emotion_lit.data.records import read_records
-from emotion_lit.data.sources import SAMPLE
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path, write_text
+from emotion_lit.inference.agreement import compare, sample_texts
 from emotion_lit.inference.exported import is_exported, load_exported
 from emotion_lit.inference.exports import base_name, write_adapter, write_hf, write_onnx_folder
+from emotion_lit.inference.onnx_files import OnnxEngine
 from emotion_lit.inference.predictor import Predictor, load
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import quiet_transformers
@@ -96,7 +95,7 @@ def _check(predictor: Predictor, folder: Path, format: Format) -> str:
     backbone = predictor.model.backbone if format == "adapter" else None
     exported = load_exported(folder, backbone)
     assert exported is not None
-    texts = _texts()
+    texts = sample_texts(CHECKED_TEXTS)
     ours, theirs = (one.probabilities(texts) for one in (predictor, Predictor(*exported, predictor.tokens_per_batch)))
     off = float((ours - theirs).abs().max())
     if not off <= TOLERANCE or not torch.isfinite(theirs).all():
@@ -104,12 +103,12 @@ def _check(predictor: Predictor, folder: Path, format: Format) -> str:
             f"what was written does not say what the checkpoint says: on {len(texts)} texts, probabilities are off by "
             f"up to {off:.2g}; nothing was kept. Please report it, with the backbone's name"
         )
-    return f"checked on {len(texts)} texts: probabilities differ from the checkpoint's by at most {off:.1e}"
-
-
-def _texts() -> list[str]:
-    file = Path(checkpoints.__file__).parent.parent / "data" / SAMPLE / "test.jsonl"
-    return [record["text"] for _, record in itertools.islice(read_records(str(file)), CHECKED_TEXTS)]
+    checked = f"checked on {len(texts)} texts: probabilities differ from the checkpoint's by at most {off:.1e}"
+    if format == "onnx":
+        exported[0].engine = OnnxEngine(folder / "model_int8.onnx")
+        theirs = Predictor(*exported, predictor.tokens_per_batch).probabilities(texts)
+        checked += f". model_int8.onnx: {compare(ours, theirs, predictor.model)}"
+    return checked
 
 
 def _report(checkpoint: Path) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ USAGE = {
 from transformers import pipeline
 
 classify = pipeline("text-classification", "FOLDER")
-print(classify(["what a day!"], truncation=True, max_length={max_length}{multi_label}))
+{decision}
 ```""",
     "adapter": """```python
 from peft import PeftModel
@@ -29,6 +29,7 @@ base = AutoModelForSequenceClassification.from_pretrained("{base}", num_labels={
 model = PeftModel.from_pretrained(base, "FOLDER").eval()
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 logits = model(**tokenizer("what a day!", return_tensors="pt")).logits  # the classes in order: {labels}
+{decision}
 ```""",
     "onnx": """`model.onnx` is in single precision; `model_int8.onnx` has 8-bit weights and is faster, and less exact;
 on CPUs without VNNI (Intel before Ice Lake, AMD before Zen 4) sums saturate and it is less exact still, so compare the
@@ -40,13 +41,32 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-labels = json.load(open("FOLDER/labels.json", encoding="utf-8"))["labels"]
+about = json.load(open("FOLDER/labels.json", encoding="utf-8"))
 tokenizer = Tokenizer.from_file("FOLDER/tokenizer.json")
 encoded = tokenizer.encode_batch(["what a day!", "leave me alone"])
 ids, mask = (np.array([getattr(e, key) for e in encoded], np.int64) for key in ("ids", "attention_mask"))
 logits = onnxruntime.InferenceSession("FOLDER/model.onnx").run(None, {{"input_ids": ids, "attention_mask": mask}})[0]
-print([labels[row.argmax()] for row in logits])
+{decision}
 ```""",
+}
+# The last lines: of one class a text, and of several.
+DECISION = {
+    "hf": (
+        'print(classify(["what a day!"], truncation=True, max_length={max_length}))',
+        """about = classify.model.config.emotion_lit
+thresholds = dict(zip(about["labels"], about["thresholds"]))
+for scores in classify(["what a day!"], truncation=True, max_length={max_length}, top_k=None):
+    print([one["label"] for one in scores if one["score"] >= thresholds[one["label"]]])""",
+    ),
+    "adapter": (
+        "print(logits.softmax(1).argmax(1))",
+        "print(logits.sigmoid())  # a class is predicted from its threshold on; they are in labels.json",
+    ),
+    "onnx": (
+        'print([about["labels"][row.argmax()] for row in logits])',
+        """for row in 1 / (1 + np.exp(-logits)):
+    print([name for name, p, least in zip(about["labels"], row, about["thresholds"]) if p >= least])""",
+    ),
 }
 
 
@@ -74,8 +94,7 @@ def model_card(
     if dataset.count("/") == 1 and not dataset.startswith(".") and kind_of_file(Path(dataset)) not in SUFFIXES:
         header["datasets"] = [dataset]
     usage = USAGE[kind].format(
-        max_length=data.get("max_length", 128),
-        multi_label=", top_k=None" if model.multi_label else "",
+        decision=DECISION[kind][model.multi_label].format(max_length=data.get("max_length", 128)),
         base=_in_code(base),
         classes=len(model.labels),
         labels=_in_code(", ".join(model.labels)),
@@ -99,10 +118,11 @@ def model_card(
         f"Made by emotion_lit {__version__}; {checked}",
     ]
     if model.multi_label:
-        thresholds = ", ".join(
-            f"{label} {value:.3f}" for label, value in zip(model.labels, model.thresholds, strict=True)
+        parts.insert(
+            4,
+            "A class is predicted where its probability is at least its threshold: `thresholds` in labels.json, or "
+            "under `emotion_lit` in config.json, in the order of the labels.",
         )
-        parts.insert(4, markdown(f"A class is predicted from this probability on: {thresholds}."))
     return "\n\n".join(parts) + "\n"
 
 

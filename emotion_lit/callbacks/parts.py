@@ -18,7 +18,7 @@ from emotion_lit.callbacks.sidecars import Part
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path, replace, sweep, temporary_name, why_not_writable, write_text
-from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16
+from emotion_lit.inference.engines import ENGINES
 
 STATE = "state.json"
 # What is kept there.
@@ -153,7 +153,7 @@ class Parts:
             if set(KEPT) < set(kept):
                 return None  # of a release that kept totals there, and no sidecars
             state = State(**kept)
-            if not isinstance(state.made_from, dict) or state.engine not in (None, TORCH, TORCH_BF16, ONNX, ONNX_INT8):
+            if not isinstance(state.made_from, dict) or state.engine not in (None, *ENGINES):
                 raise ValueError
         except FileNotFoundError:
             return None
@@ -167,7 +167,7 @@ class Parts:
         write_text(self.folder / STATE, json.dumps({key: getattr(self.state, key) for key in KEPT}))
 
     def remember_engine(self, engine: str) -> None:
-        """Makes a later run go on with the same engine, because others differ in the last digits.
+        """Makes a later run go on with the same engine, if it still agrees; others differ in the last digits.
 
         Args:
             engine: Its name.
@@ -194,7 +194,7 @@ class Parts:
         return found == (part.sha256, part.rejects_sha256)
 
     def _binding(self, number: int) -> list[Any]:
-        return [number, self.state.made_from, self.state.engine]
+        return [number, self.state.made_from]
 
     def rows_kept(self) -> int:
         """Rows that a later run can go on after, of all processes."""

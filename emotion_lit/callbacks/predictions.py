@@ -20,6 +20,7 @@ from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.streaming import OnBadRow, TextStream, Window
 from emotion_lit.errors import UserError
+from emotion_lit.inference.engines import TORCH
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.streams import check_stdout, write_result
 
@@ -137,25 +138,34 @@ class PredictionWriter(pl.Callback):
     def _new_parts(self, target: Path, columns: Columns) -> Parts:
         return Parts(target, columns, Csv(escape=True) if self.escape_formulas else None)
 
-    def decide(self, choose: Callable[[], str]) -> str:
-        """The engine that computes: the one of the earlier run that this one goes on with, or else a choice.
+    def decide(self, choose: Callable[[str | None], str]) -> str:
+        """The engine that computes, on all processes.
 
         Args:
-            choose: Chooses, on the first process.
+            choose: Chooses, on the first process; it is told the engine of the earlier run that this one goes on with.
         """
         if self.parts is None:
-            return choose()
+            return choose(None)
         self.parts.state.engine = processes.first(lambda: self._decided(choose))
         return self.parts.state.engine
 
-    def _decided(self, choose: Callable[[], str]) -> str:
+    def _decided(self, choose: Callable[[str | None], str]) -> str:
         assert self.parts is not None
-        if self.parts.state.engine is None:
-            engine = choose()
-            with self._clear_errors():
-                self.parts.remember_engine(engine)
-            return engine
-        return self.parts.state.engine
+        earlier = self.parts.state.engine
+        engine = choose(earlier)
+        if engine != earlier:
+            self._remember(engine)
+        return engine
+
+    def _remember(self, engine: str) -> None:
+        assert self.parts is not None
+        with self._clear_errors():
+            self.parts.remember_engine(engine)
+
+    def go_on_with_torch(self) -> None:
+        """Lets a later run begin with PyTorch, where an engine has died."""
+        if self.parts is not None and processes.rank() == 0:
+            self._remember(TORCH)
 
     def on_predict_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lets each process work by itself."""

@@ -30,6 +30,15 @@ READ_ROWS = 10_000
 ROW_BYTES, MEMORY_SHARE = 500, 2
 
 
+def sample_file(split: str) -> Path:
+    """The file of a split of the bundled sample.
+
+    Args:
+        split: Its name.
+    """
+    return Path(__file__).parent / SAMPLE / f"{split}.jsonl"
+
+
 @dataclass
 class Rows:
     """Labelled texts.
@@ -81,7 +90,7 @@ def read_dataset(
     Raises:
         UserError: The data set, a column or a row cannot be read.
     """
-    path = Path(__file__).parent / SAMPLE if dataset == SAMPLE else Path(dataset)
+    path = sample_file("").parent if dataset == SAMPLE else Path(dataset)
     names: Sequence[str] | None = None
     needed = (text_column, label_column, f"{label_column}_str", SOURCE_COLUMN)
     if path.is_dir():

@@ -156,7 +156,7 @@ class TextStream(IterableDataset[Batch]):
             coming = self._prepared()
             self._coming = itertools.chain([next(coming, [])], coming)
         batches = [batch for batch in self._first or [] if "input_ids" in batch]
-        every = -(-sum(len(batch["row"]) for batch in batches) // rows) or 1
+        every = max(1, round(sum(len(batch["row"]) for batch in batches) / rows))
         return batches[every // 2 :: every] or batches
 
     def __iter__(self) -> Iterator[Batch]:

@@ -1,7 +1,9 @@
 """Chooses the engine of a prediction on the texts themselves: the fastest one that agrees."""
 
+import contextlib
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -13,15 +15,34 @@ from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.console import say
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine, onnx_file
-from emotion_lit.inference.onnx_files import has_onnx
+from emotion_lit.inference.agreement import (
+    CONFIDENCE,
+    SAME_NUMBERS,
+    Agreement,
+    compare,
+    probabilities_of,
+    reference_probabilities,
+)
+from emotion_lit.inference.engines import (
+    ONNX,
+    ONNX_INT8,
+    TORCH,
+    TORCH_BF16,
+    CheckedEngine,
+    Engine,
+    WatchedEngine,
+    forget_onnx,
+    make_engine,
+    why_refused,
+)
+from emotion_lit.inference.onnx_files import has_onnx, need_onnx
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.fast_paths import Probe, take_attention
 from emotion_lit.model.precision import BFLOAT, native_precision
 
-EXACT = (TORCH, ONNX)
-# The gate of an engine with fewer bits; of a short input, a twentieth is tried, but no less than 500 rows.
+# The rows that an engine is compared on; of a short input, a twentieth is, but no less than 500 rows.
 GATE_ROWS, FEWEST_ROWS, GATE_SHARE = 2000, 500, 20
+# What has to be shown with 95% confidence: of 2,000 rows at most 12 may differ, of 299 none.
 SAME_LABELS, MEAN_DIFFERENCE = 0.99, 0.01
 # Texts to measure the speed on, and the input from which on measuring pays.
 TIMED_ROWS, WORTH_IT = 256, 1000
@@ -45,86 +66,123 @@ class EngineChoice(pl.Callback):
         writer = next(one for one in trainer.callbacks if isinstance(one, PredictionWriter))  # type: ignore[attr-defined]
         if pl_module.fast_paths and pl_module.device.type == "cpu" and pl_module.network is not None:
             take_attention(pl_module.network, Probe(pl_module.tokenizer))
-        name = writer.decide(lambda: self._choose(writer, trainer, pl_module))
+        name = writer.decide(lambda earlier: self._choose(writer, trainer, pl_module, earlier))
+        if name != TORCH:  # without an engine, the model computes
+            try:
+                engine = make_engine(name, pl_module, self.checkpoint)
+                pl_module.engine = WatchedEngine(name, engine, pl_module, refused=writer.go_on_with_torch)
+            except Exception as error:  # on another process than the one that has chosen
+                say(f"{name} is not used: {why_refused(error)}; PyTorch goes on", from_all=True)
         if writer.engine != TORCH and processes.rank() == 0:
             say(f"engine: {name}")
-        if name in (ONNX, ONNX_INT8) and processes.count() > 1:  # one writes the file, which all read
-            processes.first(lambda: onnx_file(pl_module, self.checkpoint, int8=name == ONNX_INT8))
-        pl_module.engine = make_engine(name, pl_module, self.checkpoint)
 
-    def _choose(self, writer: PredictionWriter, trainer: pl.Trainer, model: EmotionClassifier) -> str:
+    def _choose(
+        self, writer: PredictionWriter, trainer: pl.Trainer, model: EmotionClassifier, earlier: str | None
+    ) -> str:
+        """The engine by its name.
+
+        Args:
+            writer: What the user asks for.
+            trainer: The Trainer.
+            model: The model.
+            earlier: The engine of the run that this one goes on with, which is looked at once more.
+        """
+        if TORCH in (earlier, writer.engine):
+            return TORCH
         data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
         int8 = [ONNX_INT8] if writer.quantize == "int8" else []
-        if writer.engine == TORCH or (writer.engine == ONNX and not int8):
-            return writer.engine
         known = GATE_ROWS * GATE_SHARE if data.predict_rows is None else data.predict_rows
-        batches = data.stream.first_batches(min(GATE_ROWS, max(FEWEST_ROWS, known // GATE_SHARE)))
-        if writer.engine == ONNX:
-            candidates = [ONNX_INT8, ONNX]
+        if earlier is not None:
+            candidates = [earlier]
+        elif writer.engine == ONNX:
+            need_onnx()
+            candidates = [*int8, ONNX]
         elif known < WORTH_IT or model.device.type != "cpu":
             return TORCH
         else:
             bf16 = [TORCH_BF16] if self.bf16 and native_precision("cpu") == BFLOAT else []
             candidates = [TORCH, *bf16, *([ONNX, *int8] if has_onnx() else [])]
-        return choose(candidates, model, batches, self.checkpoint, timed=writer.engine != ONNX)
+        batches = data.stream.first_batches(min(GATE_ROWS, max(FEWEST_ROWS, known // GATE_SHARE)))
+        if not batches:
+            return earlier or TORCH
+        return choose(candidates, model, batches, self.checkpoint, timed=TORCH in candidates, again=bool(earlier))
 
 
 @torch.inference_mode()
 def choose(
-    candidates: Sequence[str], model: EmotionClassifier, batches: Sequence[Batch], checkpoint: Path, timed: bool
+    candidates: Sequence[str],
+    model: EmotionClassifier,
+    batches: Sequence[Batch],
+    checkpoint: Path,
+    timed: bool,
+    again: bool = False,
 ) -> str:
-    """The fastest engine that passes the gate.
+    """The fastest engine that passes the gate; PyTorch, with which all are compared, where none does.
 
-    An engine with fewer bits passes if at least 99% of the labels stay the same, and probabilities differ by less than
-    0.01 on average.
+    With 95% confidence at least 99% of the labels are PyTorch's in single precision, and probabilities are off by less
+    than 0.01 on average. ONNX in single precision has to give the same numbers, and fewer rows will do for it.
 
     Args:
-        candidates: Engines by name, one of them in single precision.
+        candidates: Engines by name.
         model: The model.
         batches: Texts to try them on.
         checkpoint: The model's checkpoint.
         timed: Whether to measure their speed, or to take them in the order given.
+        again: Whether they have passed before, and only should not fail on other texts.
     """
-    if not batches:
-        return next(name for name in candidates if name in EXACT)
-    engines = {name: make_engine(name, model, checkpoint) for name in candidates}
-    if timed:
-        speeds = {name: _speed(engine, batches) for name, engine in engines.items()}
-        say("texts/s: " + ", ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items()))
-        candidates = sorted(candidates, key=lambda name: -speeds[name])
-    exact = next(name for name in candidates if name in EXACT)
-    reference: Tensor | None = None
+    engines: dict[str, Engine] = {}
+    speeds: dict[str, float] = {}
     for name in candidates:
-        if name == exact:
-            return exact
+        with _refused(name):
+            engine = CheckedEngine(make_engine(name, model, checkpoint), len(model.labels))
+            speeds[name] = _speed(engine, batches) if timed else 0.0
+            engines[name] = engine
+    if timed:
+        say("texts/s: " + ", ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items()))
+    reference: Tensor | None = None
+    for name in sorted(engines, key=lambda name: -speeds[name]):
+        if name == TORCH:
+            return TORCH
         if reference is None:
-            reference = _probabilities(model, engines[exact], batches)
-        same, difference = agreement(reference, _probabilities(model, engines[name], batches))
-        verdict = f"{name}: {same:.2%} of {len(reference):,} labels as in single precision, "
-        verdict += f"probabilities off by {difference:.4f} on average"
-        if same >= SAME_LABELS and difference < MEAN_DIFFERENCE:
-            say(verdict)
-            return name
-        say(f"{verdict}; not used, {SAME_LABELS:.0%} and {MEAN_DIFFERENCE} are needed")
-    return exact
+            reference = reference_probabilities(model, batches)
+        with _refused(name):
+            found = compare(reference, probabilities_of(engines[name], model, batches), model)
+            if _passes(name, found, again):
+                say(f"{name}: {found}")
+                return name
+            _say_refused(name, found)
+            if name == ONNX:
+                forget_onnx(model, checkpoint)
+    return TORCH
 
 
-def agreement(reference: Tensor, others: Tensor) -> tuple[float, float]:
-    """How near probabilities are to others.
-
-    Args:
-        reference: ``[rows, classes]``.
-        others: Likewise.
-
-    Returns:
-        The share of rows whose most probable class is the same, and the mean difference of a probability.
-    """
-    same = (reference.argmax(dim=1) == others.argmax(dim=1)).double().mean()
-    return float(same), float((reference - others).abs().mean())
+def _passes(name: str, found: Agreement, again: bool) -> bool:
+    if found.mean_difference >= MEAN_DIFFERENCE or (name == ONNX and found.largest_difference > SAME_NUMBERS):
+        return False
+    if again:
+        return found.at_most >= SAME_LABELS
+    return found.at_least >= SAME_LABELS or (name == ONNX and not found.differing)
 
 
-def _probabilities(model: EmotionClassifier, engine: Engine, batches: Sequence[Batch]) -> Tensor:
-    return torch.cat([model.probabilities(engine(batch)).float() for batch in batches])
+def _say_refused(name: str, found: Agreement) -> None:
+    if math.isinf(found.largest_difference):
+        say(f"{name} is not used: it gives probabilities that are no finite numbers")
+        return
+    needed = f"{SAME_LABELS:.0%} and {MEAN_DIFFERENCE} are needed"
+    if name == ONNX and found.largest_difference > SAME_NUMBERS:
+        needed = f"one is off by {found.largest_difference:.2g}, and {SAME_NUMBERS} is the most; its file is made anew"
+    elif not found.differing and found.mean_difference < MEAN_DIFFERENCE:
+        needed += f", for which {math.ceil(math.log(1 - CONFIDENCE) / math.log(SAME_LABELS))} rows have to be compared"
+    say(f"{name}: {found}; not used, {needed}")
+
+
+@contextlib.contextmanager
+def _refused(name: str) -> Iterator[None]:
+    """Goes on without an engine that dies."""
+    try:
+        yield
+    except Exception as error:
+        say(f"{name} is not used: {why_refused(error)}")
 
 
 def _speed(engine: Engine, batches: Sequence[Batch]) -> float:

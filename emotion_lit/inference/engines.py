@@ -1,20 +1,24 @@
 """What computes logits: PyTorch in the precision of its choice, or ONNX Runtime."""
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from emotion_lit import caches
+from emotion_lit.console import say
 from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
 from emotion_lit.files import reason_of, why_not_writable
-from emotion_lit.inference.onnx_files import need_onnx, write_int8, write_onnx
+from emotion_lit.inference.onnx_files import OnnxEngine, need_onnx, write_int8, write_onnx
 from emotion_lit.model.classifier import EmotionClassifier
 
 TORCH, TORCH_BF16, ONNX, ONNX_INT8 = "torch", "torch bf16", "onnx", "onnx int8"
+ENGINES = (TORCH, TORCH_BF16, ONNX, ONNX_INT8)
+REASON_CHARACTERS = 200
 
 
 class Engine(Protocol):
@@ -48,33 +52,82 @@ class TorchEngine:
             return self.model(batch)  # type: ignore[no-any-return]
 
 
-class OnnxEngine:
-    """ONNX Runtime on the CPU.
+class WatchedEngine:
+    """An engine that PyTorch takes over from, if it dies or gives something that are no logits.
 
     Args:
-        file: A network as `write_onnx` writes it.
-        temperature: By which its logits are divided already.
+        name: Its name.
+        engine: The engine.
+        model: The model.
+        refused: Called when PyTorch takes over.
     """
 
-    def __init__(self, file: Path, temperature: float = 1.0) -> None:
-        need_onnx()
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        self._temperature = temperature
+    def __init__(self, name: str, engine: Engine, model: EmotionClassifier, refused: Callable[[], None]) -> None:
+        self.name = name
+        self.engine: Engine | None = CheckedEngine(engine, len(model.labels))
+        self.torch = TorchEngine(model)
+        self.refused = refused
 
     def __call__(self, batch: Batch) -> Tensor:
         """Logits of a batch, ``[batch, classes]``.
 
         Args:
-            batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``.
+            batch: As `EmotionClassifier.forward` takes it.
         """
-        ids = batch["input_ids"].cpu().numpy()
-        mask = batch["attention_mask"].cpu().numpy() if "attention_mask" in batch else np.ones_like(ids)
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        return torch.from_numpy(self._session.run(None, inputs)[0]) * self._temperature
+        if self.engine is None:
+            return self.torch(batch)
+        try:
+            logits = self.engine(batch)
+        except Exception as error:
+            return self._take_over(self.torch(batch), why_refused(error))
+        if bool(logits.isfinite().all()):
+            return logits
+        ours = self.torch(batch)
+        same = torch.equal(ours.isfinite().cpu(), logits.isfinite().cpu())  # the model itself gives none
+        return logits if same else self._take_over(ours, "it gives logits that are no finite numbers")
+
+    def _take_over(self, logits: Tensor, why: str) -> Tensor:
+        self.engine = None
+        say(f"{self.name} is not used any more: {why}; PyTorch goes on")
+        self.refused()
+        return logits
+
+
+class CheckedEngine:
+    """An engine whose logits have the right shape.
+
+    Args:
+        engine: The engine.
+        classes: How many there are.
+    """
+
+    def __init__(self, engine: Engine, classes: int) -> None:
+        self.engine = engine
+        self.classes = classes
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Logits of a batch, ``[batch, classes]``.
+
+        Args:
+            batch: As `EmotionClassifier.forward` takes it.
+
+        Raises:
+            ValueError: They have another shape.
+        """
+        logits, wanted = self.engine(batch), (len(batch["input_ids"]), self.classes)
+        if tuple(logits.shape) != wanted:
+            raise ValueError(f"it gives logits of shape {tuple(logits.shape)}, and not {wanted}")
+        return logits
+
+
+def why_refused(error: Exception) -> str:
+    """What an engine died of, in a few words.
+
+    Args:
+        error: What it raised.
+    """
+    reason = " ".join(str(error).split())[:REASON_CHARACTERS]
+    return reason if isinstance(error, UserError | ValueError) and reason else f"{type(error).__name__}: {reason}"
 
 
 def make_engine(name: str, model: EmotionClassifier, checkpoint: Path | None = None) -> Engine:
@@ -106,13 +159,12 @@ def onnx_file(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> 
         UserError: The packages for ONNX are missing, or the architecture or the file cannot be written.
     """
     need_onnx()
-    name = f"{model.weights_sha256[:16]}-{model.temperature or 1.0:.6f}"
-    file_name = f"{name}{'.int8' if int8 else ''}.onnx"
-    beside = checkpoint.parent / f"{checkpoint.stem}.onnx" if checkpoint else None
-    cache = caches.cache_dir() / "onnx"
-    for folder in filter(None, (beside, cache)):
-        if caches.is_whole(folder / file_name):
-            return folder / file_name
+    places = _places(model, checkpoint, int8)
+    for file in places:
+        if caches.is_whole(file):
+            return file
+    file_name, cache = places[-1].name, places[-1].parent
+    beside = places[0].parent if checkpoint else None
     writable = beside if beside and why_not_writable(beside) is None else caches.writable_dir(cache)
     if writable is None:
         raise UserError(
@@ -128,3 +180,23 @@ def onnx_file(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> 
     except OSError as error:
         raise UserError(f"{file} cannot be written: {reason_of(error)}") from error
     return file
+
+
+def forget_onnx(model: EmotionClassifier, checkpoint: Path | None) -> None:
+    """Removes what is kept of a network as ONNX, so that it is made anew.
+
+    Args:
+        model: The model.
+        checkpoint: Its checkpoint.
+    """
+    for int8 in (False, True):
+        for file in _places(model, checkpoint, int8):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def _places(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> list[Path]:
+    """Where a file of ONNX may be: beside the checkpoint, and in the cache."""
+    name = f"{model.weights_sha256[:16]}-{model.temperature or 1.0:.6f}{'.int8' if int8 else ''}.onnx"
+    beside = [checkpoint.parent / f"{checkpoint.stem}.onnx"] if checkpoint else []
+    return [folder / name for folder in (*beside, caches.cache_dir() / "onnx")]

@@ -15,8 +15,9 @@ from transformers import PreTrainedTokenizerBase
 from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
 from emotion_lit.files import reason_of
-from emotion_lit.inference.engines import Engine, OnnxEngine
+from emotion_lit.inference.engines import Engine
 from emotion_lit.inference.exports import EMBEDDED_ON_HUB, FILES, LABELS_FILE, Description
+from emotion_lit.inference.onnx_files import OnnxEngine
 from emotion_lit.model import pretrained
 from emotion_lit.model.backbone import (
     EMBEDDED,

@@ -8,12 +8,21 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from emotion_lit.caches import seal
+from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
+from emotion_lit.inference.agreement import (
+    SAME_NUMBERS,
+    compare,
+    probabilities_of,
+    reference_probabilities,
+    sample_batches,
+)
 from emotion_lit.inference.merged import merged_network
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.fast_paths import Probe, reason_of
@@ -47,17 +56,47 @@ class _Logits(nn.Module):
         return self.network(input_ids, attention_mask)  # type: ignore[no-any-return]
 
 
+class OnnxEngine:
+    """ONNX Runtime on the CPU.
+
+    Args:
+        file: A network as `write_onnx` writes it.
+        temperature: By which its logits are divided already.
+    """
+
+    def __init__(self, file: Path, temperature: float = 1.0) -> None:
+        need_onnx()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self._temperature = temperature
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Logits of a batch, ``[batch, classes]``.
+
+        Args:
+            batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``.
+        """
+        ids = batch["input_ids"].cpu().numpy()
+        mask = batch["attention_mask"].cpu().numpy() if "attention_mask" in batch else np.ones_like(ids)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return torch.from_numpy(self._session.run(None, inputs)[0]) * self._temperature
+
+
 def write_onnx(model: EmotionClassifier, path: Path) -> None:
     """Writes a network in single precision: ``input_ids`` and ``attention_mask`` in, ``logits`` out, of any size.
 
-    Adapters are merged, and logits are divided by the temperature.
+    Adapters are merged, and logits are divided by the temperature. Before it has its name, the file is compared with
+    PyTorch.
 
     Args:
         model: A trained model.
         path: Where to.
 
     Raises:
-        UserError: The packages for ONNX are missing, or the architecture cannot be written.
+        UserError: The packages for ONNX are missing, the architecture cannot be written, or what was written is wrong.
     """
     need_onnx()
     network, probe = merged_network(model), Probe(model.tokenizer)
@@ -85,7 +124,28 @@ def write_onnx(model: EmotionClassifier, path: Path) -> None:
                 f"{type(network.encoder).__name__} cannot be written as ONNX: {reason_of(error)}; "
                 "use --prediction.engine torch, or another --format"
             ) from error
+        _check(model, unfinished, type(network.encoder).__name__)
         seal(unfinished)
+
+
+def _check(model: EmotionClassifier, file: Path, name: str) -> None:
+    """Compares a file with the model that it was made of.
+
+    Raises:
+        UserError: It cannot be run, or gives other probabilities.
+    """
+    batches = sample_batches(model)
+    reference = reference_probabilities(model, batches)
+    try:
+        given = probabilities_of(OnnxEngine(file, model.temperature or 1.0), model, batches)
+        off = compare(reference, given, model).largest_difference
+    except Exception as error:  # ONNX Runtime has many kinds, and another shape is one of PyTorch's
+        raise UserError(f"{name} was written as ONNX, but cannot be run: {reason_of(error)}") from error
+    if off > SAME_NUMBERS:
+        raise UserError(
+            f"{name} was written as ONNX, but on {len(reference)} texts its probabilities are off by up to {off:.2g}; "
+            "the file is not kept. Please report it, with the backbone's name"
+        )
 
 
 def write_int8(source: Path, path: Path) -> None:

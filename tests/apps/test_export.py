@@ -1,5 +1,6 @@
 """What `export` writes is used by those it is for, in a folder that was not there before, without a network."""
 
+import ast
 import json
 import os
 import re
@@ -78,6 +79,19 @@ def test_a_pipeline_gives_several_labels(train: Train, tmp_path: Path) -> None:
     assert [p.labels for p in load(tmp_path / "hf")(TEXTS)] == [p.labels for p in load(run)(TEXTS)]
 
 
+@pytest.mark.parametrize("kind", ["hf", "onnx"])
+def test_the_card_decides_as_we_do_about_several_labels(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    run = train("--model.tuning=full", "--data.multi_label=true")
+    folder = export(run, tmp_path / kind, kind)
+    capsys.readouterr()
+    exec(code_of(folder).replace("FOLDER", str(folder)), {})  # noqa: S102, as the card's reader would
+    texts = ["what a day!", "leave me alone"][: 1 if kind == "hf" else 2]
+    printed = [sorted(ast.literal_eval(line)) for line in capsys.readouterr().out.splitlines()]
+    assert printed == [sorted(one.labels) for one in load(run)(texts)]
+
+
 @pytest.mark.parametrize("targets", ["all-linear", "[query,value]"])
 def test_peft_loads_the_adapter_and_the_head(train: Train, tmp_path: Path, targets: str) -> None:
     run = train("--model.tuning=lora", "--model.learning_rate=1e-3", f"--model.lora.targets={targets}")
@@ -88,14 +102,20 @@ def test_peft_loads_the_adapter_and_the_head(train: Train, tmp_path: Path, targe
     assert said == pytest.approx(np.array([list(one.values()) for one in wanted(run)]), abs=1e-5)
 
 
-def test_the_script_of_the_card_runs(lora_run: Path, tmp_path: Path) -> None:
-    folder = export(lora_run, tmp_path / "onnx", "onnx")
+def code_of(folder: Path) -> str:
+    """The code in a card."""
     found = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     assert found is not None
-    program = "import sys\n" + found.group(1).replace('"FOLDER/', 'sys.argv[1] + "/')
+    return found.group(1)
+
+
+def test_the_script_of_the_card_runs(lora_run: Path, tmp_path: Path) -> None:
+    folder = export(lora_run, tmp_path / "onnx", "onnx")
+    program = "import sys\n" + code_of(folder).replace('"FOLDER/', 'sys.argv[1] + "/')
     printed = consume(program, folder, tmp_path)
     model = load(lora_run)
     assert printed == str([model(text).label for text in ("what a day!", "leave me alone")])
+    assert re.search(r"model_int8.onnx: \d+ of 256 rows get other labels", (folder / "README.md").read_text())
     assert (folder / "model_int8.onnx").stat().st_size < (folder / "model.onnx").stat().st_size
 
 

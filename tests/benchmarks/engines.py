@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from emotion_lit import load
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.streaming import TextStream
-from emotion_lit.inference.choice import agreement
+from emotion_lit.inference.agreement import compare
 from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine
 from emotion_lit.memory import keep_freed_memory
 from emotion_lit.model.classifier import EmotionClassifier
@@ -80,12 +80,12 @@ def timed(
     start = time.perf_counter()
     found = run(model, engine, batches)
     seconds = time.perf_counter() - start
-    same, difference = agreement(reference, found)
+    agreed = compare(reference, found.float(), model)
     return {
         "texts_per_second": len(found) / seconds,
         "gflops_per_second": gflop / seconds,
-        "same_labels": same,
-        "difference": difference,
+        "same_labels": 1 - agreed.differing / agreed.rows,
+        "difference": agreed.mean_difference,
     }
 
 
