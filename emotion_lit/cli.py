@@ -35,8 +35,9 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.averaging import check_goes_on
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import choose_precision
-from emotion_lit.parser import EmotionParser, configs_first, is_typed
+from emotion_lit.parser import EmotionParser, configs_first, for_command
 from emotion_lit.run_folder import LOG, RunConfig, is_another_run, run_logger
+from emotion_lit.settings_in_use import say_without_effect, typed_keys
 from emotion_lit.streams import open_streams
 
 # Commands that are no stage of a Trainer.
@@ -110,10 +111,12 @@ class EmotionCLI(LightningCLI):
         no reason to forget what the checkpoint learned. A null that is typed is a choice.
         """
         for name in self.subcommands():
+            for_command(self._parser(name), name)
             if name == "predict":
                 self._parser(name).set_defaults({"return_predictions": False})  # they are written as they come
             elif name != "fit":
                 self._parser(name).set_defaults({"verbose": False})  # we print our own table
+        for_command(self.parser, next(iter(self.subcommands())))
         if not isinstance(args, dict | Namespace):
             args = configs_first(self.typed, COMMANDS)
         self.config = self._parsed(parser, args)
@@ -127,7 +130,8 @@ class EmotionCLI(LightningCLI):
                 typed = self.config.fit.checkpoint.dirpath
                 remembered["checkpoint.dirpath"] = checkpoints.check_folder(self.checkpoint, file, typed)
             chosen = self._parser(subcommand)
-            unset = {key for key in remembered if chosen.get_default(key) is None and not is_typed(key, self.typed)}
+            typed_here = typed_keys(self.typed)
+            unset = {key for key in remembered if chosen.get_default(key) is None and key not in typed_here}
             chosen.set_defaults(remembered)
             self.config = self._parsed(parser, args)
             for key in unset:
@@ -161,6 +165,8 @@ class EmotionCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuses what cannot work."""
         assert self.subcommand
+        config, defaults = self.config[self.subcommand], self._parser(self.subcommand).get_defaults()
+        say_without_effect(self.subcommand, self.typed, config, defaults)
         console.enable_bars(self.config[self.subcommand].trainer.enable_progress_bar is not False)
         if self.subcommand != "fit" and not self.checkpoint:
             raise UserError(f"{self.subcommand} needs a trained model; give --ckpt_path logs/.../checkpoints/best.ckpt")

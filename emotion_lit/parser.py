@@ -1,19 +1,30 @@
-"""The argument parser, with errors of one line."""
+"""The argument parser: whole keys, errors of one line, help that lists what a command uses, and paths from home."""
 
-import difflib
+import argparse
+import functools
 import io
 import itertools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import jsonargparse._core
 import jsonargparse._paths
+import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
+from emotion_lit import paths
 from emotion_lit.configs import read_config
 from emotion_lit.errors import UserError
+from emotion_lit.parser_errors import in_plain_words, of_object
+from emotion_lit.settings_in_use import is_listed
+from emotion_lit.suggestions import nearest
+
+OPTION = re.compile(r"--([\w.-]+)")
+NOT_ACCEPTED = re.compile(r"does not accept option '([\w.-]+)'")
 
 CONFIG_FLAGS = ("--config", "-c")
 
@@ -32,6 +43,8 @@ def _open_utf8(path: str, mode: str = "r") -> IO[Any]:
 # jsonargparse opens files in the encoding of the system, which on Windows makes other labels of them.
 for module in (jsonargparse._core, jsonargparse._paths):
     vars(module)["open"] = _open_utf8
+# Some defaults of Lightning's are enums of words, such as Timer's interval.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:
@@ -52,18 +65,47 @@ def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:
     return configs + others
 
 
-def is_typed(key: str, words: Sequence[str]) -> bool:
-    """Whether a setting stands on the command line itself.
-
-    Args:
-        key: Its dotted key.
-        words: The words of the command.
-    """
-    return any(word == f"--{key}" or word.startswith(f"--{key}=") for word in words)
-
-
 class EmotionParser(LightningArgumentParser):
-    """Lightning's parser, whose errors name the key and the nearest one that exists instead of printing the usage."""
+    """Lightning's parser, whose errors name the key and the nearest one that exists instead of printing the usage.
+
+    Attributes:
+        is_listed: Whether a setting, by its dotted key, is one that the help lists and errors suggest.
+    """
+
+    is_listed: Callable[[str], bool] = staticmethod(lambda _: True)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parses a command line.
+
+        Returns:
+            The settings, in which `~` is the home.
+        """
+        return _expanded(super().parse_args(*args, **kwargs))
+
+    def parse_object(self, *args: Any, **kwargs: Any) -> Any:
+        """Takes settings from Python.
+
+        Returns:
+            The settings, in which `~` is the home.
+        """
+        return _expanded(super().parse_object(*args, **kwargs))
+
+    def instantiate_classes(self, *args: Any, **kwargs: Any) -> Any:
+        """Makes the objects that settings describe.
+
+        Raises:
+            UserError: One of them cannot be made, often because what it needs is not installed.
+        """
+        try:
+            return super().instantiate_classes(*args, **kwargs)
+        except (ValueError, TypeError) as error:
+            line = of_object(str(error))
+            if line is None:
+                raise
+            raise UserError(line) from error
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises the error in one line.
@@ -75,21 +117,61 @@ class EmotionParser(LightningArgumentParser):
         Raises:
             UserError: Always.
         """
-        line = " ".join(part.strip() for part in str(message).splitlines() if part.strip())
+        line = in_plain_words(str(message), self._types())
         raise UserError(line + self._hint(line)) from ex
 
-    def _hint(self, message: str) -> str:
-        known = sorted(self._keys())
-        for word in re.findall(r"[\w.]+", message):
-            if "." in word or "_" in word or f"--{word}" in message:
-                near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
-                if near and near[0] != word and word not in known:
-                    return f" Did you mean {near[0]}?"
-        return ""
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """The help page, with the settings that the command uses."""
+        with self._listed_alone():
+            return str(super().format_help(*args, **kwargs))
 
-    def _keys(self) -> set[str]:
+    @contextmanager
+    def _listed_alone(self) -> Iterator[None]:
+        """Hides the others; for a moment, because what is hidden stands in no configuration."""
+        hidden = [action for action in self._actions if not self.is_listed(action.dest)]
+        helps, groups = [action.help for action in hidden], self._action_groups
+        for action in hidden:
+            action.help = argparse.SUPPRESS
+        self._action_groups = [one for one in groups if any(a.help != argparse.SUPPRESS for a in one._group_actions)]
+        try:
+            yield
+        finally:
+            self._action_groups = groups
+            for action, text in zip(hidden, helps, strict=True):
+                action.help = text
+
+    def _hint(self, line: str) -> str:
+        known = [key for key in self._types() if self.is_listed(key)]
+        words = NOT_ACCEPTED.findall(line)
+        if "nrecognized arguments" in line:
+            words += OPTION.findall(line)
+        meant = dict.fromkeys(near for word in words if (near := nearest(word, known)))
+        return f" Did you mean {', '.join(meant)}?" if meant else ""
+
+    def _types(self) -> dict[str, Any]:
+        """The settings by their dotted keys, and their types."""
         parsers: list[Any] = [self]
         for action in self._actions:
             if isinstance(getattr(action, "choices", None), dict):
                 parsers += list(action.choices.values())  # type: ignore[union-attr]
-        return {action.dest for parser in parsers for action in parser._actions if action.dest}
+        actions = [action for parser in parsers for action in parser._actions if action.dest and action.option_strings]
+        return {action.dest: getattr(action, "_typehint", None) for action in actions}
+
+
+def for_command(parser: Any, command: str) -> None:
+    """Makes a parser help with a command.
+
+    Args:
+        parser: The command's `EmotionParser`, or that of all commands.
+        command: The command that is typed.
+    """
+    parser.is_listed = functools.partial(is_listed, command)
+    for action in parser._actions:
+        if action.dest == "ckpt_path":  # Lightning's own words name what it finds without us
+            action.help = "A checkpoint, or a run folder, logs/NAME/version_N; `fit` goes on from its last.ckpt."
+
+
+def _expanded(settings: Any) -> Any:
+    command = settings.get("subcommand")
+    paths.expand_all(settings[command] if command else settings)
+    return settings

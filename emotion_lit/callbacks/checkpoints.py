@@ -18,6 +18,7 @@ from emotion_lit.model.checkpoint_contents import check_name
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.metrics import default_monitor
 from emotion_lit.model.monitors import Mode, better
+from emotion_lit.paths import expanded
 
 BEST = "best"
 # Files of ours that nothing else may be called.
@@ -71,7 +72,7 @@ class BestCheckpoint(ModelCheckpoint):
             monitor=watched,
             mode=mode or better(watched),
             save_top_k=save_top_k,
-            dirpath=dirpath,
+            dirpath=expanded(dirpath),
             filename=SEVERAL if filename == BEST and save_top_k != 1 else filename,
             save_weights_only=True,
             save_on_train_epoch_end=False,  # max_steps may leave an epoch without a validation

@@ -22,6 +22,7 @@ from emotion_lit.files import write_text
 from emotion_lit.memory import return_freed_memory
 from emotion_lit.model.checkpoint import find_checkpoint, run_folder
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.paths import expanded
 from emotion_lit.tables import table
 
 
@@ -135,7 +136,7 @@ class Evaluation(pl.Callback):
     def __init__(self, path: str | None = None) -> None:
         if path and not path.endswith(".json"):
             raise UserError(f"evaluation.path is {path}; it should end in .json")
-        self.path = path
+        self.path = expanded(path)
         self._active = False
         self._collected = Collected()
 

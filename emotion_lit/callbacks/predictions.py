@@ -22,6 +22,7 @@ from emotion_lit.data.streaming import OnBadRow, TextStream, Window
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engines import TORCH
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.paths import expanded
 from emotion_lit.streams import check_stdout, write_result
 
 STDOUT = "-"
@@ -66,7 +67,7 @@ class PredictionWriter(pl.Callback):
             raise UserError(f"prediction.escape_formulas is for .csv alone; prediction.path is {path}")
         if quantize == "int8" and engine == "torch":
             raise UserError("prediction.quantize int8 needs --prediction.engine onnx, or auto")
-        self.path = path
+        self.path = expanded(path)
         self.engine = engine
         self.quantize = quantize
         self.top_k = top_k

@@ -25,6 +25,7 @@ from emotion_lit.data.tokenization import cached_tokens
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.positions import longest_text
+from emotion_lit.paths import expanded
 
 SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size"}
 # Settings of the model, the machine or the command rather than of the data.
@@ -114,8 +115,8 @@ class EmotionDataModule(pl.LightningDataModule):
         ):
             if value is not None and value < 1:
                 raise UserError(f"data.{key} is {value}; it should be at least 1")
-        self.dataset = dataset
-        self.backbone = backbone
+        self.dataset = expanded(dataset)
+        self.backbone = expanded(backbone)
         self.text_column = text_column
         self.label_column = label_column
         self.labels = labels
@@ -134,7 +135,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self.seed = seed
         self.num_workers = num_workers or 0
         self.cache_dir = caches.cache_dir(cache_dir)
-        self.predict_path = predict_path
+        self.predict_path = expanded(predict_path)
         self.id_column = id_column
         self.keep_columns = keep_columns or []
         self.on_error: OnBadRow = on_error

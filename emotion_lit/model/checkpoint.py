@@ -29,6 +29,7 @@ from emotion_lit.model.checkpoint_paths import Checkpoint as Checkpoint
 from emotion_lit.model.checkpoint_paths import check_backbone as check_backbone
 from emotion_lit.model.checkpoint_paths import portable as portable
 from emotion_lit.model.checkpoint_paths import relative_path as relative_path
+from emotion_lit.paths import expanded
 
 # What a checkpoint's weights were made for; other settings may be changed when it is loaded.
 FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainable_layers")
@@ -50,12 +51,13 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
     Raises:
         UserError: There is none.
     """
+    path = expanded(path)
     file = Path(path)
     if file.is_dir():
         places = [file / "checkpoints" / name, file / name, *_other_folder(file, name)]
         file = next((place for place in places if place.is_file()), places[0])
     if not file.is_file():
-        found = sorted(Path("logs").glob("*/version_*/checkpoints/best.ckpt"), key=os.path.getmtime)
+        found = sorted(Path("logs").glob(f"*/version_*/checkpoints/{name}"), key=os.path.getmtime)
         hint = f"; the newest here is {found[-1]}" if found else "; train one with: python -m emotion_lit fit"
         raise UserError(f"there is no checkpoint {path}{hint}")
     return file
@@ -116,7 +118,7 @@ def read_to_go_on(path: str | Path) -> tuple[Path, Checkpoint]:
     Raises:
         UserError: There is none.
     """
-    named = Path(path)
+    named = Path(expanded(path))
     last = named / "checkpoints" / LAST if named.is_dir() else named
     previous = last.with_name(PREVIOUS)
     try:

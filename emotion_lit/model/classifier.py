@@ -50,6 +50,7 @@ from emotion_lit.model.parallel import prepare_strategy
 from emotion_lit.model.pooling import Network, Pooling
 from emotion_lit.model.positions import longest_text
 from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, apply_tuning
+from emotion_lit.paths import expanded
 
 Stage = Literal["train", "val", "test"]
 NOT_BUILT = "the model has no network yet; call model.build() first, or give it to a Trainer"
@@ -139,7 +140,7 @@ class EmotionClassifier(pl.LightningModule):
                 raise UserError(f"model.{key} has {len(values)} entries for {len(labels)} labels")
         self.labels = list(labels)
         self.multi_label = multi_label
-        self.backbone = backbone
+        self.backbone = expanded(backbone)
         self.tuning: Tuning = tuning
         self.pooling: Pooling = pooling or ("mean" if tuning == "head" else "cls")
         # A checkpoint keeps plain values.

@@ -1,0 +1,107 @@
+"""What jsonargparse says about a wrong value, in one line for whoever typed it."""
+
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+KEY = re.compile(r'^Parser key "(?P<key>[\w.]+)":\s*(?P<rest>.*)$', re.DOTALL)
+GIVEN = re.compile(r"Given value: (?P<value>.*)$", re.MULTILINE)
+GOT = re.compile(r"Got value: (?P<value>.*)$", re.MULTILINE)
+# Lines that list what a value could have been otherwise.
+OTHER_TYPES = re.compile(r"Expected a |Does not validate|Subtypes:|Errors:|Given value|^$")
+PROBLEM = re.compile(r"Problem with given class_path '(?P<name>[\w.]+)':(?P<rest>.*)", re.DOTALL)
+CLASS = re.compile(r"class_path'?[:=] *'([\w.]+)'")
+EXAMPLES: dict[Any, str] = {str: "joy, anger", float: "0.5, 0.25", int: "1, 2"}
+NAMES: dict[Any, str] = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+    list: "a list",
+    dict: "a mapping of keys to values",
+}
+
+
+def in_plain_words(message: str, known: Mapping[str, Any]) -> str:
+    """A message of jsonargparse's in one line, which says what a setting takes.
+
+    Args:
+        message: The message, of several lines.
+        known: The types of the settings, by dotted key.
+    """
+    found = KEY.match(message.strip())
+    if found is None or known.get(found["key"]) is None:
+        return _one_line(message)
+    given = GIVEN.search(found["rest"]) or GOT.search(found["rest"])
+    if given is None:
+        return _one_line(message)
+    key, value, wanted = found["key"], given["value"].strip(), known[found["key"]]
+    reasons = [line.strip(" -") for line in found["rest"].splitlines() if not OTHER_TYPES.search(line.strip(" -"))]
+    if makes_objects(wanted):
+        named = CLASS.search(value)
+        why = "; ".join(dict.fromkeys(reasons)) or "there is no such class; give its name, or its path with dots"
+        return f"{key}: cannot make {named[1] if named else _short(value)}: {why}"
+    return f"{key} is {_short(value)}; it should be {in_words(wanted)}{_about_booleans(value, wanted)}"
+
+
+def of_object(message: str) -> str | None:
+    """What jsonargparse says about an object that cannot be made, in one line; None where a message is none of its own.
+
+    Args:
+        message: The message, of several lines.
+    """
+    problem = PROBLEM.search(message)
+    if problem is None:
+        return None
+    reason = next((line.strip() for line in problem["rest"].splitlines() if line.strip()), "it refuses its arguments")
+    return f"cannot make {problem['name']}: {reason}"
+
+
+def in_words(wanted: Any) -> str:
+    """What a setting takes.
+
+    Args:
+        wanted: Its type.
+    """
+    arguments = typing.get_args(wanted)
+    origin = typing.get_origin(wanted)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(dict.fromkeys(repr(one) for one in arguments))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(in_words(one) for one in arguments))
+    if origin is list and arguments:
+        return f"a list such as [{EXAMPLES.get(arguments[0], 'first, second')}]"
+    return NAMES.get(origin or wanted, getattr(wanted, "__name__", str(wanted)))
+
+
+def makes_objects(wanted: Any) -> bool:
+    """Whether a setting takes objects of classes.
+
+    Args:
+        wanted: Its type.
+    """
+    arguments = typing.get_args(wanted)
+    if typing.get_origin(wanted) is typing.Literal:
+        return False
+    if arguments:
+        return any(makes_objects(one) for one in arguments)
+    return isinstance(wanted, type) and wanted not in NAMES and wanted is not type(None)
+
+
+def _about_booleans(value: str, wanted: Any) -> str:
+    """YAML reads no, yes, on, off and bare numbers as what is no text."""
+    if EXAMPLES[str] not in in_words(wanted) or not re.search(r"\b(True|False|\d)", value):
+        return ""
+    return ". Quote words that YAML takes for something else: ['no', 'yes'], ['1', '2']"
+
+
+def _short(value: str) -> str:
+    one = _one_line(value)
+    return one if len(one) <= 120 else f"{one[:117]}..."
+
+
+def _one_line(text: str) -> str:
+    return " ".join(part.strip() for part in text.splitlines() if part.strip())

@@ -1,0 +1,70 @@
+"""Settings that are paths: `~` is the home in each of them, and in no other setting."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from emotion_lit.errors import UserError
+
+# What is read may also be the name of something on the Hub, or `embedded`, `sample` or `-`.
+READ = ("model.backbone", "data.backbone", "data.dataset", "data.predict_path", "ckpt_path", "backbone", "runs")
+WRITTEN = (
+    *("trainer.default_root_dir", "checkpoint.dirpath", "data.cache_dir", "evaluation.path", "prediction.path"),
+    *("output", "cache_dir"),
+)
+# Objects of Lightning's that write, and what they call the folder.
+OBJECTS = ("trainer.callbacks", "trainer.logger", "trainer.profiler")
+FOLDERS = ("dirpath", "save_dir", "root_dir")
+REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
+
+
+def expanded(path: Any) -> Any:
+    """A path in which `~` is the home; what does not begin with it stays as it is.
+
+    Args:
+        path: A path, several of them, or None.
+
+    Raises:
+        UserError: There is no home.
+    """
+    if isinstance(path, list | tuple):
+        return [expanded(one) for one in path]
+    if not isinstance(path, str | os.PathLike) or not str(path).startswith("~"):
+        return path
+    whole = os.path.expanduser(path)  # noqa: PTH111, which raises where there is no home
+    if str(whole).startswith("~"):
+        raise UserError(f"{path}: there is no such home folder; give the whole path")
+    return Path(whole) if isinstance(path, Path) else whole
+
+
+def expand_all(settings: MutableMapping[str, Any]) -> None:
+    """Expands the paths among the settings of a command, and refuses folders that are on no file system.
+
+    Args:
+        settings: The settings, by their dotted keys.
+
+    Raises:
+        UserError: There is no home, or something would have to be written to a server.
+    """
+    for key in (*READ, *WRITTEN):
+        if settings.get(key) is not None:
+            settings[key] = expanded(settings[key])
+            if key in WRITTEN and REMOTE.match(str(settings[key])):
+                raise UserError(
+                    f"{key} is {settings[key]}, and this program writes to folders alone; give one, and copy what is "
+                    "in it afterwards, or mount the storage"
+                )
+    for key in OBJECTS:
+        for arguments in _arguments_of(settings.get(key)):
+            for name in FOLDERS:
+                if arguments.get(name) is not None:
+                    arguments[name] = expanded(arguments[name])
+
+
+def _arguments_of(objects: Any) -> Iterator[Any]:
+    for one in objects if isinstance(objects, list) else [objects]:
+        arguments = one.get("init_args") if isinstance(one, Mapping) or hasattr(one, "get") else None
+        if arguments is not None:
+            yield arguments

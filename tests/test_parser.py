@@ -1,0 +1,36 @@
+"""A wrong value is one line that says what the setting takes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import failing
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("--model.learning_rate=abc", "model.learning_rate is abc; it should be a number or null"),
+        ("--trainer.max_epochs=1.5", "trainer.max_epochs is 1.5; it should be a whole number or null"),
+        ("--model.schedule=blubb", "model.schedule is blubb; it should be one of 'linear', 'cosine', 'constant'"),
+        ("--data.labels=[no, yes]", "data.labels is [False, True]; it should be a list such as [joy, anger] or null. "),
+        ("--data.labels=[no, yes]", "Quote words that YAML takes for something else: ['no', 'yes']"),
+        ("--data.sources=diary", "data.sources is diary; it should be a list such as [joy, anger] or null"),
+        ("--trainer.callbacks=MisterX", "trainer.callbacks: cannot make MisterX: there is no such class"),
+        (
+            "--trainer.callbacks=ModelPruning",
+            "callbacks.ModelPruning: the following arguments are required: pruning_fn",
+        ),
+        ("--trainer.logger=WandbLogger", "cannot make lightning.pytorch.loggers.WandbLogger: Requirement 'wandb"),
+        ("--trainer.logger=MLFlowLogger", "cannot make lightning.pytorch.loggers.MLFlowLogger: Requirement 'mlflow"),
+    ],
+)
+def test_a_wrong_value(capsys: pytest.CaptureFixture[str], typed: str, line: str) -> None:
+    assert line in failing(capsys, "fit", "--data.dataset=sample", typed)
+
+
+def test_labels_that_yaml_takes_for_booleans(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("data:\n  labels: [no, yes]\n")
+    line = failing(capsys, "fit", f"--config={tmp_path / 'own.yaml'}")
+    assert "data.labels is [False, True]" in line
+    assert "['no', 'yes']" in line
