@@ -3,8 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-# Names in a message.
-MOST_LISTED = 50
+from emotion_lit.names import listed, shown
 
 
 class UserError(Exception):
@@ -21,7 +20,5 @@ def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
     """
     names = list(known)
     near = difflib.get_close_matches(value, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    listed = ", ".join(names[:MOST_LISTED]) or "none"
-    more = f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else ""
-    return UserError(f"{what} {value!r} is not known{hint} There is: {listed}{more}.")
+    hint = f"; did you mean {shown(near[0])!r}?" if near else "."
+    return UserError(f"{what} {shown(value)!r} is not known{hint} There is: {listed(names)}.")

@@ -10,6 +10,7 @@ from emotion_lit.data.records import SUFFIXES
 from emotion_lit.data.records import kind as kind_of_file
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.names import listed
 from emotion_lit.tables import markdown, markdown_table
 
 Report = dict[str, Any]
@@ -97,13 +98,13 @@ def model_card(
         decision=DECISION[kind][model.multi_label].format(max_length=data.get("max_length", 128)),
         base=_in_code(base),
         classes=len(model.labels),
-        labels=_in_code(", ".join(model.labels)),
+        labels=_in_code(listed(model.labels)),
     )
     several = "any number of classes a text" if model.multi_label else "one class a text"
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False)}---",
         f"# Emotions in text: {markdown(base)}, {model.tuning}",
-        markdown(f"{base}, fine-tuned ({model.tuning}) to recognise {', '.join(model.labels)}: {several}."),
+        markdown(f"{base}, fine-tuned ({model.tuning}) to recognise {listed(model.labels)}: {several}."),
         "## Use",
         usage,
         "## Scores",

@@ -17,7 +17,7 @@ from emotion_lit.evaluation.calibration import tempered
 from emotion_lit.evaluation.evidence import AFTER, UNCALIBRATED, Evidence
 from emotion_lit.evaluation.judgement import judge
 from emotion_lit.evaluation.outputs import Floats, Outputs
-from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows
+from emotion_lit.evaluation.tables import class_rows, headline_rows, some, source_rows
 from emotion_lit.files import write_text
 from emotion_lit.memory import return_freed_memory
 from emotion_lit.model.checkpoint import find_checkpoint, run_folder
@@ -180,7 +180,7 @@ class Evaluation(pl.Callback):
             say(f"{judged_rows:,} of {rows:,} rows of {split}, spread over all lengths (trainer.{LIMITS[split]})")
         judged = judge(evidence, pl_module.temperature or 1.0, {})
         columns = {split: judged[AFTER]}
-        show(table(headline_rows(columns)) + "\n\n" + table(class_rows(columns)))
+        show(table(headline_rows(columns)) + "\n\n" + table(some(class_rows(columns), "in the evaluation")))
         if judged[AFTER]["per_source"]:
             show("\n" + table(source_rows(columns)))
         file = Path(self.path) if self.path else _beside(str(trainer.ckpt_path))

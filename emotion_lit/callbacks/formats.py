@@ -34,7 +34,7 @@ class Format(Protocol):
 
 
 class Csv:
-    """CSV with a heading; several labels are joined by ``|``, and other lists and objects are JSON.
+    """CSV with a heading; several labels are joined by ``|``, or JSON where one has that; other lists are JSON.
 
     Args:
         escape: Whether to put a ``'`` before texts that a spreadsheet would run as a formula.
@@ -81,7 +81,8 @@ def _line(cells: Iterable[Any]) -> str:
 
 def _cell(kind: pa.DataType | None, value: Any) -> Any:
     if kind == SEVERAL:
-        return "|".join(value)
+        plain = not any("|" in label or label.startswith("[") for label in value)
+        return "|".join(value) if plain else json.dumps(value, ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 

@@ -8,7 +8,7 @@ import torch
 from emotion_lit import __version__, platforms
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.evaluation.tables import split_rows
+from emotion_lit.evaluation.tables import some, split_rows
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.tables import table
 
@@ -61,4 +61,5 @@ def data_lines(data: EmotionDataModule) -> str:
         )
     if removed.get("validation"):
         left += f"; {removed['validation']:,} left validation, because they stand in test too"
-    return f"{data.dataset}{left}\n\n{table(split_rows(described), sys.stderr)}\n"
+    rows = some(split_rows(described), "in the report")
+    return f"{data.dataset}{left}\n\n{table(rows, sys.stderr)}\n"

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.outputs import Outputs
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.names import SHOWN_CLASSES, listed, shown, shown_apart
 
 # Validation rows in the projector, and how much of their texts.
 PROJECTED, CHARACTERS = 1000, 100
@@ -21,7 +22,7 @@ FINAL = ("accuracy", "macro_f1", "loss", "ece")
 
 
 def add_curves(writer: Any, name: str, outputs: Outputs, labels: Sequence[str], step: int) -> None:
-    """Puts precision-recall curves into TensorBoard, one for each class.
+    """Puts precision-recall curves into TensorBoard, one for each class, or for the most frequent of many.
 
     Args:
         writer: TensorBoard's writer.
@@ -30,10 +31,10 @@ def add_curves(writer: Any, name: str, outputs: Outputs, labels: Sequence[str], 
         labels: The names of the classes.
         step: The step.
     """
-    truth = outputs.truth
-    for place, label in enumerate(labels):
+    truth, tags = outputs.truth, shown_apart(labels)
+    for place in np.argsort(-truth.sum(axis=0), kind="stable")[:SHOWN_CLASSES].tolist():
         scores = torch.from_numpy(outputs.probabilities[:, place].copy())
-        writer.add_pr_curve(f"{name}/{label}", torch.from_numpy(truth[:, place].copy()), scores, step)
+        writer.add_pr_curve(f"{name}/{tags[place]}", torch.from_numpy(truth[:, place].copy()), scores, step)
 
 
 def log_report(
@@ -58,8 +59,8 @@ def log_report(
     for name, figure in drawn.items():
         writer.add_figure(f"test/{name}", figure, step)
     writer.add_text("test/worst mistakes", _mistakes(report["mistakes"]), step)
-    settings = {f"model/{key}": str(value) for key, value in model.settings.items()}
-    settings |= {f"data/{key}": str(value) for key, value in data.settings.items()}
+    settings = {f"model/{key}": shown(str(value), CHARACTERS) for key, value in model.settings.items()}
+    settings |= {f"data/{key}": shown(str(value), CHARACTERS) for key, value in data.settings.items()}
     settings["model/trainable_parameters"] = str(report["training"]["trainable_parameters"])
     logger.log_hyperparams(settings, {f"final/test_{key}": report["after"][key] for key in FINAL})
     logger.save()
@@ -68,7 +69,8 @@ def log_report(
 def _mistakes(mistakes: Sequence[dict[str, Any]]) -> str:
     """As a block of code, in which no text is taken for markup."""
     lines = [
-        f"    {one['confidence']:.3f}  {one['truth']} taken for {one['prediction']}: {' '.join(one['text'].split())}"
+        f"    {one['confidence']:.3f}  {shown(one['truth'])} taken for {shown(one['prediction'])}: "
+        f"{' '.join(one['text'].split())}"
         for one in mistakes
     ]
     return "\n".join(lines) or "none"
@@ -90,7 +92,7 @@ def project(trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModu
     with torch.inference_mode(), trainer.precision_plugin.val_step_context():
         batches = (trainer.strategy.batch_to_device(dataset[part.tolist()]) for part in parts)
         vectors = [model.embed(batch).float().cpu() for batch in batches]
-    named = [", ".join(model.labels[index] for index in rows.labels[row]) or "none" for row in order]
+    named = [listed(model.labels[index] for index in rows.labels[row]) for row in order]
     texts = [" ".join(rows.texts[row].split())[:CHARACTERS] for row in order]
     trainer.logger.experiment.add_embedding(  # type: ignore[union-attr]
         torch.cat(vectors),

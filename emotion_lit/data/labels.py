@@ -1,6 +1,7 @@
 """Labels: names, ids, and the targets that a loss and a metric need."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit.errors import UserError, unknown
+from emotion_lit.names import listed
 
 Labels = tuple[int, ...]
+# An id, or a list of ids, as they stand in a CSV file.
+IDS = re.compile(r"(0|-?[1-9][0-9]*)|\[[-0-9, ]*\]")
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,10 @@ class LabelSet:
         Raises:
             UserError: There is no such class.
         """
-        for index, known in enumerate(self.names):
-            if known.casefold() == name.strip().casefold():
-                return index
-        raise unknown("label", name, self.names)
+        index = Lookup(self.names).find(name)
+        if index is None:
+            raise unknown("label", name, self.names)
+        return index
 
     def targets(self, rows: Sequence[Labels], multi_label: bool) -> npt.NDArray[np.float32]:
         """What the loss is computed against.
@@ -53,6 +57,69 @@ class LabelSet:
             for index in ids:
                 targets[row, index] = 1.0 if multi_label else 1.0 / len(ids)
         return targets
+
+
+class Lookup:
+    """Finds classes by their names: exactly, or in another case where that is one class only.
+
+    Args:
+        names: The names in the order of the ids.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._exact = {name: index for index, name in enumerate(names)}
+        counts = Counter(name.strip().casefold() for name in names)
+        folded = ((name.strip().casefold(), index) for index, name in enumerate(names))
+        self._folded = {name: index for name, index in folded if counts[name] == 1}
+
+    def find(self, name: str) -> int | None:
+        """The id of a class, if it is one.
+
+        Args:
+            name: Its name.
+        """
+        found = self._exact.get(name)
+        return self._folded.get(name.strip().casefold()) if found is None else found
+
+
+def check_names(names: Sequence[Any]) -> None:
+    """Checks that each class has a name of its own that can be written.
+
+    Args:
+        names: The names.
+
+    Raises:
+        UserError: One has not.
+    """
+    for name in names:
+        if not isinstance(name, str):
+            raise UserError(f"the label {name!r} is not a string; put quotes around it")
+        if not name.strip():
+            raise UserError(f"a label is {name!r}, which nobody can see; give it a name")
+        if not _is_text(name):
+            raise UserError(f"the label {name!a} holds half a character or a NUL, which no file can keep; mend it")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f"a label is named twice: {listed(twice)}")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        return b"\0" not in name.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def typed(values: Sequence[Any]) -> Sequence[Any]:
+    """The labels of a CSV file, which has no types: ids where all of them look like ids or lists of these.
+
+    Args:
+        values: A text for each row.
+    """
+    texts = [value.strip() for value in values if isinstance(value, str) and value.strip()]
+    if not texts or not all(IDS.fullmatch(text) for text in texts):
+        return values
+    return [json.loads(value) if isinstance(value, str) and value.strip() else value for value in values]
 
 
 @dataclass(frozen=True)
@@ -86,9 +153,8 @@ def encode(
     """
     listed = [[_as_list(value, column.where, row) for row, value in enumerate(column.values, 1)] for column in columns]
     label_set = LabelSet(tuple(names)) if names else _find_names(columns, listed)
-    if len(set(label_set.names)) != len(label_set.names):
-        raise UserError(f"a label is named twice: {', '.join(label_set.names)}")
-    known = {name.casefold(): index for index, name in enumerate(label_set.names)}
+    check_names(label_set.names)
+    known = Lookup(label_set.names)
     encoded = []
     for column, rows in zip(columns, listed, strict=True):
         ids = [_ids(values, label_set, known, f"{column.where}, row {row}") for row, values in enumerate(rows, 1)]
@@ -107,8 +173,6 @@ def _as_list(value: Any, where: str, row: int) -> list[Any]:
                 return list(json.loads(text))
             except ValueError as error:
                 raise UserError(f"{where}, row {row}: the label {value!r} is neither a name nor a JSON list") from error
-        if text.lstrip("-").isdigit():
-            return [int(text)]
         return [text] if text else []
     if value is None:
         return []
@@ -125,7 +189,7 @@ def _find_names(columns: Sequence[LabelColumn], listed: list[list[list[Any]]]) -
         raise UserError("the label column is empty in every row")
     if all(isinstance(value, str) for value in values):
         return LabelSet(tuple(sorted(values)))
-    if not all(isinstance(value, int) for value in values):
+    if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         kinds = sorted({type(value).__name__ for value in values})
         raise UserError(f"labels should be all ints or all strings, not {' and '.join(kinds)}")
     pairs: Counter[tuple[int, str]] = Counter()
@@ -136,16 +200,18 @@ def _find_names(columns: Sequence[LabelColumn], listed: list[list[list[Any]]]) -
     for (index, name), _ in pairs.most_common():  # a wrong pair is rarer than the right one, and is reported later
         found.setdefault(index, str(name))
     size = max(values) + 1
-    if size > 1000:
+    if size > max(1000, 10 * len(values)):  # a number of something else
         raise UserError(f"label id {max(values)} is too large for a class; name the classes with data.labels")
     return LabelSet(tuple(found.get(index, str(index)) for index in range(size)))
 
 
-def _ids(values: list[Any], label_set: LabelSet, known: dict[str, int], where: str) -> Labels:
+def _ids(values: list[Any], label_set: LabelSet, known: Lookup, where: str) -> Labels:
     ids = []
     for value in values:
         if isinstance(value, str):
-            index = known.get(value.strip().casefold())
+            index = known.find(value)
+            if index is None and value.isascii() and value.isdigit():  # an id that is a text
+                index = int(value) if int(value) < len(label_set.names) else None
             if index is None:
                 raise UserError(f"{where}: {unknown('label', value, label_set.names)}")
         else:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from emotion_lit.data.labels import LabelSet
+from emotion_lit.data.labels import LabelSet, Lookup
 from emotion_lit.data.sources import SPLITS, Rows
 from emotion_lit.errors import UserError, unknown
+from emotion_lit.names import listed
 
 Size = int | float | str | None
 # The share of a lone file, or of a lone train split, that becomes each of the other splits.
@@ -73,15 +74,15 @@ def match_classes(splits: dict[str, Rows], label_set: LabelSet, classes: Sequenc
     Raises:
         UserError: A class that occurs is not among the model's.
     """
-    known = {name.casefold(): index for index, name in enumerate(classes)}
-    numbers = [known.get(name.casefold()) for name in label_set.names]
+    known = Lookup(classes)
+    numbers = [known.find(name) for name in label_set.names]
     result = {}
     for split, rows in splits.items():
         foreign = sorted({label_set.names[index] for ids in rows.labels for index in ids if numbers[index] is None})
         if foreign:
             raise UserError(
-                f"the data has labels that the model does not know: {', '.join(foreign)}; the model knows "
-                f"{', '.join(classes)}. Leave them out with data.exclude_labels, or name the ids with data.labels"
+                f"the data has labels that the model does not know: {listed(foreign)}; the model knows "
+                f"{listed(classes)}. Leave them out with data.exclude_labels, or name the ids with data.labels"
             )
         labels = [tuple(number for index in ids if (number := numbers[index]) is not None) for ids in rows.labels]
         result[split] = Rows(rows.texts, labels, rows.sources)

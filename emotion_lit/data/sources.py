@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from emotion_lit import caches, hub
-from emotion_lit.data.labels import LabelColumn, Labels, LabelSet, encode
+from emotion_lit.data.labels import LabelColumn, Labels, LabelSet, encode, typed
 from emotion_lit.data.records import (
     COMPRESSIONS,
     SUFFIXES,
@@ -97,7 +97,10 @@ def read_dataset(
         _check_links(path)
         splits, names = _load(str(path), f"the folder {dataset}", label_column, needed)
     elif kind(path) in SUFFIXES or path.is_file():
-        splits = {"train": _read_file(path, needed)}
+        columns = _read_file(path, needed)
+        if kind(path) == ".csv" and label_column in columns:
+            columns[label_column] = list(typed(columns[label_column]))
+        splits = {"train": columns}
     elif dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")):
         hub.reachable()
         splits, names = _load(dataset, f"the data set {dataset}", label_column, needed)

@@ -53,8 +53,9 @@ def macro_f1_gain(outputs: Outputs, other: Outputs) -> Interval:
 
 def _interval(outputs: Outputs, predictions: list[Bools]) -> Interval:
     """Rows that are alike in truth and predictions are drawn together, which costs the same for any number of rows."""
-    cells, counts = np.unique(np.concatenate([outputs.truth, *predictions], axis=1), axis=0, return_counts=True)
-    cell_truth, *cell_predictions = np.split(cells, 1 + len(predictions), axis=1)
+    rows = np.concatenate([outputs.truth, *predictions], axis=1)
+    _, cells, counts = np.unique(np.packbits(rows, axis=1), axis=0, return_index=True, return_counts=True)
+    cell_truth, *cell_predictions = np.split(rows[cells], 1 + len(predictions), axis=1)
     drawn = np.random.default_rng(SEED).multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
     values, draws = (
         _difference(weights.astype(np.float64), cell_truth, cell_predictions, outputs.multi_label)

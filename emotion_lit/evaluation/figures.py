@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, fontManager
@@ -18,6 +19,7 @@ from emotion_lit.console import say
 from emotion_lit.evaluation.mistakes import confusion_shares
 from emotion_lit.evaluation.outputs import Outputs
 from emotion_lit.evaluation.palette import AFTER, BEFORE, LINES, colour
+from emotion_lit.names import SHOWN_CLASSES, shown_apart
 
 # Inches, so that letters stay legible when a page on a phone is as wide as the figure.
 WIDTH, HEIGHT = 4.6, 3.9
@@ -46,11 +48,15 @@ def confusion_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
         outputs: The outputs.
         labels: The names of the classes.
     """
-    shares = confusion_shares(outputs)
+    shares, rows = confusion_shares(outputs), outputs.truth.sum(axis=0)
+    confused = shares * rows[:, None] * ~np.eye(len(rows), dtype=bool)
+    places = _most(confused.sum(axis=0) + confused.sum(axis=1), rows)
+    title = f"What was taken for what{_of_all(places, labels, 'most often confused')}"
+    shares, labels = shares[np.ix_(places, places)], [labels[place] for place in places]
     size = max(WIDTH, 1.5 + 0.32 * len(labels))
-    figure, axes = _figure("What was taken for what", size, size * 0.92)
+    figure, axes = _figure(title, size, size * 0.92)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [_short(label) for label in labels]
+    names = _short_names(labels)
     axes.set_xticks(range(len(labels)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), names)
     axes.set_xlabel("predicted")
@@ -61,7 +67,7 @@ def confusion_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
             if share:
                 shade = "white" if share > 0.5 else "black"
                 axes.text(guess, true, f"{share:.0%}", ha="center", va="center", color=shade, fontsize=8)
-    return _legible(figure, labels)
+    return _legible(figure, names)
 
 
 def reliability_figure(bins: Sequence[dict[str, float]]) -> Figure:
@@ -89,19 +95,21 @@ def precision_recall_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
         outputs: The outputs.
         labels: The names of the classes.
     """
-    figure, axes = _figure("Precision against recall")
     truth = outputs.truth
-    for place, label in enumerate(labels):
+    places = _most(truth.sum(axis=0))
+    figure, axes = _figure(f"Precision against recall{_of_all(places, labels, 'most frequent')}")
+    names = _short_names([labels[place] for place in places])
+    for place, name in zip(places, names, strict=True):
         if not truth[:, place].any():
-            axes.plot([], [], " ", label=f"{_short(label)}: no rows")
+            axes.plot([], [], " ", label=f"{name}: no rows")
             continue
         precision, recall, _ = precision_recall_curve(truth[:, place], outputs.probabilities[:, place])
         average = average_precision_score(truth[:, place], outputs.probabilities[:, place])
         drawn = np.unique(np.linspace(0, len(recall) - 1, POINTS).astype(int))
-        style: Any = {"color": colour(label, place), "linestyle": LINES[place % len(LINES)]}
-        axes.plot(recall[drawn], precision[drawn], label=f"{_short(label)} {average:.2f}", linewidth=1.5, **style)
+        style: Any = {"color": colour(labels[place], place), "linestyle": LINES[place % len(LINES)]}
+        axes.plot(recall[drawn], precision[drawn], label=f"{name} {average:.2f}", linewidth=1.5, **style)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-    figure.set_figheight(HEIGHT + 0.18 * (2 + len(labels) // LEGEND_COLUMNS))
+    figure.set_figheight(HEIGHT + 0.18 * (2 + len(names) // LEGEND_COLUMNS))
     figure.legend(
         frameon=False,
         fontsize=8,
@@ -110,7 +118,7 @@ def precision_recall_figure(outputs: Outputs, labels: Sequence[str]) -> Figure:
         ncols=LEGEND_COLUMNS,
         loc="outside lower center",
     )
-    return _legible(figure, labels)
+    return _legible(figure, names)
 
 
 def per_class_figure(before: dict[str, Any], after: dict[str, Any]) -> Figure:
@@ -120,9 +128,12 @@ def per_class_figure(before: dict[str, Any], after: dict[str, Any]) -> Figure:
         before: The scores of the untouched model.
         after: Those of the trained one.
     """
-    labels = list(after["per_class"])
-    figure, axes = _figure("F1 by class", WIDTH, max(HEIGHT, 0.9 + 0.3 * len(labels)))
-    places = np.arange(len(labels))
+    every = list(after["per_class"])
+    most = _most(np.array([scores["support"] for scores in after["per_class"].values()]))
+    labels = [every[place] for place in most]
+    title = f"F1 by class{_of_all(most, every, 'most frequent')}"
+    figure, axes = _figure(title, WIDTH, max(HEIGHT, 0.9 + 0.3 * len(labels)))
+    places, names = np.arange(len(labels)), _short_names(labels)
     for shift, scores, shade, hatch, name in (
         (-0.2, before, BEFORE, "", "before"),
         (0.2, after, AFTER, "//", "after"),
@@ -131,11 +142,12 @@ def per_class_figure(before: dict[str, Any], after: dict[str, Any]) -> Figure:
         axes.barh(places + shift, values, height=0.38, color=shade, hatch=hatch, edgecolor="white", label=name)
         for place, value in zip(places, values, strict=True):
             axes.text(value + 0.01, place + shift, f"{value:.2f}", va="center", fontsize=7.5)
-    axes.set_yticks(places, [f"{_short(label)} ({after['per_class'][label]['support']:,})" for label in labels])
+    support = [after["per_class"][label]["support"] for label in labels]
+    axes.set_yticks(places, [f"{name} ({rows:,})" for name, rows in zip(names, support, strict=True)])
     axes.invert_yaxis()
     axes.set(xlabel="F1 (test rows in brackets)", xlim=(0, 1.08))
     figure.legend(frameon=False, ncols=2, loc="outside lower center")
-    return _legible(figure, labels)
+    return _legible(figure, names)
 
 
 def risk_coverage_figure(points: Sequence[dict[str, float]]) -> Figure:
@@ -269,6 +281,19 @@ def _nothing(figure: Figure, axes: Axes, why: str) -> Figure:
     return figure
 
 
-def _short(name: str) -> str:
-    plain = name.replace("$", r"\$")  # not mathematics
-    return plain if len(plain) <= LONGEST_NAME else plain[: LONGEST_NAME - 1] + "…"
+def _most(*counts: npt.NDArray[Any]) -> list[int]:
+    """The places of the classes that there is room for, in their order: those that count most, by the first that tells.
+
+    Args:
+        counts: What decides, then what decides between equals, ``[classes]`` each.
+    """
+    order = np.lexsort([-one for one in reversed(counts)])
+    return sorted(order[:SHOWN_CLASSES].tolist())
+
+
+def _of_all(places: Sequence[int], labels: Sequence[str], which: str) -> str:
+    return f"\n(the {len(places)} {which} of {len(labels):,} classes)" if len(places) < len(labels) else ""
+
+
+def _short_names(names: Sequence[str]) -> list[str]:
+    return [name.replace("$", r"\$") for name in shown_apart(names, LONGEST_NAME)]  # not mathematics

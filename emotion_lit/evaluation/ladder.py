@@ -14,6 +14,8 @@ from sklearn.multiclass import OneVsRestClassifier
 from emotion_lit.evaluation.outputs import Bools, Floats
 
 ITERATIONS = 200
+# Weights that are learned together; with more classes there are fewer words, the most frequent ones.
+WEIGHTS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,12 @@ def tfidf(train: Sequence[str], truth: Bools, test: Sequence[str], multi_label: 
     known = np.zeros((len(test), truth.shape[1]))
     pattern = r"(?u)\b\w+\b|[^\w\s]"
     vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=pattern, dtype=np.float32
+        ngram_range=(1, 2),
+        min_df=2,
+        max_features=None if multi_label else WEIGHTS // max(len(present), 1),
+        sublinear_tf=True,
+        token_pattern=pattern,
+        dtype=np.float32,
     )
     try:
         words = vectorizer.fit_transform(train)

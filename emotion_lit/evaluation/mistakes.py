@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from emotion_lit.evaluation.outputs import Bools, Floats, Ints, Outputs, label_names
 
@@ -53,8 +54,8 @@ def confusion(outputs: Outputs) -> Ints:
 
 
 def _count(rows: Bools, columns: Bools) -> Ints:
-    """How many texts have each pair of classes; with floating-point numbers it is a matrix product, and exact."""
-    return np.asarray((rows.T.astype(np.float64) @ columns.astype(np.float64)).astype(np.int64))
+    """How many texts have each pair of classes; most texts have few, of however many."""
+    return np.asarray((csr_array(rows.T.astype(np.int64)) @ csr_array(columns.astype(np.int64))).toarray())
 
 
 def confusion_shares(outputs: Outputs) -> Floats:

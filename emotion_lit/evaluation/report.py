@@ -15,6 +15,7 @@ from emotion_lit.evaluation.document import Part, Picture, Section, Table, write
 from emotion_lit.evaluation.evidence import AFTER, BEFORE, MAJORITY, TFIDF, Evidence
 from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows, split_rows
 from emotion_lit.files import write_text
+from emotion_lit.names import shown
 
 Report = dict[str, Any]
 EVIDENCE = "predictions.parquet"
@@ -179,12 +180,13 @@ def _short_number(count: float) -> str:
 def _failures(report: Report) -> list[Part]:
     pairs = [["true", "taken for", "texts", "of the true class"]]
     pairs += [
-        [one["truth"], one["prediction"], f"{one['count']:,}", f"{one['share']:.1%}"]
+        [shown(one["truth"]), shown(one["prediction"]), f"{one['count']:,}", f"{one['share']:.1%}"]
         for one in report["confused_pairs"]
     ]
     mistakes = [["text", "true", "predicted", "confidence"]]
     mistakes += [
-        [_cut(one["text"]), one["truth"], one["prediction"], f"{one['confidence']:.3f}"] for one in report["mistakes"]
+        [_cut(one["text"]), shown(one["truth"]), shown(one["prediction"]), f"{one['confidence']:.3f}"]
+        for one in report["mistakes"]
     ]
     if not report["mistakes"]:
         return ["There is no mistake among the test texts.", Picture("confusion", "Confusion matrix")]
@@ -239,7 +241,7 @@ def _calibration(report: Report) -> list[Part]:
             "A class is predicted from these probabilities on, after the temperature. Unless model.threshold was "
             "typed, they were chosen on the validation texts by F1:"
         )
-        parts.append(Table([["class", "threshold"], *([label, f"{value:.3f}"] for label, value in named)]))
+        parts.append(Table([["class", "threshold"], *([shown(label), f"{value:.3f}"] for label, value in named)]))
     return parts
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 
 from emotion_lit.evaluation.calibration import SMALLEST, brier_score, expected_calibration_error, log_loss
 from emotion_lit.evaluation.outputs import Bools, Floats, Outputs
@@ -65,7 +66,8 @@ def confusion_counts(truth: Bools, predicted: Bools, weights: Floats | None = No
     parts = (truth & predicted, ~truth & predicted, truth & ~predicted)
     if weights is None:
         return np.stack([part.sum(axis=0) for part in parts]).astype(np.float64)
-    return np.stack([weights @ part.astype(np.float64) for part in parts], axis=-2)
+    # Most rows have few classes, of however many.
+    return np.stack([np.asarray(weights @ csr_array(part.astype(np.float64))) for part in parts], axis=-2)
 
 
 def macro_f1(counts: Floats, multi_label: bool) -> Floats:

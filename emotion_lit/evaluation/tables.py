@@ -3,6 +3,7 @@
 from typing import Any
 
 from emotion_lit.evaluation.scores import Scores
+from emotion_lit.names import SHOWN_CLASSES, shown
 
 HEADLINES = (
     ("accuracy", "accuracy"),
@@ -40,7 +41,9 @@ def class_rows(columns: dict[str, Scores]) -> list[list[str]]:
     rows = [["class", *(f"F1 {heading}" for heading in columns), "precision", "recall", "rows"]]
     for label, scores in last.items():
         f1 = [f"{evaluation['per_class'][label]['f1']:.3f}" for evaluation in columns.values()]
-        rows.append([label, *f1, f"{scores['precision']:.3f}", f"{scores['recall']:.3f}", f"{scores['support']:,}"])
+        rows.append(
+            [shown(label), *f1, f"{scores['precision']:.3f}", f"{scores['recall']:.3f}", f"{scores['support']:,}"]
+        )
     return rows
 
 
@@ -69,6 +72,20 @@ def split_rows(described: dict[str, Any]) -> list[list[str]]:
     labels = described["rows_per_class"][splits[0]]
     return [
         ["rows", *splits],
-        *([label, *(f"{described['rows_per_class'][split][label]:,}" for split in splits)] for label in labels),
+        *([shown(label), *(f"{described['rows_per_class'][split][label]:,}" for split in splits)] for label in labels),
         ["all", *(f"{described['rows'][split]:,}" for split in splits)],
     ]
+
+
+def some(rows: list[list[str]], where: str) -> list[list[str]]:
+    """The rows of a table that a screen has room for: the first ones, and the last.
+
+    Args:
+        rows: All rows; the first is the heading.
+        where: Where the others are.
+    """
+    more = len(rows) - SHOWN_CLASSES - 2
+    if more <= 0:
+        return rows
+    left_out = [f"... {more:,} more, {where}", *([""] * (len(rows[0]) - 1))]
+    return [*rows[: SHOWN_CLASSES + 1], left_out, rows[-1]]

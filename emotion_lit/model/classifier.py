@@ -21,6 +21,7 @@ from emotion_lit import processes
 from emotion_lit.console import say
 from emotion_lit.data.batching import BatchSampler
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.data.labels import check_names
 from emotion_lit.errors import UserError
 from emotion_lit.model import averaging
 from emotion_lit.model import backbone as backbones
@@ -50,6 +51,7 @@ from emotion_lit.model.parallel import prepare_strategy
 from emotion_lit.model.pooling import Network, Pooling
 from emotion_lit.model.positions import longest_text
 from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, apply_tuning
+from emotion_lit.names import listed
 from emotion_lit.paths import expanded
 
 Stage = Literal["train", "val", "test"]
@@ -125,7 +127,8 @@ class EmotionClassifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         if len(labels) < 2:
-            raise UserError(f"a classifier needs at least two labels; there is {', '.join(labels) or 'none'}")
+            raise UserError(f"a classifier needs at least two labels; there is {listed(labels)}")
+        check_names(labels)
         _check_share("model.warmup", warmup)
         _check_share("model.label_smoothing", label_smoothing)
         for value in threshold if isinstance(threshold, list) else [threshold or 0.0]:

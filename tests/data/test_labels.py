@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from emotion_lit.data.labels import LabelColumn, LabelSet, encode
+from emotion_lit.data.labels import LabelColumn, LabelSet, encode, typed
 from emotion_lit.errors import UserError
 
 
@@ -65,3 +65,45 @@ def test_bad_labels_are_named(
     with pytest.raises(UserError) as error:
         encoded(values, texts, names)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1", "01", "1.0"],
+        ["Joy", "joy", "JOY"],
+        ["é", "e\u0301"],
+        ["1", "2", "3"],
+        ["true", "null", "nan"],
+        ["/s", "/j"],
+    ],
+)
+def test_texts_that_differ_are_labels_that_differ(values: list[object]) -> None:
+    names, rows = encoded(values)
+    assert [names[ids[0]] for ids in rows] == values
+    again, rows = encoded(values, names=list(names))
+    assert [again[ids[0]] for ids in rows] == values
+
+
+def test_a_name_in_another_case_is_found_where_it_is_one_class() -> None:
+    assert encoded([" JOY", "anger"], names=["Anger", "Joy"])[1] == [(1,), (0,)]
+    with pytest.raises(UserError, match="'JOY' is not known"):
+        encoded(["JOY"], names=["Joy", "joy"])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["0", "2", "[0, 1]"], [0, 2, [0, 1]]),
+        (["0", "", None, "-1"], [0, "", None, -1]),
+        (["1", "01"], ["1", "01"]),
+        (["1", "joy"], ["1", "joy"]),
+    ],
+)
+def test_a_csv_has_ids_where_all_look_like_ids(values: list[object], expected: list[object]) -> None:
+    assert typed(values) == expected
+
+
+def test_truth_values_are_no_labels() -> None:
+    with pytest.raises(UserError, match="should be all ints or all strings, not bool"):
+        encoded([True, False])

@@ -1,0 +1,54 @@
+"""Names of classes as people see them: on one line, and no longer than they can be read; data keep them as they are."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+LONGEST, MOST = 60, 50
+# Classes that a figure, a table on the screen or TensorBoard has room for.
+SHOWN_CLASSES = 40
+# Characters that no line can hold: control characters, separators of lines, and what turns the direction of writing.
+UNSEEN = {"Cc", "Zl", "Zp"}
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def shown(name: str, longest: int = LONGEST) -> str:
+    r"""A name on one line, with what cannot be seen written as `\n` and the like, and its end left out if it is long.
+
+    Args:
+        name: The name.
+        longest: The characters that there is room for.
+    """
+    line = name if name.isprintable() else "".join(map(_seen, name))
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _seen(character: str) -> str:
+    if character in TURNS or unicodedata.category(character) in UNSEEN:
+        return character.encode("unicode_escape").decode()
+    return character
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence, the first of them where there are many.
+
+    Args:
+        names: The names.
+    """
+    all_of_them = list(names)
+    more = len(all_of_them) - MOST
+    some = ", ".join(map(shown, all_of_them[:MOST]))
+    return f"{some} and {more:,} more" if more > 0 else some or "none"
+
+
+def shown_apart(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """Names on one line, each another: those that look alike get their place.
+
+    Args:
+        names: The names.
+        longest: The characters that there is room for.
+    """
+    short = [shown(name, longest) for name in names]
+    seen: dict[str, int] = {}
+    for name in short:
+        seen[name] = seen.get(name, 0) + 1
+    return [f"{name} ({place})" if seen[name] > 1 else name for place, name in enumerate(short)]
