@@ -110,7 +110,7 @@ def test_predictions_do_not_change_when_the_checkpoint_is_carried(
     train: Train, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for tuning in ("head", "lora", "full"):
-        run = train(f"--model.tuning={tuning}", "--model.learning_rate=1e-3")
+        run = train("--model.backbone=embedded", f"--model.tuning={tuning}", "--model.learning_rate=1e-3")
         outputs = [tmp_path / f"{tuning}-here.csv", tmp_path / f"{tuning}-there.csv"]
         arguments = [f"--data.predict_path={texts_file}"]
         main(["predict", f"--ckpt_path={run}", *arguments, f"--prediction.path={outputs[0]}"])

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
 
 from emotion_lit import missing, processes
 from emotion_lit.callbacks.finite import check_weights
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.files import link
+from emotion_lit.model.averaging import averages
 from emotion_lit.model.checkpoint import LAST, PREVIOUS, amend, check_whole, find_checkpoint
 from emotion_lit.model.checkpoint_contents import check_name
 from emotion_lit.model.classifier import EmotionClassifier
@@ -82,6 +85,7 @@ class BestCheckpoint(ModelCheckpoint):
         self._chosen = monitor is not None
         self._refused = False
         self._begun: int | None = None
+        self._validated: Tensor | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Takes the metric that suits the labels, unless one was chosen, and checks that its files are its own."""
@@ -115,6 +119,13 @@ class BestCheckpoint(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         self._begun = trainer.global_step
 
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        """Notes which weights are validated."""
+        if batch_idx == 0:
+            self._validated = _sums(pl_module)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves what is better than all before; where it cannot be written, the one before stays the best."""
         before = {name: copy.copy(getattr(self, name)) for name in STATE}
@@ -145,6 +156,12 @@ class BestCheckpoint(ModelCheckpoint):
         self._name_best(trainer)
 
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        now = _sums(trainer.lightning_module)
+        if self._validated is not None and not averages(trainer) and not torch.equal(self._validated, now):
+            raise UserError(
+                "the weights that were validated are others than those after it, so that no checkpoint would hold what "
+                "was scored; a callback that exchanges them has to be Lightning's WeightAveraging or EMAWeightAveraging"
+            )
         super()._save_checkpoint(trainer, filepath)
         self._refused = missing.is_missing(Path(filepath).name)
 
@@ -251,6 +268,11 @@ def _check_neighbor(callback: ModelCheckpoint) -> None:
             f"the {type(callback).__name__} in trainer.callbacks would write over the run's own {taken}.ckpt; {how} a "
             "filename or a dirpath of its own"
         )
+
+
+def _sums(model: pl.LightningModule) -> Tensor:
+    """By which weights that train are told from others."""
+    return torch.stack([weight.detach().float().sum() for weight in model.parameters() if weight.requires_grad])
 
 
 def _is_whole(path: str | Path) -> bool:

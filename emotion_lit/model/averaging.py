@@ -68,6 +68,15 @@ def check_goes_on(trainer: pl.Trainer, checkpoint: dict[str, Any], config: Path 
         raise UserError(f"the run has averaged its weights, and cannot go on without that; add {again}")
 
 
+def averages(trainer: pl.Trainer) -> bool:
+    """Whether Lightning averages the weights of a training.
+
+    Args:
+        trainer: The Trainer.
+    """
+    return _averaging(trainer) is not None
+
+
 def _averaging(trainer: pl.Trainer) -> Any:
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     return next((one for one in callbacks if isinstance(one, WEIGHT_AVERAGING)), None)

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Wei
 from emotion_lit import EmotionClassifier, EmotionDataModule, load
 from emotion_lit.callbacks.checkpoints import BestCheckpoint
 from emotion_lit.cli import main
+from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import read_checkpoint
 from tests.conftest import failing
 from tests.faults.kills import SMALL
@@ -247,5 +248,30 @@ def test_a_plain_trainer_refuses_what_it_cannot_watch(tiny_backbone: Path) -> No
     data = EmotionDataModule("sample", str(tiny_backbone), train_size=70, val_size=42, test_size=14)
     model = EmotionClassifier(data.label_names, backbone=str(tiny_backbone))
     trainer = pl.Trainer(max_epochs=1, callbacks=[ModelCheckpoint(monitor="val_loss")], logger=False)
-    with pytest.raises(Exception, match=r"monitor 'val_loss' is not known; did you mean 'val/loss'"):
+    with pytest.raises(UserError, match=r"monitor 'val_loss' is not known; did you mean 'val/loss'"):
         trainer.fit(model, datamodule=data)
+
+
+class Exchange(pl.Callback):
+    """Validates other weights than those that train, as averages of one's own would be."""
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._scale(pl_module, 2.0)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._scale(pl_module, 0.5)
+
+    @staticmethod
+    def _scale(model: pl.LightningModule, factor: float) -> None:
+        for weight in model.parameters():
+            weight.data *= factor
+
+
+def test_weights_that_are_exchanged_in_another_way_are_refused(tiny_backbone: Path, tmp_path: Path) -> None:
+    data = EmotionDataModule("sample", str(tiny_backbone), train_size=70, val_size=42, test_size=14)
+    model = EmotionClassifier(data.label_names, backbone=str(tiny_backbone), tuning="full")
+    callbacks = [Exchange(), BestCheckpoint(dirpath=str(tmp_path))]
+    trainer = pl.Trainer(max_epochs=1, callbacks=callbacks, logger=False, enable_progress_bar=False)
+    with pytest.raises(UserError, match="no checkpoint would hold what was scored"):
+        trainer.fit(model, datamodule=data)
+    assert not list(tmp_path.glob("*.ckpt"))
