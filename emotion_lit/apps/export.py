@@ -93,7 +93,12 @@ def _check(predictor: Predictor, folder: Path, format: Format) -> str:
         UserError: It says something else.
     """
     backbone = predictor.model.backbone if format == "adapter" else None
-    exported = load_exported(folder, backbone)
+    try:
+        exported = load_exported(folder, backbone)
+    except UserError as error:
+        name = type(predictor.model.network.encoder).__name__ if predictor.model.network else "the model"
+        why = " ".join(str(error.__cause__ or error).split())[:200]
+        raise UserError(f"{name} cannot be exported as {format}, which does not load again: {why}") from error
     assert exported is not None
     texts = sample_texts(CHECKED_TEXTS)
     ours, theirs = (one.probabilities(texts) for one in (predictor, Predictor(*exported, predictor.tokens_per_batch)))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -31,6 +32,7 @@ from emotion_lit.model.decision import DEFAULT_THRESHOLD, decide
 from emotion_lit.model.fast_paths import (
     Probe,
     check_network,
+    check_step,
     leave_training_paths,
     take_fast_paths,
     take_training_paths,
@@ -211,6 +213,8 @@ class EmotionClassifier(pl.LightningModule):
             with processes.together():
                 self.build()
         if self._trainer is not None and self._trainer.training and self.network is not None:
+            if self._is_mixed_on_cpu:
+                self._check_step()
             prepare_strategy(self._trainer.strategy, self.network)
 
     def build(self, checkpoint: checkpoints.Checkpoint | None = None) -> None:
@@ -550,8 +554,21 @@ class EmotionClassifier(pl.LightningModule):
         leave_training_paths(network)  # of a `fit` that was interrupted
         if self.fast_paths and self.device.type == "cpu":
             take_training_paths(network, Probe(self.tokenizer))
+        if not self._is_mixed_on_cpu:
+            self._check_step()
         if self.compile_encoder:
             network.encoder.compile(dynamic=True)
+
+    @property
+    def _is_mixed_on_cpu(self) -> bool:
+        """Whether the network computes as it will in training as soon as it is built."""
+        return self.trainer.strategy.root_device.type == "cpu" and str(self.trainer.precision).endswith("mixed")
+
+    def _check_step(self) -> None:
+        """Refuses an arithmetic that the architecture does not train in, before anything is computed in it."""
+        if isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):  # others split the network
+            with processes.together(), self.trainer.precision_plugin.forward_context():
+                check_step(self.built, Probe(self.tokenizer), str(self.trainer.precision))
 
     def on_fit_end(self) -> None:
         """Leaves the network with the attention and the dropout of the libraries."""

@@ -15,6 +15,7 @@ from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.model import cpu, first_token
 from emotion_lit.model.pooling import Network
+from emotion_lit.model.precision import SINGLE
 from emotion_lit.model.prefix import check_layers
 
 # Texts of different lengths; the second one is as short as a text can be.
@@ -62,6 +63,22 @@ class Probe:
         """
         return self._run(network, lambda ids, mask: network.classify_states(network.states(ids, mask), ids, mask))
 
+    def step(self, network: Network) -> None:
+        """One step of training without its end: computes gradients, and forgets them.
+
+        Args:
+            network: The network.
+        """
+        device, training = next(network.parameters()).device, network.training
+        weights = [weight for weight in network.parameters() if weight.requires_grad]
+        network.train()
+        try:
+            with torch.enable_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                logits = network(self.ids.to(device), self.mask.to(device))
+                torch.autograd.grad(logits.sum(), weights, allow_unused=True)
+        finally:
+            network.train(training)
+
     def _run(self, network: Network, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         device, training = next(network.parameters()).device, network.training
         network.eval()
@@ -100,6 +117,11 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
     except Exception as error:  # peft has other layers
         leave_out(name, network, reason_of(error))
         return
+
+    def logits() -> Tensor:
+        probe.step(network)  # some architectures change outputs in place, which is an error in training alone
+        return probe.logits(network)
+
     with adapters.trained_alike(network.encoder):
         take(
             name,
@@ -107,7 +129,7 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
             lambda: adapters.compute_merged(network.encoder),
             lambda: adapters.compute_apart(network.encoder),
             probe.logits(network),
-            lambda: probe.logits(network),
+            logits,
         )
 
 
@@ -201,6 +223,26 @@ def check_network(network: Network, probe: Probe) -> None:
             f"with model.pooling {network.pooling}, {name}'s logits depend on the padding of a text "
             f"({off:.2g} of {float(alone.abs().max()):.2g}), and so on the texts that share its batch; {instead}"
         )
+
+
+def check_step(network: Network, probe: Probe, precision: str) -> None:
+    """Checks that a network trains in the arithmetic that surrounds this call.
+
+    Args:
+        network: The network.
+        probe: Two texts.
+        precision: What the Trainer calls the arithmetic.
+
+    Raises:
+        UserError: It does not.
+    """
+    try:
+        probe.step(network)
+    except Exception as error:  # whatever an architecture of any kind raises
+        instead = "choose another model.backbone" if precision == SINGLE else f"set --trainer.precision {SINGLE}"
+        raise UserError(
+            f"{type(network.encoder).__name__} cannot train with precision {precision}: {reason_of(error)}; {instead}"
+        ) from error
 
 
 def take(

@@ -151,6 +151,13 @@ def test_layers_whose_place_matters_are_not_run_apart(tmp_path: Path, capsys: py
     assert f"{LEFT_OUT}frozen lower layers run once" in capsys.readouterr().err
 
 
+def test_adapters_whose_output_is_changed_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_encoder("longformer", tmp_path)
+    model = built(tmp_path)
+    assert shortcuts(model) == set()
+    assert f"{LEFT_OUT}merged LoRA layers, with LongformerModel" in capsys.readouterr().err
+
+
 def test_small_logits_have_to_be_nearer() -> None:
     assert difference(torch.tensor([1e-4]), torch.tensor([1.02e-4]))
     assert not difference(torch.tensor([1e-4]), torch.tensor([1e-4 + 1e-9]))
