@@ -61,16 +61,17 @@ def same(one: Any, other: Any) -> bool:
     ("typed", "files"),
     [
         (["--checkpoint.save_top_k=3"], 3),
-        (
+        (["--checkpoint.filename=mine"], 1),
+        pytest.param(
             [
                 "--checkpoint.save_top_k=-1",
                 "--checkpoint.filename={epoch}-{val/loss:.3f}",
                 "--checkpoint.monitor=val/loss",
             ],
             4,
+            marks=pytest.mark.slow,
         ),
-        (["--checkpoint.filename=mine"], 1),
-        (["--checkpoint.dirpath={}/elsewhere"], 0),
+        pytest.param(["--checkpoint.dirpath={}/elsewhere"], 0, marks=pytest.mark.slow),
     ],
 )
 def test_the_best_is_found_whatever_is_kept(fit: Any, tmp_path: Path, typed: list[str], files: int) -> None:
@@ -156,6 +157,7 @@ def test_a_checkpoint_callback_of_the_users_own_is_not_taken_for_ours(fit: Any, 
     assert measured["rows"] == 42  # it is a checkpoint of ours as well
 
 
+@pytest.mark.slow
 def test_a_run_that_keeps_more_or_less_from_now_on_still_knows_its_best(fit: Any, tmp_path: Path) -> None:
     run, trainer = fit("--checkpoint.save_top_k=3")
     for count, more in ((1, "5"), (2, "6")):
