@@ -94,7 +94,12 @@ def test_the_card_decides_as_we_do_about_several_labels(
 
 @pytest.mark.parametrize("targets", ["all-linear", "[query,value]"])
 def test_peft_loads_the_adapter_and_the_head(train: Train, tmp_path: Path, targets: str) -> None:
-    run = train("--model.tuning=lora", "--model.learning_rate=1e-3", f"--model.lora.targets={targets}")
+    run = train(
+        "--model.backbone=embedded",
+        "--model.tuning=lora",
+        "--model.learning_rate=1e-3",
+        f"--model.lora.targets={targets}",
+    )
     folder = export(run, tmp_path / "adapter", "adapter")
     config = json.loads((folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "sentence-transformers/all-MiniLM-L6-v2"

@@ -29,7 +29,7 @@ def test_weights_that_get_none_are_found(tmp_path: Path) -> None:
     make: Any = AutoModel.from_config
     make(config).save_pretrained(tmp_path)
     load_tokenizer("embedded").save_pretrained(tmp_path)
-    model = EmotionClassifier(["a", "b"], backbone=str(tmp_path), tuning="full")
+    model = EmotionClassifier(["a", "b"], backbone=str(tmp_path), tuning="full", pooling="mean")
     model.build()
     assert model.network is not None
     assert any(name.endswith("mask_emb") for name in weights_without_gradient(model.network))
