@@ -11,9 +11,9 @@ import lightning.pytorch as pl
 from jsonargparse import Namespace
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from emotion_lit import console, exits, missing, platforms, quiet, schedulers
 from emotion_lit.callbacks.checkpoint_io import AtomicCheckpointIO
@@ -36,7 +36,8 @@ from emotion_lit.model.averaging import check_goes_on
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.precision import choose_precision
 from emotion_lit.parser import EmotionParser, configs_first, for_command
-from emotion_lit.run_folder import LOG, RunConfig, is_another_run, run_logger
+from emotion_lit.run_folder import LOG, RunConfig, is_another_run, loggers
+from emotion_lit.setting_bounds import check_bounds
 from emotion_lit.settings_in_use import say_without_effect, typed_keys
 from emotion_lit.streams import open_streams
 
@@ -139,6 +140,10 @@ class EmotionCLI(LightningCLI):
                     self.config[subcommand][key] = remembered[key]
             self.config[subcommand].ckpt_path = str(file)
 
+    def _set_seed(self) -> None:
+        check_bounds(self.config[self.subcommand])
+        super()._set_seed()
+
     @staticmethod
     def _parsed(parser: LightningArgumentParser, args: ArgsType) -> Namespace:
         return parser.parse_object(args) if isinstance(args, dict | Namespace) else parser.parse_args(args)
@@ -188,16 +193,21 @@ class EmotionCLI(LightningCLI):
         alone = _standard_stream(self.subcommand, config) or platforms.one_device_only()
         if config.trainer.devices == "auto" and alone:
             kwargs["devices"] = 1
-        kwargs["precision"] = choose_precision(self.subcommand, config.trainer)
-        if self.subcommand == "fit":
+        plugins = _as_list(self.config_init[self.subcommand].trainer.plugins)
+        if config.trainer.precision is not None or not any(isinstance(plugin, Precision) for plugin in plugins):
+            kwargs["precision"] = choose_precision(self.subcommand, config.trainer)
+        if config.trainer.barebones and self.subcommand == "fit":
+            callbacks = []  # it measures the Trainer alone
+            self._keep_nothing(kwargs)
+        elif self.subcommand == "fit":
             from emotion_lit.callbacks.fitting import fit_callbacks
 
             callbacks += fit_callbacks()
             source = checkpoints.run_folder(config.ckpt_path) if config.ckpt_path else None
             root = config.trainer.default_root_dir or (source.parent.parent if source else LOGS)
-            if config.trainer.logger is None:
-                goes_on = self.checkpoint and not is_another_run(config, self.checkpoint)
-                kwargs["logger"] = run_logger(str(root), config.name, config.ckpt_path if goes_on else None)
+            goes_on = self.checkpoint and not is_another_run(config, self.checkpoint)
+            own = self.config_init.fit.trainer.logger
+            kwargs["logger"] = loggers(own, str(root), config.name, config.ckpt_path if goes_on else None)
             # Inside a job of SLURM's, Lightning goes on from any hpc_ckpt_N.ckpt that lies in the working folder.
             kwargs["default_root_dir"] = str(Path(root) / config.name)
         else:
@@ -206,7 +216,8 @@ class EmotionCLI(LightningCLI):
                 callbacks.append(EngineChoice(Path(config.ckpt_path), bf16=config.trainer.precision is None))
             kwargs["logger"] = False
             self.save_config_callback = None
-        plugins = _as_list(self.config_init[self.subcommand].trainer.plugins)
+        if config.trainer.barebones and config.trainer.log_every_n_steps == TRAINER_DEFAULTS["log_every_n_steps"]:
+            kwargs["log_every_n_steps"] = 0
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins.append(AtomicCheckpointIO())
         kwargs["plugins"] = plugins
@@ -240,9 +251,23 @@ class EmotionCLI(LightningCLI):
         if self.subcommand == "fit":
             if self.checkpoint:
                 check_processes(self.checkpoint, trainer.world_size)
-            last = next(one for one in trainer.callbacks if isinstance(one, LastCheckpoint))  # type: ignore[attr-defined]
-            trainer.callbacks.append(Interruption(self.typed, last))  # type: ignore[attr-defined]
+            saving = [one for one in trainer.callbacks if isinstance(one, LastCheckpoint)]  # type: ignore[attr-defined]
+            trainer.callbacks += [Interruption(self.typed, last) for last in saving]  # type: ignore[attr-defined]
         return trainer
+
+    def _keep_nothing(self, kwargs: dict[str, Any]) -> None:
+        """Leaves the run without a folder, which trainer.barebones has no use for."""
+        kwargs["logger"] = False
+        self.save_config_callback = None
+        console.say("trainer.barebones measures the Trainer alone: no checkpoint, no scores and no report are made")
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
+        if self.subcommand == "fit":
+            if config["barebones"]:
+                callbacks = []
+            elif config["enable_checkpointing"] is False:
+                callbacks = [one for one in callbacks if not isinstance(one, Checkpoint)]
+        return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:
         """Refuses callbacks that cannot work, before the run folder is touched."""
@@ -257,7 +282,11 @@ class EmotionCLI(LightningCLI):
         """Ours, unless bars are off or the user has one of their own; a Trainer takes one only."""
         trainer = self.config_init[str(self.subcommand)].trainer
         own = _as_list(trainer.callbacks)
-        if trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in own):
+        if (
+            trainer.enable_progress_bar is False
+            or trainer.barebones
+            or any(isinstance(callback, ProgressBar) for callback in own)
+        ):
             return []
         return [TextProgress()]
 

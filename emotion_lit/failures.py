@@ -44,6 +44,7 @@ NO_THREADS = ("can't start new thread", "ThreadPoolBuildError", "Resource tempor
 # What a process finds where another one has been.
 LOST = ("Connection closed by peer", "Connection reset by peer", "recvValueWithTimeout failed", "failed to recv")
 ELSEWHERE = "another process of this command has ended; its own words say why"
+REFUSES = (ValueError, RuntimeError, NotImplementedError, ImportError)
 CUT_OFF = ("PytorchStreamWriter failed", "unexpected pos")
 
 
@@ -91,9 +92,17 @@ def _explain(error: BaseException) -> str | None:
         return ELSEWHERE
     if any(sign in str(error) for sign in CUT_OFF):
         return f"{_file_of(error)} is cut off: the disk is full, or files may not be so large (ulimit -f)"
-    if type(error).__name__ == "MisconfigurationException":  # Lightning's, which takes seconds to import
-        return f"the Trainer refuses its settings: {message}"
+    if type(error).__name__ == "MisconfigurationException" or _is_of_trainer(error):
+        return f"the Trainer refuses its settings: {' '.join(str(error).split())}"
     return None
+
+
+def _is_of_trainer(error: BaseException) -> bool:
+    """Whether Lightning itself, which takes seconds to import, refuses something with a message."""
+    if not isinstance(error, REFUSES) or not str(error) or error.__traceback__ is None:
+        return False
+    frame = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return str(frame.f_globals.get("__name__", "")).startswith("lightning.pytorch.")
 
 
 def _refusal(error: OSError) -> str | None:

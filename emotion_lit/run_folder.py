@@ -1,14 +1,14 @@
 """The folder of a run: where it is, and its configuration and log."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.cli import SaveConfigCallback
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from emotion_lit import console, missing, platforms, processes
 from emotion_lit.errors import UserError
@@ -105,13 +105,49 @@ class RunLogger(TensorBoardLogger):
             write()
 
 
-def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLogger:
-    """TensorBoard's logger, whose folder is the run folder; a resumed run goes on in its own.
+class FolderLogger(CSVLogger):
+    """Gives a run its folder, and logs nothing."""
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Does nothing."""
+
+    def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Does nothing."""
+
+    def save(self) -> None:
+        """Does nothing."""
+
+    def finalize(self, status: str) -> None:
+        """Does nothing."""
+
+
+def loggers(chosen: Any, folder: str, name: str, checkpoint: str | None) -> list[Logger]:
+    """The loggers of a run, of which the first one's folder is the run folder, where everything else goes too.
+
+    Args:
+        chosen: What is set as trainer.logger; None and True are TensorBoard's.
+        folder: The folder of all runs.
+        name: The name of the run.
+        checkpoint: The checkpoint in whose run folder it goes on, if any.
+    """
+    if chosen is None or chosen is True:
+        return [run_logger(folder, name, checkpoint)]
+    own = [] if chosen is False else list(chosen) if isinstance(chosen, Iterable) else [chosen]
+    if own and isinstance(own[0], TensorBoardLogger | CSVLogger):
+        return own
+    return [run_logger(folder, name, checkpoint, FolderLogger), *own]
+
+
+def run_logger(
+    folder: str, name: str, checkpoint: str | None, kind: type[RunLogger | FolderLogger] = RunLogger
+) -> RunLogger | FolderLogger:
+    """The logger whose folder is the run folder; a resumed run goes on in its own.
 
     Args:
         folder: The folder of all runs.
         name: The name of the run.
         checkpoint: The checkpoint in whose run folder it goes on, if any.
+        kind: TensorBoard's, or one that logs nothing.
 
     Raises:
         UserError: The folder cannot be written; said before the work starts.
@@ -126,4 +162,6 @@ def run_logger(folder: str, name: str, checkpoint: str | None) -> TensorBoardLog
         platforms.check_folder_name("name", name)
     if reason := why_not_writable(Path(folder) / name):
         raise UserError(f"the run folder {folder}/{name} cannot be written: {reason}")
-    return RunLogger(folder, name=name, version=version, default_hp_metric=False)
+    if kind is RunLogger:
+        return RunLogger(folder, name=name, version=version, default_hp_metric=False)
+    return FolderLogger(folder, name=name, version=version)

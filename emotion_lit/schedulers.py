@@ -93,6 +93,11 @@ def settle(nodes: int = 1) -> Launcher | None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else its processes print stacks where one has ended
     found = next((launcher for launcher in LAUNCHERS if launcher.count(dict(os.environ)) > 1), None)
     if found is None and nodes > 1:
+        if not all(os.environ.get(name) for name in ADDRESS):
+            raise UserError(
+                f"trainer.num_nodes is {nodes}, and nothing says where the other machines are; start one process on "
+                f"each with torchrun or srun, or with {', '.join(ADDRESS)} and NODE_RANK in the environment"
+            )
         return None
     for launcher in LAUNCHERS:
         if launcher is not found:

@@ -67,7 +67,7 @@ class Collected:
             probabilities: ``[batch, classes]``.
             batch: The batch that they are for.
         """
-        kept = (probabilities.float(), batch["targets"], batch["label"], batch["row"])
+        kept = (probabilities.float(), batch["targets"].float(), batch["label"], batch["row"])
         self._parts.append(tuple(tensor.cpu() for tensor in kept))  # type: ignore[arg-type]
 
     def of_all(self) -> "Collected":

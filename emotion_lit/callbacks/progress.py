@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, ProgressBar, Timer
 from tqdm import tqdm
 
 from emotion_lit.callbacks.steps import rows_of_step
@@ -145,6 +145,11 @@ class EpochSummary(pl.Callback):
         took = f"{self._texts:,} texts in {time.perf_counter() - self._start:.0f} s"
         say(f"epoch {trainer.current_epoch + 1}{epochs}: {', '.join([took, *shown])}")
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Says why a training ends before its last epoch."""
+        if trainer.should_stop and (reason := _why_it_stopped(trainer)):
+            say(f"training stops: {reason}")
+
     def _begin(self) -> None:
         self._start, self._texts = time.perf_counter(), 0
 
@@ -155,6 +160,16 @@ _EPOCH_METRICS = (
     ("validation macro-F1", "val/macro_f1"),
     ("macro average precision", "val/macro_average_precision"),
 )
+
+
+def _why_it_stopped(trainer: pl.Trainer) -> str | None:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
+            message = getattr(callback, "stopping_reason_message", None) or f"{callback.monitor} decides so"
+            return str(message).removesuffix(" Signaling Trainer to stop.")
+        if isinstance(callback, Timer) and (callback.time_remaining() or 1) <= 0:
+            return "the time is over that trainer.max_time gives"
+    return None
 
 
 def _rows(loader: Any) -> int | None:

@@ -113,7 +113,7 @@ class Report(pl.Callback):
         )
         show("\n" + table(headline_rows({f"test {name}": report[name] for name in (BEFORE, AFTER) if name in report})))
         write_report(report, drawn, folder)
-        say(_next_steps(folder, best), wrap=False)
+        say(_next_steps(folder, best, isinstance(trainer.logger, TensorBoardLogger)), wrap=False)
 
     def _validation(
         self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, checkpoint: Checkpoint | None
@@ -159,7 +159,8 @@ class Report(pl.Callback):
             "encode_seconds": self.throughput.counts["encode_seconds"],
             **self.throughput.rates(trainer.world_size),
             "matrix_peak_gflops": self.throughput.estimate.peak_flops / 1e9,
-            "epochs": math.ceil(self.throughput.counts["steps"] / max(1, int(trainer.num_training_batches))),
+            # Where nothing trains, the number of batches stays infinite.
+            "epochs": math.ceil(self.throughput.counts["steps"] / max(1, trainer.num_training_batches)),
             "steps": trainer.global_step,
             "precision": str(trainer.precision),
             "peak_memory_mb": peak_memory_mb(),
@@ -223,9 +224,10 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _next_steps(folder: Path, best: Path | None) -> str:
+def _next_steps(folder: Path, best: Path | None, has_curves: bool) -> str:
     lines = [f"\nreport       {from_here(folder / 'report.html')}"]
-    lines.append(f"TensorBoard  {command_line('tensorboard', '--logdir', from_here(folder.parent))}")
+    if has_curves:
+        lines.append(f"TensorBoard  {command_line('tensorboard', '--logdir', from_here(folder.parent))}")
     if best:
         predict = ("predict", "--ckpt_path", from_here(best), *NEXT)
         lines.append(f"label texts with\n{command_line(*PROGRAM, *predict)}")

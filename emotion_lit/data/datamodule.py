@@ -115,6 +115,9 @@ class EmotionDataModule(pl.LightningDataModule):
         ):
             if value is not None and value < 1:
                 raise UserError(f"data.{key} is {value}; it should be at least 1")
+        for key, value in (("seed", seed), ("num_workers", num_workers)):
+            if value is not None and value < 0:
+                raise UserError(f"data.{key} is {value}; it should be at least 0")
         self.dataset = expanded(dataset)
         self.backbone = expanded(backbone)
         self.text_column = text_column
@@ -404,7 +407,9 @@ class EmotionDataModule(pl.LightningDataModule):
             whole: Whether all batches will be used, whatever the Trainer's limits are.
             share: Which process of how many this is, if not of all.
         """
-        limit = 1.0 if whole or self.trainer is None else getattr(self.trainer, LIMITS[split])
+        limit = 1.0
+        if self.trainer is not None and not whole:
+            limit = getattr(self.trainer, "overfit_batches", 0) or getattr(self.trainer, LIMITS[split])
         return self._loader(split, spread=limit != 1.0 or isinstance(limit, int), share=share)
 
     def _loader(

@@ -52,6 +52,7 @@ from emotion_lit.model.optimization import (
 from emotion_lit.model.parallel import prepare_strategy
 from emotion_lit.model.pooling import Network, Pooling
 from emotion_lit.model.positions import longest_text
+from emotion_lit.model.tuners import check_tuners
 from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning, apply_tuning
 from emotion_lit.names import listed
 from emotion_lit.paths import expanded
@@ -140,6 +141,13 @@ class EmotionClassifier(pl.LightningModule):
         for value in class_weights if isinstance(class_weights, list) else []:
             _check_positive("model.class_weights", value)
         _check_share("model.dropout", dropout or 0.0)
+        for key, rate in (
+            ("learning_rate", learning_rate),
+            ("head_learning_rate", head_learning_rate),
+            ("weight_decay", weight_decay),
+        ):
+            if rate is not None and not 0 <= rate < math.inf:
+                raise UserError(f"model.{key} is {rate}; it should be at least 0")
         for key, values in (("class_weights", class_weights), ("threshold", threshold)):
             if isinstance(values, list) and len(values) != len(labels):
                 raise UserError(f"model.{key} has {len(values)} entries for {len(labels)} labels")
@@ -294,6 +302,7 @@ class EmotionClassifier(pl.LightningModule):
             UserError: It is not.
         """
         averaging.check_averaging(trainer)
+        check_tuners(trainer, self.tuning)
         scores = [str(name) for metrics in (self.train_metrics, self.val_metrics) for name in metrics]
         check_monitors(trainer, ["train/loss_epoch", "val/loss", *scores], complete=type(self) is EmotionClassifier)
 
@@ -387,6 +396,8 @@ class EmotionClassifier(pl.LightningModule):
         Args:
             logits: ``[batch, classes]``.
         """
+        # In half precision classes would tie; what is double stays.
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
         scaled = logits / (self.temperature or 1.0)
         return scaled.sigmoid() if self.multi_label else scaled.softmax(dim=1)
 
@@ -525,9 +536,10 @@ class EmotionClassifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _parameter_groups(self) -> list[ParameterGroup]:
-        learning_rate = self.learning_rate or default_learning_rate(self.tuning, self.built.hidden_size)
-        head_learning_rate = self.head_learning_rate or DEFAULT_HEAD_LEARNING_RATES[self.tuning]
-        return parameter_groups(self.built, learning_rate, head_learning_rate, self.weight_decay)
+        rate, head_rate = self.learning_rate, self.head_learning_rate
+        rate = default_learning_rate(self.tuning, self.built.hidden_size) if rate is None else rate
+        head_rate = DEFAULT_HEAD_LEARNING_RATES[self.tuning] if head_rate is None else head_rate
+        return parameter_groups(self.built, rate, head_rate, self.weight_decay)
 
     def configure_gradient_clipping(
         self,
@@ -538,15 +550,19 @@ class EmotionClassifier(pl.LightningModule):
         """Clips the gradients of a fused optimizer too, which Lightning refuses under autocast for fp16's sake."""
         if not gradient_clip_val:
             return
-        if gradient_clip_algorithm == "value" or self.trainer.precision == "16-mixed":
+        if self.trainer.precision == "16-mixed":  # its optimizer is not fused
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
         else:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
             self.log("train/gradient_norm", norm)
 
     def _learning_rate_factor(self, step: int) -> float:
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        return learning_rate_factor(step, steps, self.warmup, self.schedule)
+        steps = self.trainer.estimated_stepping_batches
+        if steps == math.inf:  # max_epochs -1
+            return 1.0
+        return learning_rate_factor(step, max(1, int(steps)), self.warmup, self.schedule)
 
     def on_fit_start(self) -> None:
         """Chooses the faster attention and dropout."""

@@ -1,5 +1,6 @@
 """What trains: the head alone, LoRA adapters and the head, or everything."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -33,6 +34,19 @@ class LoraSettings:
     alpha: float = 32.0
     dropout: float = 0.0
     targets: str | list[str] = ALL_LINEAR
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            UserError: One of them is out of its range.
+        """
+        if self.rank < 1:
+            raise UserError(f"model.lora.rank is {self.rank}; it should be at least 1")
+        if not 0 < self.alpha < math.inf:
+            raise UserError(f"model.lora.alpha is {self.alpha}; it should be a number above 0")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"model.lora.dropout is {self.dropout}; it should be at least 0 and below 1")
 
 
 def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable_layers: TrainableLayers) -> None:
