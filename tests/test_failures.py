@@ -122,7 +122,7 @@ def test_files_may_not_be_large(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=limited(resource.RLIMIT_FSIZE, 10_000_000),
+        preexec_fn=limited(resource.RLIMIT_FSIZE, 3_000_000),
     )
     assert done.returncode == 0, done.stderr  # the training is complete, and its report is there
     assert "Traceback" not in done.stderr
