@@ -169,9 +169,8 @@ class EmotionCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Refuses what cannot work."""
-        assert self.subcommand
         config, defaults = self.config[self.subcommand], self._parser(self.subcommand).get_defaults()
-        say_without_effect(self.subcommand, self.typed, config, defaults)
+        say_without_effect(str(self.subcommand), self.typed, config, defaults)
         console.enable_bars(self.config[self.subcommand].trainer.enable_progress_bar is not False)
         if self.subcommand != "fit" and not self.checkpoint:
             raise UserError(f"{self.subcommand} needs a trained model; give --ckpt_path logs/.../checkpoints/best.ckpt")
@@ -187,15 +186,14 @@ class EmotionCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Adds the callbacks of each subcommand, the precision that suits the hardware, and the run folder."""
-        assert self.subcommand
         config = self.config[self.subcommand]
         callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
-        alone = _standard_stream(self.subcommand, config) or platforms.one_device_only()
+        alone = _standard_stream(str(self.subcommand), config) or platforms.one_device_only()
         if config.trainer.devices == "auto" and alone:
             kwargs["devices"] = 1
         plugins = _as_list(self.config_init[self.subcommand].trainer.plugins)
         if config.trainer.precision is not None or not any(isinstance(plugin, Precision) for plugin in plugins):
-            kwargs["precision"] = choose_precision(self.subcommand, config.trainer)
+            kwargs["precision"] = choose_precision(str(self.subcommand), config.trainer)
         if config.trainer.barebones and self.subcommand == "fit":
             callbacks = []  # it measures the Trainer alone
             self._keep_nothing(kwargs)

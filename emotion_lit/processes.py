@@ -6,6 +6,7 @@ of its own, on the CPU and without a time limit: a GPU never waits for it, and w
 
 import contextlib
 import datetime
+import errno
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -147,8 +148,9 @@ def file_of_machine(
                 unfinished = stack.enter_context(atomic_path(path))
                 create(unfinished)
         shared = gathered(unfinished)[rank() - local_rank]
-        assert shared is not None
         with together():
+            if shared is None:
+                raise FileNotFoundError(errno.ENOENT, "the first process of this machine has not made it", str(path))
             yield shared
         with together():
             if unfinished is not None:

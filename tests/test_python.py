@@ -1,6 +1,8 @@
 """The package as a library: a plain Trainer, subclasses, loaders by hand, copies, and what cannot be."""
 
+import ast
 import copy
+import functools
 import pickle
 import subprocess
 import sys
@@ -11,11 +13,20 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader
 
 from emotion_lit import EmotionClassifier, EmotionDataModule, load
+from emotion_lit.callbacks.checkpoints import BestCheckpoint
+from emotion_lit.callbacks.early_stopping import EarlyStopping
+from emotion_lit.callbacks.evaluation import Evaluation
+from emotion_lit.callbacks.fitting import fit_callbacks
+from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
+from emotion_lit.callbacks.predictions import PredictionWriter
+from emotion_lit.callbacks.progress import EpochSummary, TextProgress
+from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.inference.predictor import Predictor
 
@@ -212,8 +223,8 @@ def test_every_stage_takes_a_loader(tiny_backbone: Path) -> None:
         trainer.predict(model, as_they_are(["a text"]))
 
 
-def test_a_checkpoint_of_a_plain_trainer_loads(tiny_backbone: Path, tmp_path: Path) -> None:
-    model = model_of(tiny_backbone)
+def test_a_checkpoint_of_a_plain_trainer_loads(tiny_backbone: Path, tmp_path: Path, texts_file: Path) -> None:
+    model = model_of(tiny_backbone, multi_label=True)
     trainer = pl.Trainer(**{**QUIET, "enable_checkpointing": True}, default_root_dir=tmp_path)
     trainer.fit(model, loader("labels"), loader("labels"))
     path: Any = trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
@@ -222,8 +233,11 @@ def test_a_checkpoint_of_a_plain_trainer_loads(tiny_backbone: Path, tmp_path: Pa
     torch.testing.assert_close(again.eval()(batch), model.eval()(batch))
     assert load(path)("what a day!").label in LABELS
     trainer = pl.Trainer(**{**QUIET, "max_epochs": 2})
-    trainer.fit(model_of(tiny_backbone), loader("labels"), loader("labels"), ckpt_path=path)
+    trainer.fit(model_of(tiny_backbone, multi_label=True), loader("labels"), loader("labels"), ckpt_path=path)
     assert trainer.global_step == 6
+    out = tmp_path / "out.csv"
+    main(["predict", f"--ckpt_path={path}", f"--data.predict_path={texts_file}", f"--prediction.path={out}"])
+    assert len(out.read_text().splitlines()) == 5
 
 
 # The data module by hand
@@ -340,3 +354,50 @@ def test_two_processes_of_a_plain_trainer_share_the_rows(tiny_backbone: Path, tm
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("trained") == 2
+
+
+# Our callbacks with loaders by hand
+
+CALLBACKS: dict[str, Callable[[], pl.Callback]] = {
+    **{type(one).__name__: functools.partial(copy.copy, one) for one in fit_callbacks()},
+    "BestCheckpoint": lambda: BestCheckpoint(dirpath=None),
+    "LastCheckpoint": LastCheckpoint,
+    "EarlyStopping": EarlyStopping,
+    "Evaluation": Evaluation,
+    "EpochSummary": EpochSummary,
+    "TextProgress": TextProgress,
+    "PredictionWriter": PredictionWriter,
+}
+
+
+def reason_of(stage: Callable[[], Any]) -> str | None:
+    try:
+        stage()
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_a_callback_works_with_loaders_by_hand_or_says_what_it_needs(
+    name: str, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    settings = {**QUIET, "logger": CSVLogger(tmp_path), "enable_checkpointing": True, "enable_progress_bar": True}
+    trainer = pl.Trainer(**settings, callbacks=[CALLBACKS[name]()], default_root_dir=tmp_path)
+    model = model_of(tiny_backbone)
+    stages: list[Callable[[], Any]] = [
+        lambda: trainer.fit(model, loader("labels"), loader("labels")),
+        lambda: trainer.validate(model, loader("labels"), verbose=False),
+        lambda: trainer.test(model, loader("labels"), verbose=False),
+        lambda: trainer.predict(model, loader()),
+    ]
+    for stage in stages:
+        reason = reason_of(stage)
+        assert reason is None or "EmotionDataModule" in reason
+
+
+def test_the_package_asserts_nothing() -> None:
+    """`python -O` leaves assertions out; what a user can reach is an error that helps."""
+    for file in (Path(__file__).parent.parent / "emotion_lit").rglob("*.py"):
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        assert [node.lineno for node in nodes if isinstance(node, ast.Assert)] == [], file

@@ -99,7 +99,8 @@ def _check(predictor: Predictor, folder: Path, format: Format) -> str:
         name = type(predictor.model.network.encoder).__name__ if predictor.model.network else "the model"
         why = " ".join(str(error.__cause__ or error).split())[:200]
         raise UserError(f"{name} cannot be exported as {format}, which does not load again: {why}") from error
-    assert exported is not None
+    if exported is None:
+        raise UserError(f"{folder} is not there any more; export again")
     texts = sample_texts(CHECKED_TEXTS)
     ours, theirs = (one.probabilities(texts) for one in (predictor, Predictor(*exported, predictor.tokens_per_batch)))
     off = float((ours - theirs).abs().max())

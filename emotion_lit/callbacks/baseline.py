@@ -7,11 +7,10 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.callbacks.evaluation import collect
 from emotion_lit.console import say
-from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.outputs import Floats
-from emotion_lit.model.classifier import EmotionClassifier
 
 
 class Baseline(pl.Callback):
@@ -27,16 +26,14 @@ class Baseline(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures, unless the run that is being resumed already has."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
         if self._probabilities is not None:
             return
         if trainer.ckpt_path:  # the model is trained already
             say("the score from before the training is not known for these test rows, and the report goes without")
             return
-        assert isinstance(pl_module, EmotionClassifier)
-        assert isinstance(data, EmotionDataModule)
+        model, data = model_of(self, pl_module), data_of(self, trainer)
         start = time.perf_counter()
-        said = collect(trainer, pl_module, data, "test", "before training, test").outputs(pl_module)
+        said = collect(trainer, model, data, "test", "before training, test").outputs(model)
         self._probabilities = torch.from_numpy(said.measured).float()
         self.seconds = time.perf_counter() - start
 

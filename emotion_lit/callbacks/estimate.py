@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from emotion_lit import platforms
+from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.console import say
 from emotion_lit.data.batching import Batch, padded_tokens
 from emotion_lit.data.datamodule import EmotionDataModule
@@ -36,9 +37,7 @@ class Estimate(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures a few steps, which train nothing."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(pl_module, EmotionClassifier)
-        assert isinstance(data, EmotionDataModule)
+        model, data = model_of(self, pl_module), data_of(self, trainer)
         if trainer.fast_dev_run or trainer.max_epochs == trainer.current_epoch:  # type: ignore[attr-defined]
             return
         if trainer.world_size > 1:  # a backward pass of one process's own would wait for the others
@@ -46,13 +45,13 @@ class Estimate(pl.Callback):
         self.peak_flops = matrix_peak(trainer)
         batches = [trainer.strategy.batch_to_device(batch) for batch in data.measured_batches(MEASURED)]
         with FlopCounterMode(display=False) as counter:
-            _step(trainer, pl_module, batches[0])
+            _step(trainer, model, batches[0])
         self.flops_per_token = counter.get_total_flops() / padded_tokens(batches[0])
         device = trainer.strategy.root_device
-        step = sum(_seconds(lambda batch=batch: _step(trainer, pl_module, batch), device) for batch in batches)  # type: ignore[misc]
-        score = sum(_seconds(lambda batch=batch: _score(trainer, pl_module, batch), device) for batch in batches)  # type: ignore[misc]
+        step = sum(_seconds(lambda batch=batch: _step(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
+        score = sum(_seconds(lambda batch=batch: _score(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
         tokens = sum(padded_tokens(batch) for batch in batches)
-        pl_module.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         self._say(trainer, data, step / tokens, score / tokens)
 
     def _say(self, trainer: pl.Trainer, data: EmotionDataModule, per_trained: float, per_scored: float) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit import processes
+from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.console import progress_bar, say, show
 from emotion_lit.data.datamodule import LIMITS, EmotionDataModule
 from emotion_lit.errors import UserError
@@ -66,7 +67,12 @@ class Collected:
         Args:
             probabilities: ``[batch, classes]``.
             batch: The batch that they are for.
+
+        Raises:
+            UserError: It is none of ours.
         """
+        if not {"targets", "label", "row"} <= set(batch):
+            raise UserError("the rows of these batches are not known; give the Trainer EmotionDataModule as datamodule")
         kept = (probabilities.float(), batch["targets"].float(), batch["label"], batch["row"])
         self._parts.append(tuple(tensor.cpu() for tensor in kept))  # type: ignore[arg-type]
 
@@ -172,13 +178,12 @@ class Evaluation(pl.Callback):
         collected = self._collected.of_all()
         if not trainer.is_global_zero:
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(pl_module, EmotionClassifier)
-        evidence = evidence_of(collected, pl_module, data, split)
+        model, data = model_of(self, pl_module), data_of(self, trainer)
+        evidence = evidence_of(collected, model, data, split)
         judged_rows, rows = len(evidence.texts), len(data.rows(split))
         if judged_rows < rows:
             say(f"{judged_rows:,} of {rows:,} rows of {split}, spread over all lengths (trainer.{LIMITS[split]})")
-        judged = judge(evidence, pl_module.temperature or 1.0, {})
+        judged = judge(evidence, model.temperature or 1.0, {})
         columns = {split: judged[AFTER]}
         show(table(headline_rows(columns)) + "\n\n" + table(some(class_rows(columns), "in the evaluation")))
         if judged[AFTER]["per_source"]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from emotion_lit import caches, processes
+from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.callbacks.throughput import Throughput
 from emotion_lit.console import progress_bar, say
 from emotion_lit.data.batching import Batch
@@ -45,16 +46,14 @@ class FrozenFeatures(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reads or computes the outputs of every split."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(pl_module, EmotionClassifier)
-        assert isinstance(data, EmotionDataModule)
-        part = frozen_part(pl_module, str(trainer.precision))
-        if part is not None and part.layers is not None and not _runs_apart(pl_module):
+        model, data = model_of(self, pl_module), data_of(self, trainer)
+        part = frozen_part(model, str(trainer.precision))
+        if part is not None and part.layers is not None and not _runs_apart(model):
             return
-        if part is None or not (part.layers is None or _pays(part, trainer, pl_module, data)):
+        if part is None or not (part.layers is None or _pays(part, trainer, model, data)):
             return
         for split in SPLITS:
-            outputs = self._outputs(part, trainer, pl_module, data, split)
+            outputs = self._outputs(part, trainer, model, data, split)
             if part.layers is None:
                 data.prepared(split).features = outputs
             else:
@@ -128,10 +127,10 @@ class FrozenFeatures(pl.Callback):
         file: Path,
     ) -> bool:
         """Runs what is frozen, and says whether there was room for its outputs."""
-        assert model.network is not None
+        network = model.built
         rows, start = len(data.prepared(split)), time.perf_counter()
         loader = data.evaluation_dataloader(split, whole=True, share=(trainer.local_rank, trainer.num_devices))
-        model.network.eval()
+        network.eval()
         try:
             with (
                 processes.file_of_machine(
@@ -148,7 +147,7 @@ class FrozenFeatures(pl.Callback):
             caches.is_at_fault(file.parent, f"cannot be written: {reason_of(error)}", "every epoch encodes the texts")
             return False
         finally:
-            model.network.train()
+            network.train()
         self.throughput.add_encoding(time.perf_counter() - start, split == "train")
         say(f"{split}: {rows:,} texts encoded once; the epochs train on that")
         return True
@@ -161,8 +160,7 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
         model: The model.
         precision: The Trainer's.
     """
-    network = model.network
-    assert network is not None
+    network = model.built
     if not model.cache_features:
         return None
     if model.tuning == "head" and model.pooling == "mean":
@@ -182,8 +180,7 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
 
 
 def _runs_apart(model: EmotionClassifier) -> bool:
-    assert model.network is not None
-    return model.fast_paths and can_run_apart(model.network, Probe(model.tokenizer))
+    return model.fast_paths and can_run_apart(model.built, Probe(model.tokenizer))
 
 
 def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule) -> bool:
@@ -201,8 +198,7 @@ def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data:
         else:
             pays = True
             reason = f"once per text; their outputs take {_gb(space)} of disk until the run ends"
-        assert model.network is not None
-        say(f"the lower {part.layers} of {len(model.network.layers)} layers run {reason}")
+        say(f"the lower {part.layers} of {len(model.built.layers)} layers run {reason}")
     return bool(trainer.strategy.broadcast(pays))  # what is free changes from moment to moment; processes must agree
 
 

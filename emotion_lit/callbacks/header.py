@@ -6,10 +6,10 @@ import lightning.pytorch as pl
 import torch
 
 from emotion_lit import __version__, platforms
+from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.tables import some, split_rows
-from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.tables import table
 
 
@@ -18,19 +18,17 @@ class Header(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prints the header."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(pl_module, EmotionClassifier)
-        assert isinstance(data, EmotionDataModule)
+        model, data = model_of(self, pl_module), data_of(self, trainer)
         if not trainer.is_global_zero:
             return
-        trained, total = parameter_counts(pl_module)
-        device = pl_module.device.type
+        trained, total = parameter_counts(model)
+        device = model.device.type
         if device == "cpu" and platforms.lacks_cuda_build():
             say("note: this machine has an NVIDIA GPU, but its PyTorch has no CUDA; pytorch.org says which one has")
         threads = f", {torch.get_num_threads()} threads" if device == "cpu" else f" x {trainer.world_size}"
         say(
             f"\nemotion_lit {__version__} on {device}{threads}, {trainer.precision}\n"
-            f"model  {pl_module.backbone}, tuning {pl_module.tuning}, pooling {pl_module.pooling}: "
+            f"model  {model.backbone}, tuning {model.tuning}, pooling {model.pooling}: "
             f"{trained:,} of {total:,} parameters train ({trained / total:.1%})\n"
             f"data   {data_lines(data)}"
         )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit import __version__, platforms, processes, signals
+from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.callbacks.formats import FORMATS, Columns, Csv, json_line, writable
 from emotion_lit.callbacks.parts import Parts, State
 from emotion_lit.callbacks.rows import RowMaker, is_unlabelled
@@ -93,10 +94,9 @@ class PredictionWriter(pl.Callback):
         """
         if stage != "predict":
             return
-        assert isinstance(pl_module, EmotionClassifier)
-        data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        self._maker = RowMaker(pl_module, data, self.top_k, self.threshold, self.probabilities)
-        state = processes.first(lambda: self._opened(pl_module, data, str(trainer.precision)))
+        model, data = model_of(self, pl_module), data_of(self, trainer)
+        self._maker = RowMaker(model, data, self.top_k, self.threshold, self.probabilities)
+        state = processes.first(lambda: self._opened(model, data, str(trainer.precision)))
         if self.parts is None and state is not None:  # on another process than the first
             self.parts = self._new_parts(_target(self.path), self._maker.columns())
             self.parts.state = state
@@ -145,28 +145,27 @@ class PredictionWriter(pl.Callback):
         Args:
             choose: Chooses, on the first process; it is told the engine of the earlier run that this one goes on with.
         """
-        if self.parts is None:
+        parts = self.parts
+        if parts is None:
             return choose(None)
-        self.parts.state.engine = processes.first(lambda: self._decided(choose))
-        return self.parts.state.engine
+        parts.state.engine = processes.first(lambda: self._decided(parts, choose))
+        return parts.state.engine
 
-    def _decided(self, choose: Callable[[str | None], str]) -> str:
-        assert self.parts is not None
-        earlier = self.parts.state.engine
+    def _decided(self, parts: Parts, choose: Callable[[str | None], str]) -> str:
+        earlier = parts.state.engine
         engine = choose(earlier)
         if engine != earlier:
-            self._remember(engine)
+            self._remember(parts, engine)
         return engine
 
-    def _remember(self, engine: str) -> None:
-        assert self.parts is not None
+    def _remember(self, parts: Parts, engine: str) -> None:
         with self._clear_errors():
-            self.parts.remember_engine(engine)
+            parts.remember_engine(engine)
 
     def go_on_with_torch(self) -> None:
         """Lets a later run begin with PyTorch, where an engine has died."""
         if self.parts is not None and processes.rank() == 0:
-            self._remember(TORCH)
+            self._remember(self.parts, TORCH)
 
     def on_predict_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lets each process work by itself."""
@@ -178,8 +177,7 @@ class PredictionWriter(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         """Writes a window when its last batch has come; batches come by length."""
-        assert isinstance(pl_module, EmotionClassifier)
-        if not self._active:
+        if not self._active or self._thread is None:
             return
         window: Window = batch["window"]
         if not self._arrived:
@@ -190,7 +188,6 @@ class PredictionWriter(pl.Callback):
         self._arrived += len(batch["places"])
         if self._arrived == len(window):
             self._wait()
-            assert self._thread is not None
             self._writing = self._thread.submit(self._write, window, self._found)
             self._arrived = 0
             if processes.count() > 1 and self.parts is not None and self.parts.has_failed():
@@ -245,7 +242,7 @@ class PredictionWriter(pl.Callback):
             return
         self._wait()
         if self.parts is not None:
-            data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
+            data = data_of(self, trainer)
             self._meet(data.stream.error)
             counts = self._published(data.stream, self.parts)
             if counts is None:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from emotion_lit.callbacks.steps import rows_of_step
 from emotion_lit.console import progress_bar, say
+from emotion_lit.model.batches import size_of
 
 
 class TextProgress(ProgressBar):
@@ -59,7 +60,7 @@ class TextProgress(ProgressBar):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the bar of a prediction."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self._start("predict", data.predict_rows, data.rows_done)
+        self._start("predict", getattr(data, "predict_rows", None), getattr(data, "rows_done", 0))
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -79,7 +80,7 @@ class TextProgress(ProgressBar):
         """Counts the texts of a step; other processes may have less to do than this one."""
         bar = self._evaluation
         if bar is not None:
-            rows = len(batch["row"]) * trainer.world_size
+            rows = size_of(batch) * trainer.world_size
             bar.update(rows if bar.total is None else min(rows, bar.total - bar.n))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -106,7 +107,7 @@ class TextProgress(ProgressBar):
 
     def _count(self, trainer: pl.Trainer, batch: Any) -> None:
         if self._evaluation is not None:
-            self._evaluation.update(len(batch["row"]) * trainer.world_size)
+            self._evaluation.update(size_of(batch) * trainer.world_size)
 
     def _stop(self) -> None:
         if self._evaluation is not None:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from emotion_lit import __version__, missing
 from emotion_lit.callbacks.baseline import Baseline
 from emotion_lit.callbacks.checkpoints import best_checkpoint
+from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.callbacks.evaluation import Collected, collect, evidence_of
 from emotion_lit.callbacks.header import parameter_counts
 from emotion_lit.callbacks.tensorboard import add_curves, log_report, project
@@ -59,14 +60,12 @@ class Report(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures, writes, and prints the short table and what to type next."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(pl_module, EmotionClassifier)
-        assert isinstance(data, EmotionDataModule)
+        model, data = model_of(self, pl_module), data_of(self, trainer)
         folder = Path(trainer.log_dir or ".")  # asks all processes
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         with missing.spared("the report"):
-            self._report(trainer, pl_module, data, folder)
+            self._report(trainer, model, data, folder)
         missing.say_all()
 
     def _report(self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, folder: Path) -> None:

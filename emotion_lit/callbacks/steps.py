@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit.data.batching import BatchSampler
+from emotion_lit.model.batches import size_of
 
 
 def batches_of_step(trainer: pl.Trainer, batch_idx: int) -> list[npt.NDArray[np.int64]] | None:
@@ -29,4 +30,4 @@ def rows_of_step(trainer: pl.Trainer, batch: Any, batch_idx: int) -> int:
         batch_idx: Its place in the epoch.
     """
     batches = batches_of_step(trainer, batch_idx)
-    return len(batch["row"]) * trainer.world_size if batches is None else sum(map(len, batches))
+    return size_of(batch) * trainer.world_size if batches is None else sum(map(len, batches))

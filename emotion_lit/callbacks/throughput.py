@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from emotion_lit.callbacks.context import data_of
 from emotion_lit.callbacks.estimate import Estimate
 from emotion_lit.callbacks.steps import batches_of_step, rows_of_step
 from emotion_lit.data.batching import padded_tokens
@@ -53,6 +54,7 @@ class Throughput(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clocks; a run that goes on inside an epoch has no start of the epoch."""
+        data_of(self, trainer)  # whose batches say how many tokens they have
         self._wall = self._pause = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

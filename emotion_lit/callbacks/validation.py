@@ -8,12 +8,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion_lit import missing
 from emotion_lit.callbacks.checkpoints import best_checkpoint
+from emotion_lit.callbacks.context import model_of
 from emotion_lit.callbacks.evaluation import Collected
 from emotion_lit.callbacks.tensorboard import add_curves
 from emotion_lit.evaluation.calibration import reliability
 from emotion_lit.evaluation.figures import confusion_figure, reliability_figure
 from emotion_lit.evaluation.outputs import Outputs
-from emotion_lit.model.classifier import EmotionClassifier
 
 # Charts and the patterns of the scalars on them.
 LAYOUT = {
@@ -59,18 +59,18 @@ class ValidationFigures(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws, and keeps what is better than all before."""
-        assert isinstance(pl_module, EmotionClassifier)
+        model = model_of(self, pl_module)
         if trainer.sanity_checking:
             return
         start = time.perf_counter()
-        outputs = self._collected.of_all().outputs(pl_module)
+        outputs = self._collected.of_all().outputs(model)
         self._keep_if_best(trainer, outputs)
         if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
             with missing.spared("TensorBoard's figures"):
                 writer, step = trainer.logger.experiment, trainer.global_step
-                writer.add_figure("validation/confusion", confusion_figure(outputs, pl_module.labels), step)
+                writer.add_figure("validation/confusion", confusion_figure(outputs, model.labels), step)
                 writer.add_figure("validation/reliability", reliability_figure(reliability(outputs)), step)
-                add_curves(writer, "validation", outputs, pl_module.labels, step)
+                add_curves(writer, "validation", outputs, model.labels, step)
         self.seconds += time.perf_counter() - start
 
     def _keep_if_best(self, trainer: pl.Trainer, outputs: Outputs) -> None:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from emotion_lit import processes
+from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.console import say
 from emotion_lit.data.batching import Batch
-from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.errors import UserError
 from emotion_lit.inference.agreement import (
     CONFIDENCE,
     SAME_NUMBERS,
@@ -62,15 +63,18 @@ class EngineChoice(pl.Callback):
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lets the first process choose, or takes the engine of the earlier run that this one goes on with."""
-        assert isinstance(pl_module, EmotionClassifier)
-        writer = next(one for one in trainer.callbacks if isinstance(one, PredictionWriter))  # type: ignore[attr-defined]
-        if pl_module.fast_paths and pl_module.device.type == "cpu" and pl_module.network is not None:
-            take_attention(pl_module.network, Probe(pl_module.tokenizer))
-        name = writer.decide(lambda earlier: self._choose(writer, trainer, pl_module, earlier))
+        model = model_of(self, pl_module)
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        writer = next((one for one in callbacks if isinstance(one, PredictionWriter)), None)
+        if writer is None:
+            raise UserError("the callback EngineChoice asks PredictionWriter what to choose; give the Trainer both")
+        if model.fast_paths and model.device.type == "cpu" and model.network is not None:
+            take_attention(model.network, Probe(model.tokenizer))
+        name = writer.decide(lambda earlier: self._choose(writer, trainer, model, earlier))
         if name != TORCH:  # without an engine, the model computes
             try:
-                engine = make_engine(name, pl_module, self.checkpoint)
-                pl_module.engine = WatchedEngine(name, engine, pl_module, refused=writer.go_on_with_torch)
+                engine = make_engine(name, model, self.checkpoint)
+                model.engine = WatchedEngine(name, engine, model, refused=writer.go_on_with_torch)
             except Exception as error:  # on another process than the one that has chosen
                 say(f"{name} is not used: {why_refused(error)}; PyTorch goes on", from_all=True)
         if writer.engine != TORCH and processes.rank() == 0:
@@ -89,7 +93,7 @@ class EngineChoice(pl.Callback):
         """
         if TORCH in (earlier, writer.engine):
             return TORCH
-        data: EmotionDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(self, trainer)
         int8 = [ONNX_INT8] if writer.quantize == "int8" else []
         known = GATE_ROWS * GATE_SHARE if data.predict_rows is None else data.predict_rows
         if earlier is not None:

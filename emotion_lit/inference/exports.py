@@ -92,8 +92,7 @@ def write_adapter(model: EmotionClassifier, folder: Path, max_length: int) -> No
     if model.tuning != "lora":
         raise UserError(f"a checkpoint with model.tuning {model.tuning} has no adapter; export it with --format hf")
     _need_own_head(model, "adapter")
-    assert model.network is not None
-    network = model.network
+    network = model.built
     base = load_network(model.backbone, model.labels, model.multi_label, None)
     set_pad_token(base, model.tokenizer)
     head = sorted({_module_of(name.removeprefix("body.")) for name, _ in network.head_parameters()})
@@ -127,7 +126,8 @@ def _last_layer(tuned: nn.Module, network: Network) -> nn.Linear:
     name = next(name for name, module in network.body.named_modules() if module is network.classifier)
     part, *rest = name.split(".")
     found = tuned.get_submodule(".".join(["base_model.model", part, "modules_to_save.default", *rest]))
-    assert isinstance(found, nn.Linear)
+    if not isinstance(found, nn.Linear):
+        raise UserError(f"the head ends in {type(found).__name__}, which no adapter can be written for; export with hf")
     return found
 
 

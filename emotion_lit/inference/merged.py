@@ -20,8 +20,7 @@ def merged_network(model: EmotionClassifier) -> Network:
         A network in single precision on the CPU, in evaluation mode, whose logits are already divided by the
         temperature.
     """
-    assert model.network is not None
-    network = copy.deepcopy(model.network).cpu().float().eval()
+    network = copy.deepcopy(model.built).cpu().float().eval()
     _merge(network)
     network.requires_grad_(False)
     temper(network.classifier, model.temperature)

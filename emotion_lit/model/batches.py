@@ -75,6 +75,16 @@ def rows_of(batch: Any) -> list[int] | None:
     return rows.tolist() if isinstance(rows, Tensor) else rows
 
 
+def size_of(batch: Any) -> int:
+    """How many texts a batch has.
+
+    Args:
+        batch: The batch, of our own or of another loader.
+    """
+    rows = rows_of(batch)
+    return len(batch["input_ids"]) if rows is None else len(rows)
+
+
 def put_in_order(outputs: list[Any], rows: Sequence[list[int] | None]) -> None:
     """Puts what was predicted batch by batch, which comes by length, into the order of the rows, in place.
 

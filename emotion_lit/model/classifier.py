@@ -318,9 +318,16 @@ class EmotionClassifier(pl.LightningModule):
             trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
             for weights in {"state_dict", averaging.CURRENT} & set(checkpoint):
                 checkpoint[weights] = {k: v for k, v in checkpoint[weights].items() if k in trained}
-        data = getattr(getattr(self.trainer, "datamodule", None), "settings", {})
+        data = getattr(self.trainer, "datamodule", None)
+        settings = data.settings if isinstance(data, EmotionDataModule) else self._data_settings
         folder = getattr(self.trainer.checkpoint_callback, "dirpath", None) or "."
-        checkpoints.describe(checkpoint, self.settings, data, self._identity, self._files, folder)
+        checkpoints.describe(checkpoint, self.settings, settings, self._identity, self._files, folder)
+
+    @property
+    def _data_settings(self) -> dict[str, Any]:
+        """What `load` and `predict` have to know of the data, where these came from loaders of the user's own."""
+        longest = inspect.signature(EmotionDataModule).parameters["max_length"].default
+        return {"max_length": min(longest, self.longest_text(longest) or longest), "multi_label": self.multi_label}
 
     def on_load_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Checks that a checkpoint fits, and adds the frozen weights that it leaves out."""
