@@ -33,8 +33,9 @@ NO_LINEAR, PADDING, WORDS = "has no linear layers that LoRA", "depend on the pad
 REFUSED: dict[tuple[str, str | None, str], str] = {
     ("funnel", "head", "fit"): WORDS,
     ("squeezebert", "lora", "fit"): NO_LINEAR,
-    ("funnel", "lora", "onnx"): "FunnelBaseModel cannot be exported as onnx",
-    ("funnel", "full", "onnx"): "FunnelBaseModel cannot be exported as onnx",
+    ("funnel", "lora", "onnx"): "FunnelBaseModel was written as ONNX, but",
+    ("funnel", "full", "onnx"): "FunnelBaseModel was written as ONNX, but",
+    ("longformer", "lora", "onnx"): "LongformerModel was written as ONNX, but",
     ("ibert", "lora", "fit"): NO_LINEAR,
     ("xlnet", "lora", "fit"): PADDING,
     ("convbert", None, "fit"): PADDING,
