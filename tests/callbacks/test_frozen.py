@@ -8,6 +8,7 @@ from emotion_lit.cli import main
 from tests.conftest import SMALL
 
 HEAD = ["--model.tuning=head", "--model.dropout=0.2", "--trainer.precision=32-true"]
+UPPER = ["--model.backbone=embedded", "--model.trainable_layers=2"]
 
 
 def head_weights(run: Path) -> dict[str, torch.Tensor]:
@@ -42,7 +43,7 @@ def test_a_second_run_does_not_encode_again(tmp_path: Path, capsys: pytest.Captu
 def test_training_on_kept_states_is_training_on_texts(
     tuning: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    upper = [f"--model.tuning={tuning}", "--model.trainable_layers=2"]
+    upper = [f"--model.tuning={tuning}", *UPPER]
     with_states = fit(tmp_path / "a", *upper)
     assert "the lower 4 of 6 layers run once per text; their outputs take" in capsys.readouterr().err
     assert not list((tmp_path / "cache" / "features").iterdir())
@@ -56,5 +57,5 @@ def test_no_room_for_states_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**6))
-    fit(tmp_path / "a", "--model.tuning=lora", "--model.trainable_layers=2")
+    fit(tmp_path / "a", "--model.tuning=lora", *UPPER)
     assert "run in every epoch: their outputs take" in capsys.readouterr().err
