@@ -29,6 +29,7 @@ from emotion_lit.commands import COMMANDS, HELP, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.devices import check_accelerator
 from emotion_lit.errors import UserError, unknown
+from emotion_lit.files import why_not_writable
 from emotion_lit.inference.choice import EngineChoice
 from emotion_lit.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.model import checkpoint as checkpoints
@@ -272,6 +273,8 @@ class EmotionCLI(LightningCLI):
         self.model.check_callbacks(self.trainer)
         if keeper := best_checkpoint(self.trainer):
             keeper.check_names(self.trainer)
+            if keeper.dirpath and (reason := why_not_writable(Path(keeper.dirpath))):
+                raise UserError(f"checkpoint.dirpath {keeper.dirpath} cannot be written: {reason}")
         if self.checkpoint:
             run = checkpoints.run_folder(self.config.fit.ckpt_path)
             check_goes_on(self.trainer, self.checkpoint, run / "config.yaml" if run else None)

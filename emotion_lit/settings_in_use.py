@@ -28,7 +28,7 @@ LABELLED_DATA = (
 VALIDATION, TEST, PREDICT = (f"trainer.limit_{stage}_batches" for stage in ("val", "test", "predict"))
 # What each command leaves aside. It stands in the configuration of every command, which therefore may be the same.
 LEFT_ASIDE: dict[str, tuple[str, ...]] = {
-    "fit": (*PREDICTION, "evaluation.", TEST, PREDICT),
+    "fit": (*PREDICTION, "evaluation.", "trainer.inference_mode", TEST, PREDICT),
     "validate": (*TRAINING, *PREDICTION, TEST, PREDICT),
     "test": (*TRAINING, *PREDICTION, VALIDATION, PREDICT),
     "predict": (*TRAINING, *LABELLED_DATA, "evaluation.", VALIDATION, TEST),
@@ -132,6 +132,11 @@ RULES = (
         "nothing is logged",
     ),
     Rule(
+        ("early_stopping.check_finite",),
+        _if("a score", lambda settings: not str(settings["early_stopping.monitor"]).endswith("loss")),
+        "it is always finite; a training loss that is not ends the training",
+    ),
+    Rule(
         ("early_stopping.log_rank_zero_only",),
         _if("early_stopping.verbose false", lambda settings: not settings["early_stopping.verbose"]),
     ),
@@ -161,6 +166,7 @@ NEVER = {
     "trainer.use_distributed_sampler": "our own sampler shares rows out among processes",
     "trainer.sync_batchnorm": "encoders of texts have no batch norm",
     "trainer.model_registry": "models are kept in files; export --push_to_hub uploads one",
+    "early_stopping.strict": "what is watched is checked before the training",
     "weights_only": "nothing in a checkpoint is ever run",
     "return_predictions": "predictions are written as they come",
     "trainer.enable_autolog_hparams": "the settings are kept in config.yaml and the checkpoint",

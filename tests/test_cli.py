@@ -280,6 +280,20 @@ def test_the_best_checkpoint_cannot_be_resumed(lora_run: Path, capsys: pytest.Ca
     assert "last.ckpt" in line
 
 
+@pytest.mark.parametrize(("command", "word"), [("fit", "last"), ("fit", "best"), ("test", "best"), ("predict", "last")])
+def test_words_of_lightning_for_checkpoints_name_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("logs", "my run", "version_0", "checkpoints")
+    folder.mkdir(parents=True)
+    for name in ("best.ckpt", "last.ckpt"):
+        (folder / name).touch()
+    line = failing(capsys, command, f"--ckpt_path={word}")
+    wanted = "last.ckpt" if command == "fit" else "best.ckpt"  # from which a run goes on, and what is used
+    assert line.endswith(f"the newest here is '{folder / wanted}'")
+
+
 def test_a_run_folder_that_cannot_be_written_is_found_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,6 +61,9 @@ def lines(command: str, defaults: Any, *typed: str) -> list[str]:
         (["trainer.limit_val_batches=0", "early_stopping.patience=1"], "early_stopping.patience has no effect with"),
         (["trainer.limit_val_batches=0", "trainer.val_check_interval=0.5"], "trainer.val_check_interval has no effect"),
         (["trainer.logger=false", "trainer.log_every_n_steps=1"], "trainer.log_every_n_steps has no effect with"),
+        (["early_stopping.check_finite=false"], "early_stopping.check_finite has no effect with a score"),
+        (["early_stopping.strict=false"], "early_stopping.strict has no effect: what is watched is checked before"),
+        (["trainer.inference_mode=false"], "trainer.inference_mode has no effect with fit"),
         (["early_stopping.log_rank_zero_only=true"], "early_stopping.log_rank_zero_only has no effect with"),
         (["trainer.accelerator=cpu", "trainer.benchmark=true"], "trainer.benchmark has no effect with"),
         (["trainer.use_distributed_sampler=true"], "trainer.use_distributed_sampler has no effect: our own sampler"),
@@ -77,6 +80,7 @@ def test_a_setting_without_effect_is_said(defaults: Any, typed: list[str], line:
     "typed",
     [
         ["model.learning_rate=1"],
+        ["early_stopping.monitor=val/loss", "early_stopping.check_finite=false"],
         ["model.tuning=head", "model.head_learning_rate=1"],
         ["model.tuning=full", "model.trainable_layers=2", "model.cache_features=false"],
         ["data.multi_label=true", "model.threshold=0.4"],

@@ -13,6 +13,7 @@ import yaml
 from torch import Tensor
 
 from emotion_lit import __version__
+from emotion_lit.commands import command_line
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
@@ -58,7 +59,11 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
         file = next((place for place in places if place.is_file()), places[0])
     if not file.is_file():
         found = sorted(Path("logs").glob(f"*/version_*/checkpoints/{name}"), key=os.path.getmtime)
-        hint = f"; the newest here is {found[-1]}" if found else "; train one with: python -m emotion_lit fit"
+        hint = (
+            f"; the newest here is {command_line(found[-1])}"
+            if found
+            else "; train one with: python -m emotion_lit fit"
+        )
         raise UserError(f"there is no checkpoint {path}{hint}")
     return file
 
