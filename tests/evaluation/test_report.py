@@ -193,5 +193,5 @@ def test_several_labels_a_text_have_thresholds_of_their_own(train: Train) -> Non
     labels = report["confusion"]["labels"]
     truth = np.stack([table[f"target_{label}"].to_numpy() > 0 for label in labels], axis=1)
     scores = np.stack([table[f"after_{label}"].to_numpy() for label in labels], axis=1)
-    wanted = metrics.f1_score(truth, scores >= np.float32(thresholds), average="macro", zero_division=0)
+    wanted = metrics.f1_score(truth, scores.astype(float) >= np.array(thresholds), average="macro", zero_division=0)
     assert report["after"]["macro_f1"] == pytest.approx(wanted, abs=1e-6)
