@@ -25,7 +25,7 @@ from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.callbacks.predictions import PredictionWriter
 from emotion_lit.callbacks.progress import EpochSummary, TextProgress
 from emotion_lit.callbacks.resumption import check_processes
-from emotion_lit.commands import COMMANDS, HELP, overview
+from emotion_lit.commands import COMMANDS, HELP, PROGRAM, overview
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.devices import check_accelerator
 from emotion_lit.errors import UserError, unknown
@@ -75,6 +75,7 @@ class EmotionCLI(LightningCLI):
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=42,
             auto_configure_optimizers=False,
+            parser_kwargs={"prog": " ".join(PROGRAM)},
             parser_class=EmotionParser,
             args=args,
         )
@@ -142,7 +143,7 @@ class EmotionCLI(LightningCLI):
             self.config[subcommand].ckpt_path = str(file)
 
     def _set_seed(self) -> None:
-        check_bounds(self.config[self.subcommand])
+        check_bounds(str(self.subcommand), self.config[self.subcommand])
         super()._set_seed()
 
     @staticmethod
@@ -261,11 +262,10 @@ class EmotionCLI(LightningCLI):
         console.say("trainer.barebones measures the Trainer alone: no checkpoint, no scores and no report are made")
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
-        if self.subcommand == "fit":
-            if config["barebones"]:
-                callbacks = []
-            elif config["enable_checkpointing"] is False:
-                callbacks = [one for one in callbacks if not isinstance(one, Checkpoint)]
+        if config["barebones"] and self.subcommand == "fit":
+            callbacks = []
+        elif config["barebones"] or config["enable_checkpointing"] is False:
+            callbacks = [one for one in callbacks if not isinstance(one, Checkpoint)]
         return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:

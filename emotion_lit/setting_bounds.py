@@ -21,13 +21,19 @@ SMALLEST: dict[str, float] = {
     "trainer.min_epochs": 0,
     "trainer.min_steps": 0,
 }
+LIMITS = {
+    "validate": "trainer.limit_val_batches",
+    "test": "trainer.limit_test_batches",
+    "predict": "trainer.limit_predict_batches",
+}
 LARGEST_SEED = 2**32 - 1
 
 
-def check_bounds(settings: Any) -> None:
+def check_bounds(command: str, settings: Any) -> None:
     """Checks the settings of a command.
 
     Args:
+        command: The command.
         settings: The settings, by dotted key.
 
     Raises:
@@ -45,6 +51,8 @@ def check_bounds(settings: Any) -> None:
             raise UserError(
                 f"trainer.min_{unit} is {least}, and trainer.max_{unit} is {most}; raise the one or lower the other"
             )
+    if (own := LIMITS.get(command)) and settings[own] == 0:
+        raise UserError(f"{own} is 0, and nothing would be done; leave it out")
     if settings["trainer.val_check_interval"] == 0:
         raise UserError("trainer.val_check_interval is 0; trainer.limit_val_batches 0 turns validation off")
     if not settings["name"].strip():

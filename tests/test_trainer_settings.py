@@ -191,3 +191,17 @@ def test_a_validation_that_would_never_come(fit: Fit, capsys: pytest.CaptureFixt
         fit("--trainer.val_check_interval=200")
     assert stopped.value.code == 2
     assert "`val_check_interval` (200) must be less than or equal to" in capsys.readouterr().err
+
+
+def test_other_commands(fit: Fit, capsys: pytest.CaptureFixture[str], tmp_path: Path, texts_file: Path) -> None:
+    run = fit() / "version_0"
+    files = [f"--data.predict_path={texts_file}", f"--prediction.path={tmp_path / 'out.csv'}"]
+    for more in ("--trainer.barebones=true", "--trainer.enable_checkpointing=false", "--trainer.precision=bf16-true"):
+        main(["predict", f"--ckpt_path={run}", *files, "--prediction.overwrite=true", more])
+        assert (tmp_path / "out.csv").is_file()
+    main(["test", f"--ckpt_path={run}", "--trainer.barebones=true", "--trainer.profiler=null"])
+    assert (run / "evaluation.json").is_file()
+    capsys.readouterr()
+    for command, key in (("predict", "limit_predict_batches"), ("test", "limit_test_batches")):
+        line = failing(capsys, command, f"--ckpt_path={run}", *files, f"--trainer.{key}=0")
+        assert f"trainer.{key} is 0, and nothing would be done" in line

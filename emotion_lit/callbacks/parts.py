@@ -196,6 +196,15 @@ class Parts:
     def _binding(self, number: int) -> list[Any]:
         return [number, self.state.made_from]
 
+    def has_all(self, windows: int) -> bool:
+        """Whether each window has its part, of all processes.
+
+        Args:
+            windows: How many windows the input has.
+        """
+        known = self._known()
+        return all(known.get(number) for number in range(windows))
+
     def rows_kept(self) -> int:
         """Rows that a later run can go on after, of all processes."""
         return sum(part.rows for part in self._known().values() if part)

@@ -244,9 +244,12 @@ class PredictionWriter(pl.Callback):
         if self.parts is not None:
             data = data_of(self, trainer)
             self._meet(data.stream.error)
-            counts = self._published(data.stream, self.parts)
+            limited = bool(trainer.fast_dev_run) or trainer.limit_predict_batches != 1.0  # type: ignore[attr-defined]
+            counts = self._published(data.stream, self.parts, limited)
             if counts is None:
                 self._stop()
+                if not self.parts.rows_kept():
+                    say(f"{self.path} is not written: the Trainer's limit leaves none of its parts complete")
                 return
             self._counts = counts
         self._end()
@@ -288,7 +291,7 @@ class PredictionWriter(pl.Callback):
             if error is not None and failed.index(True) == processes.rank():
                 raise error
 
-    def _published(self, stream: TextStream, parts: Parts) -> dict[str, int] | None:
+    def _published(self, stream: TextStream, parts: Parts, limited: bool) -> dict[str, int] | None:
         """Completes the output; its counts, or None where a limit of the Trainer's has left something.
 
         Raises:
@@ -299,7 +302,9 @@ class PredictionWriter(pl.Callback):
             return None
         expected = read[0] if stream.digest is None else (read[0][0], [stream.digest])
 
-        def publish() -> dict[str, int]:
+        def publish() -> dict[str, int] | None:
+            if limited and not parts.has_all(len(stream.digests)):
+                return None
             if any(found != expected for found in read):
                 raise UserError(
                     f"the input changed while it was read; label it anew with --prediction.overwrite true, or what is "

@@ -294,6 +294,19 @@ def test_what_is_damaged_is_computed_again(
     check_whole(target, tiny_run, tmp_path / "texts.txt")
 
 
+@pytest.mark.parametrize("limit", ["--trainer.limit_predict_batches=2", "--trainer.fast_dev_run=true"])
+def test_a_limit_inside_the_first_part_is_said(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: str
+) -> None:
+    words = arguments(tiny_run, write_texts(tmp_path / "texts.txt", 60), tmp_path / "out.csv")
+    main([*words, "--data.tokens_per_batch=64", limit])
+    said = capsys.readouterr().err
+    assert "out.csv is not written: the Trainer's limit" in said
+    assert "damaged" not in said
+    main(words)
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 61
+
+
 def test_damaged_rejects_are_found_too(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
