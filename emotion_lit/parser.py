@@ -118,7 +118,8 @@ class EmotionParser(LightningArgumentParser):
             UserError: Always.
         """
         line = in_plain_words(str(message), self._types())
-        raise UserError(line + self._hint(line)) from ex
+        hint = self._hint(line)
+        raise UserError(line.rstrip(".") + hint if hint else line) from ex
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """The help page, with the settings that the command uses."""
@@ -146,7 +147,7 @@ class EmotionParser(LightningArgumentParser):
         if "nrecognized arguments" in line:
             words += OPTION.findall(line)
         meant = dict.fromkeys(near for word in words if (near := nearest(word, known)))
-        return f" Did you mean {', '.join(meant)}?" if meant else ""
+        return f". Did you mean {', '.join(meant)}?" if meant else ""
 
     def _types(self) -> dict[str, Any]:
         """The settings by their dotted keys, and their types."""

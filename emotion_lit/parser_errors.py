@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 KEY = re.compile(r'^Parser key "(?P<key>[\w.]+)":\s*(?P<rest>.*)$', re.DOTALL)
+# What it says of the path of a configuration.
+MISSING = re.compile(r"File does not exist: '(?P<path>.*)'")
+FOLDER = re.compile(r"Path is not a file: '(?P<path>.*)'")
 GIVEN = re.compile(r"Given value: (?P<value>.*)$", re.MULTILINE)
 GOT = re.compile(r"Got value: (?P<value>.*)$", re.MULTILINE)
 # Lines that list what a value could have been otherwise.
@@ -33,6 +36,8 @@ def in_plain_words(message: str, known: Mapping[str, Any]) -> str:
         known: The types of the settings, by dotted key.
     """
     found = KEY.match(message.strip())
+    if found and found["key"] == "config":
+        return _about_configuration(found["rest"])
     if found is None or known.get(found["key"]) is None:
         return _one_line(message)
     given = GIVEN.search(found["rest"]) or GOT.search(found["rest"])
@@ -89,6 +94,14 @@ def makes_objects(wanted: Any) -> bool:
     if arguments:
         return any(makes_objects(one) for one in arguments)
     return isinstance(wanted, type) and wanted not in NAMES and wanted is not type(None)
+
+
+def _about_configuration(message: str) -> str:
+    if missing := MISSING.search(message):
+        return f"there is no configuration {missing['path']}"
+    if folder := FOLDER.search(message):
+        return f"the configuration {folder['path']} is a folder; give a file, such as configs/quickstart.yaml"
+    return f"the configuration cannot be read: {_one_line(message)}"
 
 
 def _about_booleans(value: str, wanted: Any) -> str:

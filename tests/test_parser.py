@@ -34,3 +34,26 @@ def test_labels_that_yaml_takes_for_booleans(capsys: pytest.CaptureFixture[str],
     line = failing(capsys, "fit", f"--config={tmp_path / 'own.yaml'}")
     assert "data.labels is [False, True]" in line
     assert "['no', 'yes']" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "there is no configuration {}"),
+        ("folder", "the configuration {} is a folder; give a file, such as configs/quickstart.yaml"),
+        ("data:\n  labels: [joy\nname: x\n", "{}, line 3: this is not YAML: did not find expected ',' or ']'"),
+        ("data:\n\tlabels: [joy]\n", "{}, line 2: this is not YAML"),
+        ("- joy\n- anger\n", "{} is no configuration; it should have lines such as name: my_run"),
+        ("only words", "{} is no configuration; it should have lines such as name: my_run"),
+    ],
+)
+def test_a_configuration_that_is_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None, line: str
+) -> None:
+    file = tmp_path / "own.yaml"
+    if content == "folder":
+        file.mkdir()
+    elif content is not None:
+        file.write_text(content)
+    for words in (("--config", str(file)), ("--config=configs/quickstart.yaml", f"--config={file}")):
+        assert line.format(file) in failing(capsys, "fit", *words)

@@ -63,7 +63,7 @@ def test_aliases_name_settings_that_there_are(known: dict[str, list[str]]) -> No
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["fit", "--model.learning_rat=1"], "--model.learning_rat=1 Did you mean model.learning_rate?"),
+        (["fit", "--model.learning_rat=1"], "--model.learning_rat=1. Did you mean model.learning_rate?"),
         (["fit", "--lr=1", "--epochs=2"], "Did you mean model.learning_rate, trainer.max_epochs?"),
         (["export", "--ckpt_pat=x", "--output=y"], "Did you mean ckpt_path?"),
         (["report", "--out=x", "y"], "Did you mean output?"),
