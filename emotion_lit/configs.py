@@ -1,12 +1,13 @@
 """Configurations as files: YAML of a size that a person writes, which aliases do not blow up."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from emotion_lit.errors import UserError
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # A configuration with all settings has 200 lines; labels may be many.
 MOST_BYTES, MOST_VALUES, MOST_LEVELS = 2**20, 100_000, 50
 
@@ -29,18 +30,23 @@ def read_config(path: str) -> str:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     try:
-        is_blown_up, has_settings = _is_blown_up(text), _has_settings(text)
+        is_blown_up = _is_blown_up(text)
+        settings = None if is_blown_up else yaml.compose(text, LOADER)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: this is not YAML: {error.problem}") from error
     except yaml.YAMLError as error:  # a character that YAML does not take
         raise UserError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from error
-    if not has_settings:
-        raise UserError(f"{path} is no configuration; it should have lines such as name: my_run")
     if is_blown_up:
         raise UserError(
             f"{path} has more than {MOST_VALUES:,} values, aliases counted as what they stand for, or more than "
             f"{MOST_LEVELS} levels, which no configuration has"
+        )
+    if not isinstance(settings, yaml.MappingNode):
+        raise UserError(f"{path} is no configuration; it should have lines such as name: my_run")
+    if twice := _repeated_key(settings):
+        raise UserError(
+            f"{path}, line {twice.start_mark.line + 1}: {twice.value} is there twice; leave one of them out"
         )
     return text
 
@@ -49,7 +55,7 @@ def _is_blown_up(text: str) -> bool:
     """Counts what YAML stands for without making it; an alias inside what it names has no end."""
     sizes: dict[str | None, int] = {}
     open_ones: list[tuple[str | None, int]] = []
-    for event in _events(text):
+    for event in yaml.parse(text, LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             open_ones.append((event.anchor, 1))
             sizes[event.anchor] = MOST_VALUES + 1
@@ -70,12 +76,17 @@ def _is_blown_up(text: str) -> bool:
     return False
 
 
-def _has_settings(text: str) -> bool:
-    """Whether it is a mapping, or empty."""
-    content = (one for one in _events(text) if isinstance(one, yaml.NodeEvent))
-    return isinstance(next(content, None), yaml.MappingStartEvent | None)
-
-
-def _events(text: str) -> Iterator[yaml.Event]:
-    events: Iterator[yaml.Event] = yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return events
+def _repeated_key(node: yaml.Node) -> yaml.Node | None:
+    """The first key that a mapping, or one inside it, has again; YAML would take the last one without a word."""
+    seen: set[str] = set()
+    for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+        if not isinstance(child, tuple):
+            found = _repeated_key(child)
+        elif isinstance(child[0], yaml.ScalarNode) and child[0].value in seen:
+            found = child[0]
+        else:
+            seen.add(str(child[0].value))
+            found = _repeated_key(child[1])
+        if found:
+            return found
+    return None
