@@ -21,6 +21,7 @@ def test_tokens_and_passwords_are_masked(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_no_token_is_in_a_log_or_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(failures, "run_folder", None)  # of an earlier test's run
     monkeypatch.setattr("sys.argv", ["emotion_lit", "fit", f"--data.dataset=https://user:secret@host/{TOKEN}"])
     console.begin_log()
     console.say(f"{TOKEN} is wrong")
