@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from emotion_lit.data.coverage import cover_classes
 from emotion_lit.data.labels import LabelSet, Lookup
 from emotion_lit.data.sources import SPLITS, Rows
 from emotion_lit.errors import UserError, unknown
@@ -110,7 +111,7 @@ def complete_splits(splits: dict[str, Rows], seed: int) -> tuple[dict[str, Rows]
         train = result["train"]
         # The same number of rows for each, so the share grows as train shrinks.
         size = max(1, round(len(splits["train"]) * HELD_OUT_SHARE))
-        held_out = stratified_sample(train, size, (seed, SPLITS.index(split)))
+        held_out = stratified_sample(train, size, (seed, SPLITS.index(split)), leave=True)
         if len(held_out) == len(train):
             raise UserError(f"{len(splits['train'])} rows are too few to be split into {', '.join(SPLITS)}; add some")
         taken = set(held_out)
@@ -188,8 +189,8 @@ def row_count(size: Size, available: int, key: str) -> int:
     return min(count, available)
 
 
-def stratified_sample(rows: Rows, size: int, seed: Sequence[int]) -> list[int]:
-    """Places of a sample that has the class shares of the whole.
+def stratified_sample(rows: Rows, size: int, seed: Sequence[int], leave: bool = False) -> list[int]:
+    """Places of a sample that has the class shares of the whole, and each class if it is large enough.
 
     The shares are those of each row's first class, rounded by largest remainder so that the sizes add up. The first
     rows of one seed's larger sample are those of its smaller one, class by class.
@@ -198,6 +199,8 @@ def stratified_sample(rows: Rows, size: int, seed: Sequence[int]) -> list[int]:
         rows: The rows to choose from.
         size: How many.
         seed: Decides which.
+        leave: Whether the rows that are left have to hold each class too: one with a single row then is not in the
+            sample.
 
     Returns:
         The places, ascending.
@@ -206,12 +209,15 @@ def stratified_sample(rows: Rows, size: int, seed: Sequence[int]) -> list[int]:
         return list(range(len(rows)))
     first = np.array([ids[0] if ids else -1 for ids in rows.labels])
     classes, counts = np.unique(first, return_counts=True)
-    chosen = []
+    order = np.empty(len(rows), dtype=np.int64)  # of each row within its class
+    chosen = np.zeros(len(rows), dtype=np.bool_)
     for name, quota in zip(classes, _largest_remainder(counts, size), strict=True):
         places = np.flatnonzero(first == name)
-        order = np.random.default_rng([*seed, int(name) + 1]).permutation(len(places))
-        chosen.extend(places[order[:quota]].tolist())
-    return sorted(chosen)
+        shuffled = places[np.random.default_rng([*seed, int(name) + 1]).permutation(len(places))]
+        order[shuffled] = np.arange(len(places))
+        chosen[shuffled[:quota]] = True
+    cover_classes(chosen, rows.labels, order, leave)
+    return np.flatnonzero(chosen).tolist()
 
 
 def _largest_remainder(counts: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:

@@ -1,10 +1,11 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from emotion_lit.data import sampling
 from emotion_lit.data.labels import Labels, LabelSet
-from emotion_lit.data.sources import Rows
+from emotion_lit.data.sources import Rows, read_dataset
 from emotion_lit.errors import UserError
 
 
@@ -35,8 +36,6 @@ def test_a_sample_has_the_class_shares_of_the_whole() -> None:
 
 
 def test_a_one_percent_sample_of_the_real_data_has_its_shares(super_emotion: str) -> None:
-    from emotion_lit.data.sources import read_dataset
-
     _, splits = read_dataset(super_emotion, "text", "labels", None, multi_label=False)
     whole = splits["train"]
     sample = whole.take(sampling.stratified_sample(whole, len(whole) // 100, (42, 0)))
@@ -102,6 +101,62 @@ def test_unknown_labels_and_sources_are_named() -> None:
 def test_sources_filter_rows() -> None:
     rows = Rows(["a", "b"], [(0,), (0,)], ["x", "y"])
     assert sampling.keep_sources({"train": rows}, ["y"])["train"].texts == ["b"]
+
+
+def plain_sample(rows: Rows, size: int, seed: tuple[int, ...]) -> list[int]:
+    """Largest remainder alone, by which the recorded scores were sampled."""
+    first = np.array([ids[0] for ids in rows.labels])
+    classes, counts = np.unique(first, return_counts=True)
+    exact = counts * size / len(rows)
+    quotas = np.floor(exact).astype(int)
+    quotas[np.argsort(quotas - exact, kind="stable")[: size - quotas.sum()]] += 1
+    orders = {
+        name: np.random.default_rng([*seed, int(name) + 1]).permutation(np.sum(first == name)) for name in classes
+    }
+    chosen = [np.flatnonzero(first == name)[orders[name][:quota]] for name, quota in zip(classes, quotas, strict=True)]
+    return sorted(np.concatenate(chosen).tolist())
+
+
+@pytest.mark.parametrize("size", [14, 28, 140, 1000])
+def test_samples_of_the_bundled_data_are_those_of_the_recorded_scores(size: int) -> None:
+    _, splits = read_dataset("sample", "text", "labels", None, multi_label=False)
+    for number, rows in enumerate(splits.values()):
+        for seed in ((42, number), (7, number)):
+            smaller = min(size, len(rows) - 1)
+            assert sampling.stratified_sample(rows, smaller, seed) == plain_sample(rows, smaller, seed)
+
+
+@pytest.mark.parametrize("counts", [[118, 2], [3000, 1, 1], [90, 5, 5], [1000, *[2] * 20]])
+def test_a_sample_holds_each_class_that_it_has_room_for(counts: list[int]) -> None:
+    rows = rows_of(counts)
+    for size in (len(counts), 2 * len(counts), 60):
+        sample = sampling.stratified_sample(rows, size, (1, 0))
+        assert len(set(sample)) == size
+        assert {rows.labels[place][0] for place in sample} == set(range(len(counts)))
+
+
+@pytest.mark.parametrize("counts", [[118, 2], [118, 3], [118, 1], [50, 50, 1, 2, 3, 4], [100, *[3] * 9], [40, 40]])
+def test_made_splits_hold_each_class_that_has_the_rows(counts: list[int]) -> None:
+    splits, _ = sampling.complete_splits({"train": rows_of(counts)}, seed=42)
+    held = {split: Counter(ids[0] for ids in rows.labels) for split, rows in splits.items()}
+    for label, count in enumerate(counts):
+        assert held["train"][label], "train has every class"
+        assert sum(label in own for own in held.values()) == min(3, count)
+        assert sum(own[label] for own in held.values()) == count
+
+
+def test_second_labels_are_covered_too() -> None:
+    labels: list[Labels] = [(0,)] * 50 + [(1,)] * 50 + [(0, 2)] * 3 + [(1, 3)] * 3 + [()] * 4
+    splits, _ = sampling.complete_splits({"train": Rows(list(map(str, range(110))), labels, [""] * 110)}, seed=3)
+    for rows in splits.values():
+        assert {label for ids in rows.labels for label in ids} == {0, 1, 2, 3}
+        assert () in rows.labels
+
+
+def test_more_classes_than_rows_fill_a_sample() -> None:
+    rows = rows_of([3] * 100)
+    sample = sampling.stratified_sample(rows, 30, (1, 0))
+    assert len({rows.labels[place] for place in sample}) == 30
 
 
 def test_missing_splits_are_made_of_train_stratified() -> None:
