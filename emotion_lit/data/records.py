@@ -12,11 +12,14 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from emotion_lit.console import say
 from emotion_lit.data.lines import TOO_LONG, RowLines, is_nested, lines_of
 from emotion_lit.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SUFFIXES = (".csv", ".jsonl", ".parquet", ".txt")
 COMPRESSIONS = (".gz", ".zst")
@@ -72,7 +75,11 @@ def read_records(
     check_readable(file)
     with _opened(file) as raw:
         if kind(file) == ".parquet":
-            yield from _parquet(raw, file.name, columns)
+            number = 0
+            for batch in parquet_batches(file, columns)[1]:
+                for record in batch.to_pylist():
+                    number += 1
+                    yield f"{file.name}, row {number}", record
             return
         lines = lines_of(_text(raw))
         if kind(file) == ".csv":
@@ -93,7 +100,7 @@ def column_names(path: str) -> list[str]:
         return []
     import pyarrow.parquet as pq
 
-    with _opened(Path(path)) as raw, pq.ParquetFile(raw) as parquet:
+    with _opened(Path(path)) as raw, _readable_parquet(Path(path).name), pq.ParquetFile(raw) as parquet:
         return list(parquet.schema_arrow.names)
 
 
@@ -292,18 +299,33 @@ def _csv(lines: Lines, name: str, on_error: OnError) -> Iterator[tuple[str, Reco
         raise UserError(f"{name} is empty; its first line should name the columns")
 
 
-def _parquet(raw: BinaryIO, name: str, columns: Collection[str] | None) -> Iterator[tuple[str, Record]]:
-    import pyarrow as pa
+def parquet_batches(file: Path, columns: Collection[str] | None) -> tuple[tuple[str, ...], Iterator["pa.RecordBatch"]]:
+    """The names of all columns of a Parquet file, and its rows in batches.
+
+    Args:
+        file: The file.
+        columns: The columns that are needed; by default all.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    check_readable(file)
+    names = tuple(column_names(str(file)))
+    return names, _batches(file, [name for name in names if columns is None or name in columns])
+
+
+def _batches(file: Path, names: list[str]) -> Iterator["pa.RecordBatch"]:
     import pyarrow.parquet as pq
 
+    with _opened(file) as raw, _readable_parquet(file.name), pq.ParquetFile(raw) as parquet:
+        yield from parquet.iter_batches(batch_size=4096, columns=names)
+
+
+@contextmanager
+def _readable_parquet(name: str) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        number = 0
-        with pq.ParquetFile(raw) as parquet:
-            names = parquet.schema_arrow.names
-            wanted = names if columns is None else [one for one in names if one in columns]
-            for batch in parquet.iter_batches(batch_size=4096, columns=wanted):
-                for record in batch.to_pylist():
-                    number += 1
-                    yield f"{name}, row {number}", record
+        yield
     except pa.ArrowInvalid as error:
         raise UserError(f"{name} is not a readable parquet file ({error})") from error

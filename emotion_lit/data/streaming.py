@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from emotion_lit.data.batching import Batch, pack, pad
 from emotion_lit.data.overlap import ahead
 from emotion_lit.data.records import Record, column_names, read_records, stop
+from emotion_lit.data.tables import Reject
 from emotion_lit.data.tokenization import Tokens, tokenize
 from emotion_lit.errors import UserError, unknown
 
@@ -25,21 +25,6 @@ NO_TEXT = "no text: null, empty or not a string"
 HALF_CHARACTER = "half a character was replaced"
 
 OnBadRow = Literal["stop", "skip"]
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A row that cannot be read.
-
-    Args:
-        where: Its place.
-        reason: What is wrong with it.
-        content: What stands there, if that is known.
-    """
-
-    where: str
-    reason: str
-    content: Any
 
 
 class Window:
