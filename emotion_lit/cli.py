@@ -275,6 +275,8 @@ class EmotionCLI(LightningCLI):
             keeper.check_names(self.trainer)
             if keeper.dirpath and (reason := why_not_writable(Path(keeper.dirpath))):
                 raise UserError(f"checkpoint.dirpath {keeper.dirpath} cannot be written: {reason}")
+            if not self.checkpoint or is_another_run(self.config.fit, self.checkpoint):
+                keeper.check_free()
         if self.checkpoint:
             run = checkpoints.run_folder(self.config.fit.ckpt_path)
             check_goes_on(self.trainer, self.checkpoint, run / "config.yaml" if run else None)

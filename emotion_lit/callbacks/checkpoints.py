@@ -109,6 +109,19 @@ class BestCheckpoint(ModelCheckpoint):
             if isinstance(callback, ModelCheckpoint) and callback is not self and callback.dirpath in folders:
                 _check_neighbor(callback)
 
+    def check_free(self) -> None:
+        """Checks that the folder of a new run does not hold the best checkpoint of another one.
+
+        Raises:
+            UserError: It does.
+        """
+        there = Path(self.dirpath or "") / f"{BEST}.ckpt"
+        if self.dirpath and there.is_file():
+            raise UserError(
+                f"checkpoint.dirpath {self.dirpath} holds {there.name} of another run, which this one would replace; "
+                "give another folder, or move that file"
+            )
+
     @property
     def best_file(self) -> Path | None:
         """The best checkpoint so far, under the name that it has in every run."""

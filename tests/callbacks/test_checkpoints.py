@@ -145,6 +145,24 @@ def test_refused_before_the_training(
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
+def test_a_new_run_leaves_the_best_checkpoint_of_another_one(
+    tiny_backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "best"
+    words = [
+        *(*SMALL, f"--trainer.default_root_dir={tmp_path}", f"--checkpoint.dirpath={folder}"),
+        *(f"--model.backbone={tiny_backbone}", "--model.tuning=head", "--trainer.max_epochs=1"),
+    ]
+    main(["fit", *words])
+    first = (folder / "best.ckpt").read_bytes()
+    assert "holds best.ckpt of another run, which this one would replace" in failing(capsys, "fit", *words)
+    last = next(tmp_path.rglob("last.ckpt"))
+    other = ["--name=other", f"--ckpt_path={last}", f"--checkpoint.dirpath={folder}"]
+    assert "holds best.ckpt of another run" in failing(capsys, "fit", *words, *other)
+    assert (folder / "best.ckpt").read_bytes() == first
+    main(["fit", *words, f"--ckpt_path={last}", "--trainer.max_epochs=2"])  # the same run goes on there
+
+
 def test_a_checkpoint_callback_of_the_users_own_is_not_taken_for_ours(fit: Any, tmp_path: Path) -> None:
     own = ["--trainer.callbacks+=ModelCheckpoint", f"--trainer.callbacks.dirpath={tmp_path / 'own'}"]
     run, trainer = fit(*own, "--trainer.callbacks.filename=own")
