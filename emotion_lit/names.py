@@ -28,15 +28,16 @@ def _seen(character: str) -> str:
     return character
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str], most: int = MOST) -> str:
     """Names in a sentence, the first of them where there are many.
 
     Args:
         names: The names.
+        most: How many the sentence has room for.
     """
     all_of_them = list(names)
-    more = len(all_of_them) - MOST
-    some = ", ".join(map(shown, all_of_them[:MOST]))
+    more = len(all_of_them) - most
+    some = ", ".join(map(shown, all_of_them[:most]))
     return f"{some} and {more:,} more" if more > 0 else some or "none"
 
 

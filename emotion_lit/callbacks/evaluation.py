@@ -11,6 +11,7 @@ from torch import Tensor
 
 from emotion_lit import processes
 from emotion_lit.callbacks.context import data_of, model_of
+from emotion_lit.callbacks.header import say_warnings
 from emotion_lit.console import progress_bar, say, show
 from emotion_lit.data.datamodule import LIMITS, EmotionDataModule
 from emotion_lit.errors import UserError
@@ -188,6 +189,7 @@ class Evaluation(pl.Callback):
         show(table(headline_rows(columns)) + "\n\n" + table(some(class_rows(columns), "in the evaluation")))
         if judged[AFTER]["per_source"]:
             show("\n" + table(source_rows(columns)))
+        say_warnings(data)
         file = Path(self.path) if self.path else _beside(str(trainer.ckpt_path))
         _keep({"split": split, "data": data.describe(), **judged}, evidence, file)
 

@@ -32,6 +32,17 @@ class Header(pl.Callback):
             f"{trained:,} of {total:,} parameters train ({trained / total:.1%})\n"
             f"data   {data_lines(data)}"
         )
+        say_warnings(data)
+
+
+def say_warnings(data: EmotionDataModule) -> None:
+    """Says what is odd about the data, a line each.
+
+    Args:
+        data: The data, prepared.
+    """
+    for warning in data.describe()["warnings"]:
+        say(f"warning: {warning}")
 
 
 def parameter_counts(model: pl.LightningModule) -> tuple[int, int]:

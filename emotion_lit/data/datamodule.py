@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit import caches, processes
 from emotion_lit.console import say
-from emotion_lit.data import sampling
+from emotion_lit.data import sampling, warnings
 from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, LabelledTokens
 from emotion_lit.data.labels import LabelSet
 from emotion_lit.data.records import record_files
@@ -143,6 +143,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self.keep_columns = keep_columns or []
         self.on_error: OnBadRow = on_error
         self.duplicates_removed: dict[str, int] = {}
+        self._warnings: list[str] = []
         self._rows: dict[str, Rows] = {}
         self._label_set: LabelSet | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
@@ -216,6 +217,13 @@ class EmotionDataModule(pl.LightningDataModule):
         if self.classes:
             splits = sampling.match_classes(splits, names, self.classes)
             names = LabelSet(tuple(self.classes))
+        splits, numbering = sampling.drop_numbering_sources(splits)
+        self._warnings = warnings.label_warnings(splits, names.names, self.multi_label)
+        if numbering:
+            self._warnings.append(
+                f"the column source has {numbering:,} values for {sum(map(len, splits.values())):,} rows; there are no "
+                "scores by source"
+            )
         splits, made = sampling.complete_splits(splits, self.seed)
         if made:
             say(f"{self.dataset} has no {' and no '.join(made)} split: {sampling.HELD_OUT_SHARE:.0%} of train for each")
@@ -434,13 +442,14 @@ class EmotionDataModule(pl.LightningDataModule):
         return BatchLoader(dataset, sampler, self.num_workers, pin_memory=on_cuda)
 
     def describe(self) -> dict[str, Any]:
-        """Rows per split and class, and how many duplicates were removed, for the header and the report."""
+        """Rows per split and class, duplicates that were removed, and warnings, for the header and the report."""
         prepared: Sequence[str] = list(self._datasets) or list(self._rows)
+        rows = {split: len(self.rows(split)) for split in prepared}
+        counts = {split: dict(zip(self.label_names, self.count_classes(split), strict=True)) for split in prepared}
         return {
             "dataset": self.dataset,
-            "rows": {split: len(self.rows(split)) for split in prepared},
-            "rows_per_class": {
-                split: dict(zip(self.label_names, self.count_classes(split), strict=True)) for split in prepared
-            },
+            "rows": rows,
+            "rows_per_class": counts,
             "duplicates_removed": self.duplicates_removed,
+            "warnings": [*self._warnings, *warnings.split_warnings(counts, rows, self.multi_label)],
         }

@@ -14,6 +14,8 @@ from emotion_lit.names import listed
 Size = int | float | str | None
 # The share of a lone file, or of a lone train split, that becomes each of the other splits.
 HELD_OUT_SHARE = 0.1
+# So many sources are few, of however few rows.
+FEW_SOURCES = 5
 
 
 def keep_sources(splits: dict[str, Rows], sources: Sequence[str]) -> dict[str, Rows]:
@@ -35,6 +37,21 @@ def keep_sources(splits: dict[str, Rows], sources: Sequence[str]) -> dict[str, R
         split: rows.take([index for index, source in enumerate(rows.sources) if source in wanted])
         for split, rows in splits.items()
     }
+
+
+def drop_numbering_sources(splits: dict[str, Rows]) -> tuple[dict[str, Rows], int]:
+    """Forgets sources of which nearly each row has another one: they number the rows, and scores by them say nothing.
+
+    Args:
+        splits: The rows by split.
+
+    Returns:
+        The rows, and how many such sources there were; zero if they are kept.
+    """
+    sources = {source for rows in splits.values() for source in rows.sources} - {""}
+    if len(sources) <= max(FEW_SOURCES, sum(map(len, splits.values())) / 2):
+        return splits, 0
+    return {split: Rows(rows.texts, rows.labels, [""] * len(rows)) for split, rows in splits.items()}, len(sources)
 
 
 def drop_labels(splits: dict[str, Rows], label_set: LabelSet, names: Sequence[str]) -> tuple[LabelSet, dict[str, Rows]]:

@@ -128,14 +128,23 @@ def _summary(report: Report) -> list[Part]:
         f"{report['after']['rows']:,} test texts of {report['data']['dataset']}.",
         Table(headline_rows(columns)),
         f"{_accuracy(report)} Macro-F1 "
-        "weighs all classes alike, however rare; it is scikit-learn's f1_score(average='macro', zero_division=0). Loss "
+        f"weighs all classes alike, however rare{_classes_scored(report)}; it is scikit-learn's "
+        "f1_score(average='macro', zero_division=0). Loss "
         "is the cross-entropy against all classes of a text, log loss against its first one. The Brier score is the "
         "squared error of the probabilities. ECE is by how much the stated probability is "
         "off on average, over 15 bins.",
     ]
+    parts += [f"Warning: {warning}." for warning in report["data"].get("warnings", [])]
     if invalid := report["after"]["invalid_rows"]:
         parts.append(f"The model gave no valid probabilities for {invalid:,} texts, which count as if it knew nothing.")
     return parts
+
+
+def _classes_scored(report: Report) -> str:
+    """Over how many classes macro-F1 is, where that is not all of them."""
+    after = report[AFTER]
+    scored, classes = after.get("macro_f1_classes"), len(after["per_class"])
+    return "" if scored in (None, classes) else f", here {scored:,} of {classes:,}"
 
 
 def _ladder(report: Report) -> list[Part]:

@@ -23,10 +23,11 @@ def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[
         sources: The corpus of each row.
 
     Returns:
-        ``accuracy``, ``macro_f1``, ``loss`` (against all classes of a row), ``log_loss`` (against its first, or each of
-        several), ``brier``, ``ece``, ``rows``, ``invalid_rows``, ``per_class`` and ``per_source``; with one class a row
-        also ``accuracy_any``, with several also ``micro_f1`` and ``macro_average_precision`` (over the classes that a
-        row has). With several classes, ``accuracy`` asks that all are right.
+        ``accuracy``, ``macro_f1``, ``macro_f1_classes`` (over how many classes that is), ``loss`` (against all classes
+        of a row), ``log_loss`` (against its first, or each of several), ``brier``, ``ece``, ``rows``, ``invalid_rows``,
+        ``per_class`` and ``per_source``; with one class a row also ``accuracy_any``, with several also ``micro_f1`` and
+        ``macro_average_precision`` (over the classes that a row has). With several classes, ``accuracy`` asks that all
+        are right.
     """
     counts = confusion_counts(outputs.truth, outputs.predicted)
     precision, recall, f1 = _rates(counts)
@@ -38,6 +39,7 @@ def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[
         "brier": brier_score(outputs),
         "ece": expected_calibration_error(outputs),
         "rows": len(outputs),
+        "macro_f1_classes": int(scored_classes(counts, outputs.multi_label).sum()),
         "invalid_rows": int(outputs.invalid.sum()),
         "per_class": {
             label: {
@@ -84,9 +86,19 @@ def macro_f1(counts: Floats, multi_label: bool) -> Floats:
         ``[...]``; zero where there are no rows.
     """
     tp, fp, fn = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
-    present = ((tp + fp + fn) > 0) | multi_label
+    present = scored_classes(counts, multi_label)
     f1 = np.where(present, 2 * tp / np.maximum(2 * tp + fp + fn, SMALLEST), 0.0)
     return np.asarray(f1.sum(axis=-1) / np.maximum(present.sum(axis=-1), 1))
+
+
+def scored_classes(counts: Floats, multi_label: bool) -> Bools:
+    """Which classes macro-F1 is over, ``[..., classes]``.
+
+    Args:
+        counts: True positives, false positives and false negatives, ``[..., 3, classes]``.
+        multi_label: Whether a row may have several classes.
+    """
+    return np.asarray((counts.sum(axis=-2) > 0) | multi_label)
 
 
 def accuracy_and_macro_f1(outputs: Outputs) -> Scores:

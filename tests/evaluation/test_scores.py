@@ -84,6 +84,8 @@ def test_macro_f1_is_the_same_in_training_report_and_scikit_learn(multi_label: b
     scores = evaluate_outputs(found, LABELS, ["x"] * 40)
     one_each = (found.truth, found.predicted) if multi_label else (found.first, found.predicted.argmax(axis=1))
     wanted = metrics.f1_score(*one_each, average="macro", zero_division=0)
+    of_each = metrics.f1_score(*one_each, average=None, zero_division=0)
+    assert scores["macro_f1_classes"] == len(of_each) == (4 if multi_label else 3)
     assert float(model.val_metrics.compute()["val/macro_f1"]) == pytest.approx(wanted, abs=1e-6)
     assert scores["macro_f1"] == pytest.approx(wanted, abs=1e-6)
     assert scores["per_source"]["x"]["macro_f1"] == pytest.approx(wanted, abs=1e-6)
