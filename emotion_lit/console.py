@@ -32,6 +32,7 @@ class _Log:
         self.file: Path | None = None
         self.only_if_lost = False
         self.lost = False
+        self.once: set[str] = set()
 
     def add(self, text: str) -> None:
         self.lines.append(masked(text))
@@ -84,6 +85,17 @@ def say(text: str, wrap: bool = True, from_all: bool = False) -> None:
     """
     if from_all or not _silent:
         _write(text, sys.stderr, wrap)
+
+
+def say_once(text: str) -> None:
+    """Says a line that the same command has not said yet.
+
+    Args:
+        text: The line.
+    """
+    if text not in _log.once:
+        _log.once.add(text)
+        say(text)
 
 
 def show(text: str) -> None:

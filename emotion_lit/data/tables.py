@@ -1,21 +1,45 @@
 """Tables out of files of any kind, block by block, each row with the place it came from."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from emotion_lit.data import records
-from emotion_lit.data.records import OnError, Record, stop
+from emotion_lit.console import say_once
+from emotion_lit.data.arrow_tables import arrow_names, read_arrow_file
+from emotion_lit.data.blocks import Block, OnError, Record, Reject, Rows, is_json_text, stop, to_table, to_values
+from emotion_lit.data.csv_tables import CsvReader
+from emotion_lit.data.dialects import Dialect, Heading, find_dialect, find_heading
+from emotion_lit.data.encodings import UTF8, Decoded
+from emotion_lit.data.files import IN_BLOCKS, check_text, kind, opened
+from emotion_lit.data.json_arrays import ArrayReader
+from emotion_lit.data.json_tables import JsonReader
+from emotion_lit.data.lines import Pieces
+from emotion_lit.data.text_tables import TextReader
+from emotion_lit.data.unreadable import unreadable
+from emotion_lit.errors import UserError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+__all__ = [
+    "Block",
+    "OnError",
+    "Record",
+    "Reject",
+    "Rows",
+    "TableFormat",
+    "column_names",
+    "is_json_text",
+    "read_blocks",
+    "stop",
+    "to_table",
+    "to_values",
+]
 
-# Rows of a block.
-BLOCK_ROWS = 4096
-# Marks a column of strings that are JSON, for values that Arrow has no one type for.
-JSON_TEXT = {b"emotion_lit": b"json"}
+STDIN = "standard input"
+# Excel writes and reads such a first line.
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,67 +57,6 @@ class TableFormat:
     header: bool | None = None
 
 
-@dataclass(frozen=True)
-class Reject:
-    """A row that cannot be read.
-
-    Args:
-        where: Its place.
-        reason: What is wrong with it.
-        content: What stands there, if that is known.
-    """
-
-    where: str
-    reason: str
-    content: Any
-
-
-@dataclass
-class Block:
-    """Some rows of a file, in its order.
-
-    Args:
-        table: The needed columns that the file has, with their types; those of CSV are strings. Values that have no
-            one type in Arrow, such as objects with other keys in each row, come as strings of JSON: see `values`.
-        names: The names of all columns of the file, as far as they are known.
-        place: The place of a row of the table, such as ``"reviews.csv, line 17"``.
-        rejects: The rows among them that cannot be read.
-        before: For each of these, how many rows of the table come before it.
-    """
-
-    table: "pa.Table"
-    names: tuple[str, ...]
-    place: Callable[[int], str]
-    rejects: list[Reject] = field(default_factory=list)
-    before: list[int] = field(default_factory=list)
-
-    def values(self, column: str) -> list[Any]:
-        """The values of a column as Python's own.
-
-        Args:
-            column: Its name.
-        """
-        return to_values(self.table, column)
-
-
-def to_values(table: "pa.Table", column: str) -> list[Any]:
-    """The values of a column of a block's table as Python's own; what Python cannot hold, such as late dates, as text.
-
-    Args:
-        table: The table, or several blocks' tables one after the other.
-        column: The name of the column.
-    """
-    import pyarrow as pa
-
-    found = table.column(column)
-    if (table.schema.field(column).metadata or {}).get(b"emotion_lit") == b"json":
-        return [None if text is None else json.loads(text) for text in found.to_pylist()]
-    try:
-        return list(found.to_pylist())
-    except (ValueError, OverflowError):
-        return list(found.cast(pa.string()).to_pylist())
-
-
 def read_blocks(
     path: str,
     columns: Collection[str] | None = None,
@@ -104,7 +67,8 @@ def read_blocks(
     """Yields the rows of a file in blocks.
 
     Args:
-        path: The file, or ``-`` for standard input.
+        path: A file, also a compressed one, or ``-`` for standard input: a text a line, or JSON lines where the first
+            line is a JSON object, or a table where a separator is set.
         columns: The columns that are needed; by default all. One that the file has not is not in the table.
         text_format: How a file of text is divided, where that is not to be found from it.
         on_error: Called for each row that cannot be read; by default it is an error. Where it returns, the row is
@@ -114,108 +78,156 @@ def read_blocks(
     Raises:
         UserError: The file is missing, of another kind, or has a row that cannot be read.
     """
-    if path != "-" and records.kind(Path(path)) == ".parquet":
-        yield from _parquet_blocks(Path(path), columns)
+    file = Path(path)
+    if path != "-" and kind(file) in IN_BLOCKS:
+        yield from read_arrow_file(file, columns)
         return
-    rejects: list[Reject] = []
-    before: list[int] = []
-    places: list[str] = []
-    rows: list[Record] = []
-    names = dict.fromkeys(column_names(path, text_format))
-
-    def reject(where: str, reason: str, content: Any) -> None:
-        on_error(where, reason, content)
-        rejects.append(Reject(where, reason.strip(": "), content))
-        before.append(len(rows))
-
-    def block() -> Block:
-        found = tuple(names)
-        kept = [name for name in found if columns is None or name in columns]
-        made = Block(to_table(rows, kept), found, places.copy().__getitem__, rejects.copy(), before.copy())
-        for one in (rejects, before, places, rows):
-            one.clear()
-        return made
-
-    for where, record in records.read_records(path, text_column, reject, columns):
-        names.update(dict.fromkeys(record))
-        places.append(where)
-        rows.append(record)
-        if len(rows) >= BLOCK_ROWS:
-            yield block()
-    if rows or rejects:
-        yield block()
-
-
-def _parquet_blocks(file: Path, columns: Collection[str] | None) -> Iterator[Block]:
-    import pyarrow as pa
-
-    names, batches = records.parquet_batches(file, columns)
-    start = 0
-    for batch in batches:
-        yield Block(pa.Table.from_batches([batch]), names, RowPlaces(file.name, start))
-        start += len(batch)
-
-
-@dataclass(frozen=True)
-class RowPlaces:
-    """The places of rows that follow each other.
-
-    Args:
-        name: The name of the file.
-        start: How many rows come before.
-    """
-
-    name: str
-    start: int
-
-    def __call__(self, row: int) -> str:
-        """The place of a row of the block."""
-        return f"{self.name}, row {self.start + row + 1}"
+    with _text(path, text_format) as (text, name):
+        suffix = _content(text, path, text_format)
+        if suffix in (".csv", ".tsv"):
+            table = _Table(text, name, suffix, text_format)
+            table.explain()
+            yield from table.reader(columns, on_error)
+            return
+        if text.encoding != UTF8 and not text_format.encoding:
+            say_once(f"{name} is read as {text.encoding}; data.encoding sets another")
+        blocks: Iterable[Block]
+        if suffix == ".json":
+            blocks = ArrayReader(text, name, columns, text.encoding, on_error)
+        elif suffix == ".jsonl":
+            blocks = JsonReader(Pieces(text), name, columns, text.encoding, on_error)
+        else:
+            blocks = TextReader(Pieces(text), name, text_column, text.encoding, on_error)
+        yield from blocks
 
 
 def column_names(path: str, text_format: TableFormat = TableFormat()) -> tuple[str, ...]:
-    """The names of a file's columns, without its rows; none for standard input.
+    """The names of a file's columns, without its rows; none for standard input and files without columns.
 
     Args:
         path: The file.
         text_format: How a file of text is divided, where that is not to be found from it.
+
+    Raises:
+        UserError: The file is missing, or of another kind.
     """
     if path == "-":
         return ()
-    if found := records.column_names(path):
-        return tuple(found)
-    for _, record in records.read_records(path, on_error=lambda *_: None):
-        return tuple(record)
-    return ()
+    if kind(Path(path)) in IN_BLOCKS:
+        return arrow_names(Path(path))
+    with _text(path, text_format) as (text, name):
+        suffix = _content(text, path, text_format)
+        if suffix in (".csv", ".tsv"):
+            return _Table(text, name, suffix, text_format).heading.names
+        if suffix == ".txt":
+            return ()
+    first = next(iter(read_blocks(path, text_format=text_format, on_error=lambda *_: None)), None)
+    return first.names if first else ()
 
 
-def to_table(rows: Sequence[Record], names: Sequence[str]) -> "pa.Table":
-    """A table of records; a key that one leaves out is null.
+class _Table:
+    """A table of text, whose dialect and heading are found from its beginning."""
 
-    Args:
-        rows: The records.
-        names: The columns.
-    """
-    import pyarrow as pa
+    def __init__(self, text: Decoded, name: str, suffix: str, text_format: TableFormat) -> None:
+        self._pieces, self._name, self._set, self._text = Pieces(text), name, text_format, text
+        start = self._pieces.take()
+        if not start:
+            raise UserError(f"{name} is empty; its first line should name the columns")
+        self._pieces.give_back(start)
+        setting = text_format.separator
+        hint = SEPARATOR_LINE.fullmatch(start[:20].partition(b"\n")[0].decode("utf-8", "replace").lstrip("\ufeff"))
+        if hint:
+            start, setting = start.partition(b"\n")[2], setting or hint[1]
+        self._suffix = suffix
+        self.dialect, rows = find_dialect(start, suffix, setting, name)
+        self.heading = find_heading(rows, text_format.header, name)
+        self._before = bool(hint)
+        for column in self.heading.names:
+            if bad := unreadable(column, text.encoding):
+                raise UserError(f"{name}, line 1{bad[0]}")
 
-    arrays, fields = [], []
-    for name in names:
-        values = [row.get(name) for row in rows]
-        array = None
-        if not any(_holds_objects(value) for value in values):
-            try:
-                array = pa.array(values)
-            except (pa.ArrowException, OverflowError, UnicodeError):  # mixed types, huge numbers, half characters
-                array = None
-        if array is None:
-            texts = [None if value is None else json.dumps(value) for value in values]
-            arrays.append(pa.array(texts, pa.string()))
-            fields.append(pa.field(name, pa.string(), metadata=JSON_TEXT))
-        else:
-            arrays.append(array)
-            fields.append(pa.field(name, array.type))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    def reader(self, columns: Collection[str] | None, on_error: OnError) -> CsvReader:
+        """What reads it."""
+        heading = Heading(self.heading.names, self.heading.rows + self._before)
+        return CsvReader(self._pieces, self._name, self.dialect, heading, columns, self._text.encoding, on_error)
+
+    def explain(self) -> None:
+        """Says what was found, if it is not what one expects."""
+        found = []
+        plain = Dialect("\t" if self._suffix == ".tsv" else ",")
+        if self.dialect != plain and self.dialect != Dialect(self._set.separator or ""):
+            found.append(str(self.dialect))
+        if self._text.encoding != UTF8 and not self._set.encoding:
+            found.append(f"encoding {self._text.encoding}")
+        if self._text.marks > 1:
+            found.append("a second byte-order mark, which is left out")
+        found += self.heading.notes
+        if found:
+            say_once(f"{self._name}: {'; '.join(found)} (data.separator, data.encoding and data.header set it)")
 
 
-def _holds_objects(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and any(_holds_objects(one) for one in value))
+@contextmanager
+def _text(path: str, text_format: TableFormat) -> Iterator[tuple[Decoded, str]]:
+    """A file of text as UTF-8, and its name."""
+    if path == "-":
+        if sys.stdin is None:
+            raise UserError("standard input is closed; give --data.predict_path FILE")
+        raw = getattr(sys.stdin, "buffer", None)
+        yield Decoded(_Encoded() if raw is None else raw, text_format.encoding), STDIN
+        return
+    with opened(Path(path)) as file:
+        text = Decoded(file, text_format.encoding)
+        check_text(text.start, Path(path).name)
+        yield text, Path(path).name
+
+
+class _Encoded:
+    """Standard input without bytes, as notebooks and tests have it."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many of the next characters."""
+        return sys.stdin.read(size).encode("utf-8", "surrogateescape")
+
+
+def _content(text: Decoded, path: str, text_format: TableFormat) -> str:
+    """The suffix of the kind that a file of text is."""
+    suffix = ".txt" if path == "-" else kind(Path(path))
+    start = text.peek().decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if path == "-" and start.startswith("{"):
+        return ".jsonl"
+    if suffix == ".txt" and text_format.separator:
+        return ".csv"
+    if suffix == ".json" and not start.startswith("["):
+        _check_lines(start, path)
+        return ".jsonl"
+    return suffix
+
+
+def _check_lines(start: str, path: str) -> None:
+    """Checks that a ``.json`` file that is no array has an object in each line."""
+    first, *others = (line for line in start.splitlines() if line.strip()) if start else ("",)
+    try:
+        record = json.loads(first) if first else {}
+    except ValueError:
+        record = None
+    columns = isinstance(record, dict) and not others and _is_of_columns(record)
+    if (record is not None and not columns) or (not others and len(first) > len(start) / 2 > 2**14):
+        return
+    file = Path(path)
+    inner = re.match(r'\{\s*"([^"]+)"\s*:\s*\[\s*\{', start)
+    if inner:
+        code = (
+            f"import json; json.dump(json.load(open('{path}', encoding='utf-8'))['{inner[1]}'], open('rows.json', 'w'))"
+        )
+        raise UserError(f'{file.name} is one JSON object; take the records out of it: python -c "{code}"')
+    code = f"import pandas; pandas.read_json('{path}').to_csv('{file.with_suffix('.csv')}', index=False)"
+    raise UserError(
+        f"{file.name} is neither a JSON array of records nor has it an object in each line; if columns stand in it, "
+        f'convert it: python -c "{code}"'
+    )
+
+
+def _is_of_columns(record: Record) -> bool:
+    """Whether an object is a table, column by column, rather than a row."""
+    values = list(record.values())
+    return bool(values) and all(isinstance(value, list | dict) and len(value) == len(values[0]) for value in values)

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emotion_lit.data import lines, records
+from emotion_lit.data import files, lines
 from emotion_lit.data.records import read_records, record_files
 from emotion_lit.errors import UserError
 
@@ -34,7 +34,7 @@ def test_every_format_gives_the_same_texts(tmp_path: Path) -> None:
         ("a.csv", b"", "a.csv is empty"),
         ("a.txt", b"fine\nna\xefve\n", "a.txt, line 2: byte 0xef is not UTF-8 (character 3)"),
         ("a.parquet", b"not parquet", "a.parquet is not a readable parquet file"),
-        ("a.doc", b"", "is not one of .csv, .jsonl, .parquet, .txt"),
+        ("a.doc", b"", "is not one of .csv, .tsv, .jsonl"),
     ],
 )
 def test_an_unreadable_row_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -145,7 +145,7 @@ def test_of_parquet_only_needed_columns_are_read(tmp_path: Path) -> None:
 
 
 def test_compressed_parquet_is_unpacked_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MOST_UNPACKED", 2**20)
+    monkeypatch.setattr(files, "MOST_UNPACKED", 2**20)
     (tmp_path / "a.parquet.gz").write_bytes(gzip.compress(bytes(2**23)))
     with pytest.raises(UserError, match="unpack it yourself"):
         texts(tmp_path / "a.parquet.gz")

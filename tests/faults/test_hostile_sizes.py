@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import failing
 
 MIB = 2**20
-# In MiB, beside the libraries. A line of the longest is four bytes a character, and there are a few copies of it.
+# In MiB, beside the libraries. There are a few copies of the longest line.
 MOST = 300
 READ = """
 import re, sys
@@ -63,10 +63,10 @@ def make(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "rows", "says"),
     [
-        ("line.txt.gz", 2, "is longer than 16,777,216 characters"),
-        ("line.jsonl.gz", 2, "is longer than 16,777,216 characters"),
-        ("field.csv.gz", 2, "a row is longer than 16,777,216 characters"),
-        ("lines.csv.gz", 2, "a row is longer than 16,777,216 characters"),
+        ("line.txt.gz", 2, "is longer than 16,777,216 bytes"),
+        ("line.jsonl.gz", 2, "is longer than 16,777,216 bytes"),
+        ("field.csv.gz", 2, "a row is longer than 16,777,216 bytes"),
+        ("lines.csv.gz", 2, "a row is longer than 16,777,216 bytes"),
         ("columns.parquet", 500, ""),
     ],
 )

@@ -1,0 +1,66 @@
+"""Files that are not read here: what they are, and the line that converts them."""
+
+from pathlib import Path
+
+_PANDAS = "python -c \"import pandas; pandas.{read}.to_csv('{stem}.csv', index=False)\""
+# How pandas reads what other programs write.
+READERS = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"), "read_excel('{name}')"),
+    **dict.fromkeys((".pkl", ".pickle"), "read_pickle('{name}')"),
+    **dict.fromkeys((".h5", ".hdf", ".hdf5"), "read_hdf('{name}')"),
+    **dict.fromkeys((".html", ".htm"), "read_html('{name}')[0]"),
+    ".dta": "read_stata('{name}')",
+    ".sav": "read_spss('{name}')",
+    ".sas7bdat": "read_sas('{name}', encoding='utf-8')",
+    ".orc": "read_orc('{name}')",
+    ".xml": "read_xml('{name}')",
+}
+DATABASES = (".db", ".sqlite", ".sqlite3")
+ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
+# How files begin that bear the name of another kind.
+BEGINNINGS = {
+    b"PK\x03\x04": "it is a ZIP archive or an Excel workbook; name it .xlsx or .zip to see how to read it",
+    b"\xd0\xcf\x11\xe0": "it is an old Excel workbook; name it .xls to see how to convert it",
+    b"\x1f\x8b": "it is compressed with gzip; add .gz to its name",
+    b"\x28\xb5\x2f\xfd": "it is compressed with zstd; add .zst to its name",
+    b"BZh": "it is compressed with bzip2; add .bz2 to its name",
+    b"\xfd7zXZ\x00": "it is compressed with xz; add .xz to its name",
+    b"PAR1": "it is a Parquet file; name it .parquet",
+    b"ARROW1": "it is an Arrow file; name it .arrow",
+    b"SQLite format 3": "it is a database of SQLite; name it .db to see how to convert it",
+    b"version https://git-lfs.github.com/spec/": "it is a pointer of Git LFS; fetch the file with `git lfs pull`",
+    b"%PDF-": "it is a PDF; copy its text into a file of text",
+}
+
+
+def conversion(file: Path) -> str:
+    """What to type so that a file of another kind can be read; empty where that is not known.
+
+    Args:
+        file: The file.
+    """
+    suffix = file.suffix.lower()
+    if reader := READERS.get(suffix):
+        return "convert it: " + _PANDAS.format(read=reader.format(name=file), stem=file.with_suffix(""))
+    if suffix in DATABASES:
+        read = f"read_sql('SELECT * FROM <table>', sqlite3.connect('{file}'))"  # noqa: S608  a line to type
+        return "convert it: " + _PANDAS.format(read=read, stem=file.with_suffix("")).replace(
+            "import pandas", "import pandas, sqlite3"
+        )
+    if suffix in ARCHIVES or ".tar" in file.name.lower():
+        return "unpack it, and name the file or the folder"
+    return ""
+
+
+def disguise(start: bytes) -> str:
+    """What a file is that begins with these bytes, and what to do; empty where it may be text.
+
+    Args:
+        start: Its first bytes.
+    """
+    for beginning, what in BEGINNINGS.items():
+        if start.startswith(beginning):
+            return what
+    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "it is a page of HTML, perhaps an error of a download; download the file again"
+    return ""

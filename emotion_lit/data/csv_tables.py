@@ -1,0 +1,225 @@
+"""Tables of text: Arrow reads what is plain, Python's csv module, row by row, what is odd."""
+
+import csv
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from emotion_lit.console import say_once
+from emotion_lit.data import lines
+from emotion_lit.data.blocks import Block, OnError, Places, Rows, without_columns
+from emotion_lit.data.dialects import Dialect, Heading
+from emotion_lit.data.encodings import is_utf8
+from emotion_lit.data.lines import Pieces, RowLines
+from emotion_lit.data.unreadable import unreadable
+from emotion_lit.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class CsvReader:
+    """Reads the rows of a table of text.
+
+    Args:
+        pieces: The file.
+        name: Its name.
+        dialect: How it is written.
+        heading: Its columns.
+        columns: Those that are needed; None for all.
+        encoding: Of the file as it is, for messages.
+        on_error: Called for each row that cannot be read.
+    """
+
+    def __init__(
+        self,
+        pieces: Pieces,
+        name: str,
+        dialect: Dialect,
+        heading: Heading,
+        columns: Collection[str] | None,
+        encoding: str,
+        on_error: OnError,
+    ) -> None:
+        self._pieces, self._name, self._dialect, self._encoding = pieces, name, dialect, encoding
+        self._names, self._on_error = heading.names, on_error
+        self._to_skip = heading.rows
+        self._kept = [place for place, one in enumerate(self._names) if columns is None or one in columns]
+        self._line = 1
+        self._warned = False
+
+    def __iter__(self) -> Iterator[Block]:
+        while piece := self._next_piece():
+            block = None if self._to_skip else self._fast(piece)
+            if block is None and not self._to_skip and self._pieces.shrink():
+                self._pieces.give_back(piece)
+                continue
+            if block is None:
+                block = self._careful(piece)
+            else:
+                self._pieces.grow()
+            if block.rejects or block.table.num_rows:
+                yield block
+
+    def _next_piece(self) -> bytes:
+        piece = self._pieces.take()
+        if piece is None:
+            raise UserError(f"{self._name}, line {self._line}: a row is longer than {lines.LONGEST:,} bytes; split it")
+        return piece
+
+    def _careful(self, piece: bytes) -> Block:
+        """The rows of a piece, one by one; the last may go on in the next pieces."""
+        fed = RowLines(self._pieces, piece, self._line, self._name)
+        rows = Rows(self._name, self._on_error)
+        reader = csv.reader(fed, **self._dialect.options)
+        while fed.begin_row():
+            try:
+                row = next(reader)
+            except StopIteration:
+                break
+            except csv.Error as error:
+                reason = f" cannot be read ({error}); mend the line"
+                if fed.last_line > fed.line:
+                    self._warn(fed.line, fed.last_line)
+                    reason = (
+                        f" cannot be read: a quotation mark opens a field that is not closed up to line "
+                        f"{fed.last_line} ({error}); close it, or double it where it is part of the text"
+                    )
+                line = fed.first_line()  # what follows it may be rows of their own
+                rows.reject(fed.line, reason, line.rstrip("\r\n"))
+                continue
+            if self._to_skip and row:
+                self._to_skip -= 1
+                break
+            if row:
+                self._add(rows, fed, [row[0].lstrip("\ufeff"), *row[1:]])
+        self._line = fed.give_back_rest()
+        return rows.block(self._table(rows.records), self._names)
+
+    def _add(self, rows: Rows, fed: RowLines, row: list[str]) -> None:
+        bad = unreadable("".join(row), self._encoding)
+        if bad is not None:
+            rows.reject(fed.line, *bad)
+        elif len(row) != len(self._names):
+            reason = (
+                f" has {len(row)} fields where the heading has {len(self._names)}; mend the line (a text with "
+                f"{self._dialect.separator!r} needs quotes)"
+            )
+            rows.reject(fed.line, reason, row)
+        else:
+            if fed.last_line > fed.line:
+                self._warn(fed.line, fed.last_line)
+            rows.add(fed.line, row)
+
+    def _table(self, rows: Sequence[Sequence[str]]) -> "pa.Table":
+        import pyarrow as pa
+
+        names = [self._names[place] for place in self._kept]
+        arrays = [pa.array([row[place] for row in rows], pa.string()) for place in self._kept]
+        return pa.Table.from_arrays(arrays, names=names) if names else without_columns(len(rows))
+
+    def _fast(self, piece: bytes) -> Block | None:
+        """The whole rows of a piece, if it has nothing that Arrow may read in another way; the rest is put back."""
+        plain = not self._dialect.skip_blank and self._dialect.separator.isascii() and self._kept
+        if not plain or len(piece) > lines.LONGEST or lines.MARK in piece or not is_utf8(piece):
+            return None
+        if piece.count(b"\r") != piece.count(b"\r\n") or (self._dialect.escaped and b"\\" in piece):
+            return None
+        found = self._row_ends(piece)
+        if found is None:
+            return None
+        end, numbers, first_long = found
+        table = self._arrow(piece[:end], first_long is not None)
+        if table is None or table.num_rows != len(numbers):
+            return None
+        if first_long is not None:
+            self._warn(*first_long)
+        self._pieces.give_back(piece[end:])
+        block = Block(table, self._names, Places(self._name, "line", numbers))
+        self._line += piece.count(b"\n", 0, end)
+        return block
+
+    def _row_ends(self, piece: bytes) -> tuple[int, Sequence[int], tuple[int, int] | None] | None:
+        """Where the last whole row ends, the line of each row, and the first and last line of the first long one."""
+        buffer = np.frombuffer(piece, np.uint8)
+        ends = np.flatnonzero(buffer == ord("\n"))
+        if self._dialect.quoted and b'"' in piece:
+            quotes = np.flatnonzero(buffer == ord('"'))
+            if not _are_regular(buffer, quotes, ord(self._dialect.separator)):
+                return None
+            inside = np.searchsorted(quotes, ends) % 2 == 1
+        else:
+            quotes, inside = ends[:0], np.zeros(len(ends), bool)
+        at_rows = np.flatnonzero(~inside)
+        open_end = piece[-1:] != b"\n"
+        if open_end and len(quotes) % 2 == 0:
+            end = len(piece)
+        elif len(at_rows):
+            end, open_end = int(ends[at_rows[-1]]) + 1, False
+        else:
+            return None
+        starts = np.concatenate([[0], at_rows + 1])
+        starts = starts if open_end else starts[:-1]
+        return end, *self._numbers(piece, ends, starts, at_rows)
+
+    def _numbers(
+        self, piece: bytes, ends: np.ndarray, starts: np.ndarray, at_rows: np.ndarray
+    ) -> tuple[Sequence[int], tuple[int, int] | None]:
+        firsts = np.concatenate([[0], ends + 1])[starts]
+        empty = np.isin(np.frombuffer(piece, np.uint8)[firsts], [ord("\n"), ord("\r")])
+        several = np.flatnonzero(starts[: len(at_rows)] != at_rows)
+        long = None
+        if len(several):
+            long = self._line + int(starts[several[0]]), self._line + int(at_rows[several[0]])
+        if not empty.any() and not len(several):
+            return range(self._line, self._line + len(starts)), long
+        return cast(Sequence[int], (starts[~empty] + self._line).astype(np.uint32)), long
+
+    def _arrow(self, piece: bytes, long: bool) -> "pa.Table | None":
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        kept = [self._names[place] for place in self._kept]
+        try:
+            return arrow_csv.read_csv(
+                pa.BufferReader(piece),
+                arrow_csv.ReadOptions(
+                    column_names=list(self._names), block_size=max(lines.SMALLEST_PIECE, len(piece) // 4)
+                ),
+                arrow_csv.ParseOptions(
+                    delimiter=self._dialect.separator,
+                    quote_char='"' if self._dialect.quoted else False,
+                    newlines_in_values=long,
+                ),
+                arrow_csv.ConvertOptions(
+                    include_columns=kept,
+                    column_types=dict.fromkeys(kept, pa.string()),
+                    strings_can_be_null=False,
+                    check_utf8=False,
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+
+    def _warn(self, first: int, last: int) -> None:
+        if not self._warned:
+            self._warned = True
+            say_once(
+                f"warning: {self._name}, line {first}: a field in quotation marks runs over several lines, to line "
+                f"{last}; if it should not, a quotation mark is missing or too many"
+            )
+
+
+def _are_regular(buffer: np.ndarray, quotes: np.ndarray, separator: int) -> bool:
+    """Whether each quotation mark opens a field, closes one, or is one of two within a field."""
+    doubled = np.diff(quotes) == 1
+    opening, closing = quotes[::2], quotes[1::2]
+    before = buffer[np.maximum(opening - 1, 0)]
+    opens = (opening == 0) | (before == separator) | (before == ord("\n"))
+    opens[1:] |= doubled[1::2][: len(opening) - 1]
+    after = buffer[np.minimum(closing + 1, len(buffer) - 1)]
+    closes = (closing == len(buffer) - 1) | (after == separator) | (after == ord("\n")) | (after == ord("\r"))
+    continued = doubled[1::2]
+    closes[: len(continued)] |= continued
+    return bool(opens.all() and closes.all())

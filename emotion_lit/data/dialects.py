@@ -1,0 +1,204 @@
+"""Dialects of tables of text: how fields are separated and quoted, found from the first rows, or set."""
+
+import csv
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+from emotion_lit.data.headings import column_titles, has_heading, is_named
+from emotion_lit.data.lines import decoded
+from emotion_lit.errors import UserError
+
+# Texts may be long; the csv module's own limit is 128 KiB a field.
+csv.field_size_limit(2**31 - 1)
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
+# Bytes that the first rows are taken from, and rows of them.
+SAMPLE, SAMPLE_ROWS = 2**16, 500
+# The share of the first rows that a separator has to divide alike.
+ALIKE = 0.7
+
+Rows = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a table of text is written.
+
+    Args:
+        separator: What stands between two fields.
+        quoted: Whether a field may stand in quotation marks; otherwise these are part of it.
+        escaped: Whether a backslash stands before a quotation mark that is part of a field.
+        skip_blank: Whether a blank after a separator is left out.
+    """
+
+    separator: str = ","
+    quoted: bool = True
+    escaped: bool = False
+    skip_blank: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What Python's csv module calls it."""
+        return {
+            "delimiter": self.separator,
+            "quoting": csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+            "escapechar": "\\" if self.escaped else None,
+            "skipinitialspace": self.skip_blank,
+            "strict": True,
+        }
+
+    def __str__(self) -> str:
+        found = f"fields separated by {SEPARATORS.get(self.separator, repr(self.separator))}"
+        found += "" if self.quoted else ", quotation marks as part of the text"
+        found += ", a backslash before quotation marks" if self.escaped else ""
+        return found + (", blanks after separators left out" if self.skip_blank else "")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The names of a table's columns.
+
+    Args:
+        names: The names.
+        rows: How many of the first rows are no data.
+        notes: What there is to say about them.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+def separator_of(setting: str) -> str:
+    """The separator that a setting means.
+
+    Args:
+        setting: A character, or the name of one.
+
+    Raises:
+        UserError: It is none.
+    """
+    separator = NAMES.get(setting.lower(), setting)
+    if len(separator) != 1 or separator in '"\r\n\0\ufeff':
+        raise UserError(f"data.separator is {setting!r}; it is one character, or one of the names {', '.join(NAMES)}")
+    return separator
+
+
+def find_dialect(start: bytes, suffix: str, setting: str | None, name: str) -> tuple[Dialect, Rows]:
+    """The dialect of a table, and its first rows.
+
+    Args:
+        start: The beginning of the file, in whole lines.
+        suffix: That of the file's name.
+        setting: The separator, if it is set.
+        name: The name of the file, for messages.
+
+    Raises:
+        UserError: Two separators divide the rows alike.
+    """
+    usual = "\t" if suffix == ".tsv" else ","
+    lines = [decoded(line).lstrip("\ufeff") for line in start[:SAMPLE].splitlines(keepends=True)]
+    if len(start) > SAMPLE and len(lines) > 1:
+        lines.pop()
+    separators = [separator_of(setting)] if setting else [usual, *(one for one in SEPARATORS if one != usual)]
+    tried = [_quoting(Dialect(separator), lines) for separator in separators]
+    if setting:
+        return tried[0][:2]
+    good = [one for one in tried if one[2] >= ALIKE and one[1] and _divides(one[1])]
+    if not good:
+        return tried[0][:2]
+    named = [one for one in good if is_named(one[1][0])]
+    best = named or [one for one in good if _repeats(one[1])] or good
+    most = max(share for *_, share in best)
+    best = [one for one in best if one[2] == most]
+    if len(best) > 1 and len({tuple(map(tuple, rows)) for _, rows, _ in best}) > 1:
+        raise UserError(
+            f"{name} may be separated by {' or by '.join(SEPARATORS[one[0].separator] for one in best)}; set "
+            "data.separator"
+        )
+    return best[0][:2]
+
+
+def find_heading(rows: Rows, setting: bool | None, name: str) -> Heading:
+    """The names of the columns.
+
+    Args:
+        rows: The first rows.
+        setting: Whether the first of them is the heading, if that is set.
+        name: The name of the file, for messages.
+
+    Raises:
+        UserError: A name stands twice, or the first row may be data as well as a heading.
+    """
+    widths = Counter(map(len, rows[1:] or rows))
+    width = widths.most_common(1)[0][0] if widths else 0
+    found = has_heading(rows) if setting is None else setting
+    if found is None:
+        raise UserError(
+            f"{name}: the first line may be names of columns or data ({', '.join(rows[0])[:80]!r}); set data.header "
+            "to true or false"
+        )
+    if not found:
+        names = tuple(f"column_{number + 1}" for number in range(width))
+        note = f"no heading, as the first line looks like data: columns {names[0]} to {names[-1]}"
+        return Heading(names, 0, () if setting is False else (note,))
+    names, notes = column_titles(rows, width)
+    twice = next((one for one, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise UserError(f"{name}: the column {twice!r} stands twice in the heading; rename one of them")
+    return Heading(names, 1, notes)
+
+
+def _quoting(dialect: Dialect, lines: list[str]) -> tuple[Dialect, Rows, float]:
+    """The way of quoting that divides the lines most alike, with the rows and the share of those that are alike."""
+    rows, share, merged = _parsed(dialect, lines)
+    best = (dialect, rows, share)
+    others = []
+    if any(f'{dialect.separator} "' in line for line in lines):
+        others.append(replace(dialect, skip_blank=True))
+    if any('\\"' in line for line in lines):
+        others.append(replace(dialect, escaped=True))
+    if dialect.separator in "\t|" and (share < 1 or merged) and any('"' in line for line in lines):
+        others.append(replace(dialect, quoted=False))
+    for other in others:
+        before = any(field.startswith(' "') for row in best[1] for field in row)
+        rows, other_share, other_merged = _parsed(other, lines)
+        mends = (merged and not other_merged) or (other.skip_blank and before)
+        if other_share > best[2] or (mends and other_share >= max(best[2], 1 - other.skip_blank)):
+            best = (other, rows, other_share)
+    return best
+
+
+def _parsed(dialect: Dialect, lines: list[str]) -> tuple[Rows, float, bool]:
+    """The rows of the lines, the share of those of the commonest width, and whether one runs over several lines."""
+    reader = csv.reader(iter(lines), **dialect.options)
+    rows: Rows = []
+    errors = line = 0
+    merged = False
+    while len(rows) + errors < SAMPLE_ROWS:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            errors += reader.line_num < len(lines)  # the last one may just be cut
+            continue
+        merged = merged or reader.line_num > line + 1
+        line = reader.line_num
+        if row:
+            rows.append(row)
+    most = Counter(map(len, rows[1:] or rows)).most_common(1)
+    return rows, (most[0][1] if most else 0) / max(1, len(rows) - (len(rows) > 1) + errors), merged
+
+
+def _divides(rows: Rows) -> bool:
+    """Whether the rows have several columns, about as many as the first one."""
+    width = Counter(map(len, rows[1:] or rows)).most_common(1)[0][0]
+    return width > 1 and abs(len(rows[0]) - width) <= 1 and len(rows[0]) > 1
+
+
+def _repeats(rows: Rows) -> bool:
+    """Whether one of the columns has few values, as labels do."""
+    columns = list(zip(*rows, strict=False))
+    return any(len(set(values)) <= max(1, len(values) // 2) for values in columns)

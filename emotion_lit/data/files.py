@@ -1,0 +1,173 @@
+"""Files of rows: which kinds there are, where they are, and their bytes."""
+
+import bz2
+import gzip
+import io
+import lzma
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from emotion_lit.console import say
+from emotion_lit.data.conversions import conversion, disguise
+from emotion_lit.errors import UserError
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow", ".txt")
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz", ".zip")
+OTHER_NAMES = {".ndjson": ".jsonl", ".feather": ".arrow", ".tab": ".tsv"}
+# What `datasets` and others write beside the rows.
+NO_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+# These are not read in order, so not from a compressed stream either.
+IN_BLOCKS = (".parquet", ".arrow")
+MOST_UNPACKED = 2**32
+
+
+def kind(file: Path) -> str:
+    """The suffix of a file in lower case, without that of its compression; one name for those that mean the same.
+
+    Args:
+        file: The file.
+    """
+    suffix = (Path(file.stem) if file.suffix.lower() in COMPRESSIONS else file).suffix.lower()
+    return OTHER_NAMES.get(suffix, suffix)
+
+
+def check_readable(file: Path) -> None:
+    """Checks that a file is there and of a kind that can be read.
+
+    Args:
+        file: The file.
+
+    Raises:
+        UserError: It is not.
+    """
+    if not file.is_file():
+        raise UserError(f"there is no file {file}")
+    if kind(file) not in SUFFIXES:
+        advice = conversion(file) or "rename or convert it"
+        raise UserError(
+            f"{file} is not one of {', '.join(SUFFIXES)}, nor one of these as {', '.join(COMPRESSIONS)}; {advice}"
+        )
+
+
+def record_files(path: str) -> list[str]:
+    """The files to read for a path: the file itself, or all files of a known kind in a folder, sorted by name.
+
+    Args:
+        path: A file, a folder, or ``-``.
+
+    Raises:
+        UserError: There is nothing to read.
+    """
+    folder = Path(path)
+    if path == "-" or not folder.is_dir():
+        if path != "-":
+            check_readable(folder)
+        return [path]
+    found = [file for file in folder.rglob("*") if kind(file) in SUFFIXES and _has_rows(file, folder)]
+    files = [file for file in found if is_inside(file, folder)]
+    if len(files) < len(found):
+        first = min(set(found) - set(files))
+        say(f"warning: {first} is a link that leads out of {folder}, and is not read ({len(found) - len(files)} such)")
+    if not files:
+        raise UserError(f"the folder {path} holds no file of {', '.join(SUFFIXES)}")
+    return [str(file) for file in sorted(files, key=Path.as_posix)]  # the same order on every system
+
+
+def is_inside(file: Path, folder: Path) -> bool:
+    """Whether what a link in a folder stands for is in that folder too.
+
+    Args:
+        file: Something in the folder.
+        folder: The folder; one of the Hub's cache has its files beside it.
+    """
+    whole = folder.resolve()
+    if whole.parent.name == "snapshots" and (whole.parent.parent / "blobs").is_dir():
+        whole = whole.parent.parent
+    return file.resolve().is_relative_to(whole)
+
+
+def _has_rows(file: Path, folder: Path) -> bool:
+    """Whether a file is none of the hidden ones, such as the parts of predictions that go into the same folder."""
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return file.is_file() and not hidden and file.name not in NO_ROWS
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file, uncompressed; those of a kind that is not read in order, in a temporary file.
+
+    Args:
+        file: The file.
+
+    Raises:
+        UserError: It is missing, damaged, or of another kind.
+    """
+    check_readable(file)
+    try:
+        with _uncompressed(file) as raw:
+            if kind(file) in IN_BLOCKS and file.suffix.lower() in COMPRESSIONS:
+                with tempfile.TemporaryFile() as whole:
+                    _unpack(raw, whole, file)
+                    yield cast(BinaryIO, whole)
+            else:
+                yield raw
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file.name} is truncated or damaged ({error}); copy it again") from error
+    except OSError as error:
+        if error.strerror:
+            raise UserError(f"{file} cannot be read: {error.strerror}") from error
+        raise UserError(f"{file.name} is truncated or damaged ({error}); copy it again") from error
+
+
+def check_text(start: bytes, name: str) -> None:
+    """Checks that a file that is named as one of text does not begin as another kind of file does.
+
+    Args:
+        start: Its first bytes.
+        name: Its name.
+
+    Raises:
+        UserError: It does.
+    """
+    if found := disguise(start):
+        raise UserError(f"{name} is named as text, but {found}")
+
+
+def _unpack(raw: BinaryIO, whole: io.BufferedRandom | BinaryIO, file: Path) -> None:
+    while piece := raw.read(2**20):
+        if whole.tell() > MOST_UNPACKED:
+            raise UserError(f"{file} unpacks to more than {MOST_UNPACKED / 2**30:.0f} GiB; unpack it yourself")
+        whole.write(piece)
+    whole.seek(0)
+
+
+@contextmanager
+def _uncompressed(file: Path) -> Iterator[BinaryIO]:
+    compression = file.suffix.lower()
+    if compression == ".zip":
+        with zipfile.ZipFile(file) as archive, archive.open(_only_member(archive, file)) as raw:
+            yield cast(BinaryIO, raw)
+    elif compression == ".zst":
+        import pyarrow as pa
+
+        with pa.input_stream(str(file), compression="zstd") as stream, io.BufferedReader(stream) as raw:
+            yield cast(BinaryIO, raw)
+    else:
+        openers = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+        opener = openers.get(compression, open)
+        with opener(file, "rb") as raw:  # type: ignore[operator]
+            yield cast(BinaryIO, raw)
+
+
+def _only_member(archive: zipfile.ZipFile, file: Path) -> zipfile.ZipInfo:
+    members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
+    if len(members) != 1:
+        raise UserError(f"{file} holds {len(members)} files where one is expected; unpack it and name one of them")
+    if members[0].flag_bits & 1:
+        raise UserError(f"{file} is locked with a password; unpack it yourself")
+    return members[0]

@@ -1,0 +1,94 @@
+"""Headings of tables of text: whether the first row is one, and which names it gives."""
+
+# Names that columns of texts and labels usually have; a first row with one of them is a heading.
+USUAL = frozenset(
+    word
+    for words in (
+        "text texts sentence sentences content contents comment comments tweet tweets utterance review message body",
+        "label labels emotion emotions sentiment class classes category target annotation annotations id ids source",
+        "date user author name lang language split score rating number index row key value type topic description",
+        "title document",
+    )
+    for word in words.split()
+)
+# Words from which on a field reads like a sentence.
+SENTENCE = 5
+
+
+def has_heading(rows: list[list[str]]) -> bool | None:
+    """Whether the first row names the columns; None where it cannot be said.
+
+    Args:
+        rows: The first rows.
+    """
+    if not rows:
+        return True
+    first = [field.strip() for field in rows[0]]
+    if is_named(first) or first == [str(number) for number in range(len(first))]:
+        return True
+    if any(is_number(field) for field in first):
+        return False
+    rest = [row for row in rows[1:] if row != rows[0]]
+    for place, field in enumerate(first):
+        if field and any(place < len(row) and row[place].strip() == field for row in rest):
+            return False
+    for place, field in enumerate(first):
+        if len(field.split()) >= SENTENCE and (
+            not rest or sum(_is_sentence(row, place) for row in rest) > len(rest) / 2
+        ):
+            return None
+    return True
+
+
+def is_named(row: list[str]) -> bool:
+    """Whether a row has one of the names that columns usually have.
+
+    Args:
+        row: Its fields.
+    """
+    return any(field.strip().casefold() in USUAL for field in row)
+
+
+def column_titles(rows: list[list[str]], width: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the columns, and what there is to say about them.
+
+    Args:
+        rows: The first rows; the very first is the heading.
+        width: The number of fields that most of the others have.
+    """
+    titles = [title.strip().strip("\ufeff").strip() for title in rows[0]]
+    rest = [row for row in rows[1:] if len(row) == width]
+    notes: tuple[str, ...] = ()
+    if width == len(titles) - 1 and rest and not titles[-1]:
+        titles.pop()
+    elif width == len(titles) + 1 and rest and len(rest) == len(rows) - 1:
+        if all(not row[-1].strip() for row in rest):
+            titles.append("")
+        elif _is_index([row[0] for row in rest]):
+            titles.insert(0, "" if "index" in titles else "index")
+            notes = ("the first column has no name in the heading",)
+    return tuple(title or f"column_{place + 1}" for place, title in enumerate(titles)), notes
+
+
+def is_number(field: str) -> bool:
+    """Whether a field is a number.
+
+    Args:
+        field: The field.
+    """
+    try:
+        float(field.replace(",", "."))
+    except ValueError:
+        return False
+    return field.casefold() not in ("nan", "inf", "infinity")
+
+
+def _is_sentence(row: list[str], place: int) -> bool:
+    return place < len(row) and len(row[place].split()) >= SENTENCE
+
+
+def _is_index(values: list[str]) -> bool:
+    """Whether values are names of rows, as R and pandas write them: numbers, or words that do not come twice."""
+    if all(value.isdigit() for value in values):
+        return True
+    return len(values) >= SENTENCE and len(set(values)) == len(values) and not any(" " in value for value in values)

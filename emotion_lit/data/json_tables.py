@@ -1,0 +1,227 @@
+"""Tables of JSON lines: Arrow reads what is plain, Python's json module, line by line, what is odd."""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from emotion_lit.data import lines
+from emotion_lit.data.blocks import Block, OnError, Places, Record, Rows, is_json_text, to_table
+from emotion_lit.data.encodings import is_utf8
+from emotion_lit.data.lines import Pieces, decoded
+from emotion_lit.data.unreadable import unreadable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# JSON may hold lists in lists; what writes them again goes down one level at a time.
+MOST_LEVELS = 64
+
+
+class Repeated(dict[str, Any]):
+    """An object that has a key twice.
+
+    Attributes:
+        keys_twice: Those keys.
+    """
+
+    keys_twice: list[str]
+
+
+class JsonReader:
+    """Reads the rows of a file of JSON lines.
+
+    Args:
+        pieces: The file.
+        name: Its name.
+        columns: The columns that are needed; None for all.
+        encoding: Of the file as it is, for messages.
+        on_error: Called for each row that cannot be read.
+    """
+
+    def __init__(
+        self, pieces: Pieces, name: str, columns: Collection[str] | None, encoding: str, on_error: OnError
+    ) -> None:
+        self._pieces, self._name, self._columns = pieces, name, columns
+        self._encoding, self._on_error = encoding, on_error
+        self._line = 1
+        self._names: dict[str, None] = {}
+        self._types: pa.Schema | None = None
+
+    def __iter__(self) -> Iterator[Block]:
+        while (piece := self._pieces.take()) != b"":
+            block = self._fast(piece) if piece and self._types is not None else None
+            if block is None and piece and self._pieces.shrink():
+                self._pieces.give_back(piece)
+                continue
+            if block is None:
+                block = self._careful(piece)
+            else:
+                self._pieces.grow()
+            if block.rejects or block.table.num_rows:
+                yield block
+
+    def _careful(self, piece: bytes | None) -> Block:
+        """The rows of a piece, one by one."""
+        rows = Rows(self._name, self._on_error)
+        for line in [None] if piece is None else piece.splitlines(keepends=True):
+            if line is None or len(line) > lines.LONGEST:
+                rows.reject(self._line, lines.too_long(), None)
+            else:
+                self._add(rows, decoded(line).lstrip("\ufeff").rstrip("\r\n"))
+            self._line += 1
+        for record in rows.records:
+            self._names |= dict.fromkeys(record)
+        kept = [name for name in self._names if self._columns is None or name in self._columns]
+        table = to_table(rows.records, kept, self._types)
+        self._types = self._types_of(table)
+        return rows.block(table, tuple(self._names))
+
+    def _add(self, rows: Rows, text: str) -> None:
+        if not text.strip():
+            return
+        bad = unreadable(text, self._encoding)
+        if bad is not None:
+            rows.reject(self._line, *bad)
+            return
+        try:
+            record = parse(text)
+        except (ValueError, RecursionError) as error:
+            rows.reject(self._line, f" is not JSON ({error}); mend or remove the line", text)
+            return
+        problem = problem_of(record, self._columns, text)
+        if problem:
+            rows.reject(self._line, problem, text)
+        else:
+            rows.add(self._line, record)
+
+    def _types_of(self, table: "pa.Table") -> "pa.Schema | None":
+        """What Arrow may read the next rows as; None where it may not."""
+        import pyarrow as pa
+
+        if not table.num_rows or not len(table.schema) or any(map(is_json_text, table.schema)):
+            return None
+        missing = [name for name in self._columns or () if name not in table.schema.names]
+        return pa.schema([*table.schema, *(pa.field(name, pa.null()) for name in missing)])
+
+    def _fast(self, piece: bytes) -> Block | None:
+        """The rows of a piece, if it has nothing that Arrow may read in another way."""
+        if len(piece) > lines.LONGEST or not is_utf8(piece) or piece.count(b"\r") != piece.count(b"\r\n"):
+            return None
+        found = _one_object_a_line(piece, self._line)
+        if found is None:
+            return None
+        numbers, ends = found
+        table = self._arrow(piece)
+        if table is None or table.num_rows != len(numbers):
+            return None
+        block = Block(table, tuple(self._names), Places(self._name, "line", numbers))
+        self._line += ends
+        return block
+
+    def _arrow(self, piece: bytes) -> "pa.Table | None":
+        import pyarrow as pa
+        from pyarrow import json as arrow_json
+
+        try:
+            table = arrow_json.read_json(
+                pa.BufferReader(piece),
+                arrow_json.ReadOptions(block_size=max(lines.SMALLEST_PIECE, len(piece) // 4)),
+                arrow_json.ParseOptions(
+                    explicit_schema=self._types,
+                    unexpected_field_behavior="error" if self._columns is None else "ignore",
+                ),
+            )
+            table.validate(full=True)  # a half of a surrogate pair is no UTF-8
+        except pa.ArrowInvalid:
+            return None
+        return table.select([name for name in self._names if name in table.column_names])
+
+
+def parse(text: str) -> Any:
+    """A value of JSON, with each object that has a key twice as `Repeated`.
+
+    Args:
+        text: The JSON.
+    """
+    return DECODER.decode(text)
+
+
+def problem_of(record: Any, columns: Collection[str] | None, text: str) -> str:
+    """Why a value of JSON is no row; empty where it is one.
+
+    Args:
+        record: The value.
+        columns: The columns that are needed; None for all.
+        text: The JSON.
+    """
+    if not isinstance(record, dict):
+        return " is not a JSON object; write one object a line"
+    if text.count("[") + text.count("{") > MOST_LEVELS and is_nested(record, MOST_LEVELS):
+        return f" has more than {MOST_LEVELS} lists and objects in each other; make it flat"
+    twice = [*(record.keys_twice if isinstance(record, Repeated) else ()), *_inner_twice(record, columns)]
+    twice = [key for key in twice if columns is None or key in columns]
+    return f" has the key {twice[0]!r} twice; rename or remove one of them" if twice else ""
+
+
+def is_nested(value: object, levels: int) -> bool:
+    """Whether lists and objects are in each other for more than so many levels.
+
+    Args:
+        value: A value out of JSON.
+        levels: How many.
+    """
+    inside = [value]
+    for _ in range(levels):
+        inside = [
+            item
+            for one in inside
+            if isinstance(one, list | dict)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not inside:
+            return False
+    return True
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) == len(pairs):
+        return record
+    repeated = Repeated(record)
+    seen: set[str] = set()
+    repeated.keys_twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+    return repeated
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def _inner_twice(record: Record, columns: Collection[str] | None) -> list[str]:
+    """The columns with an object in them that has a key twice."""
+    return [key for key, value in record.items() if isinstance(value, dict | list) and _has_repeated(value)]
+
+
+def _has_repeated(value: Any) -> bool:
+    if isinstance(value, dict):
+        return isinstance(value, Repeated) or any(map(_has_repeated, value.values()))
+    return isinstance(value, list) and any(map(_has_repeated, value))
+
+
+def _one_object_a_line(piece: bytes, first: int) -> tuple[Sequence[int], int] | None:
+    """The lines that have something, if each begins and ends as an object does, and how many lines there are."""
+    buffer = np.frombuffer(piece, np.uint8)
+    ends = np.flatnonzero(buffer == ord("\n"))
+    count = len(ends)
+    if piece[-1:] != b"\n":
+        ends = np.append(ends, len(piece))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lasts = ends - 1
+    lasts = lasts - (buffer[np.maximum(lasts, 0)] == ord("\r"))
+    some = lasts >= starts
+    if not (buffer[starts[some]] == ord("{")).all() or not (buffer[lasts[some]] == ord("}")).all():
+        return None
+    if some.all():
+        return range(first, first + len(ends)), count
+    return cast(Sequence[int], (np.flatnonzero(some) + first).astype(np.uint32)), count
