@@ -22,7 +22,8 @@ TRAINING = (
 )
 PREDICTION = ("prediction.", "data.predict_path", "data.id_column", "data.keep_columns", "data.on_error")
 LABELLED_DATA = (
-    *("data.dataset", "data.label_column", "data.labels", "data.train_size", "data.val_size", "data.test_size"),
+    *("data.dataset", "data.label_column", "data.label_columns", "data.label_separator", "data.labels"),
+    *("data.train_size", "data.val_size", "data.test_size"),
     *("data.exclude_labels", "data.sources", "data.deduplicate", "data.batch_size", "data.seed", "data.num_workers"),
 )
 VALIDATION, TEST, PREDICT = (f"trainer.limit_{stage}_batches" for stage in ("val", "test", "predict"))

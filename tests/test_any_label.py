@@ -44,7 +44,8 @@ def fit(folder: Path, backbone: Path, data: Path, *more: str) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
     folder = tmp_path_factory.mktemp("names")
-    return fit(folder, tiny_backbone, write(folder / "data.jsonl", NAMES, 6), "--data.seed=1")
+    labels = f"--data.labels={json.dumps(NAMES, ensure_ascii=False)}"  # else "Joy" and "joy" are one, "nan" is none
+    return fit(folder, tiny_backbone, write(folder / "data.jsonl", NAMES, 6), "--data.seed=1", labels)
 
 
 def test_the_checkpoint_and_the_report_have_them(run: Path) -> None:

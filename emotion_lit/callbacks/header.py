@@ -71,4 +71,4 @@ def data_lines(data: EmotionDataModule) -> str:
     if removed.get("validation"):
         left += f"; {removed['validation']:,} left validation, because they stand in test too"
     rows = some(split_rows(described), "in the report")
-    return f"{data.dataset}{left}\n\n{table(rows, sys.stderr)}\n"
+    return f"{data.dataset}{left}\nlabels: {described['labels_read']}\n\n{table(rows, sys.stderr)}\n"

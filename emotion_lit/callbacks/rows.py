@@ -66,7 +66,7 @@ class RowMaker:
         for row, record, note, labels in zip(
             window.rows, window.records, window.notes, self._labels(found), strict=True
         ):
-            text = record[self.data.text_column]
+            text = record[self.data.stream.text_key]
             made = {"id": record.get(self.data.id_column, row)}
             made |= {"text": text if isinstance(text, str | None) else str(text)}
             made |= labels

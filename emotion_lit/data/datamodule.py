@@ -50,9 +50,11 @@ class EmotionDataModule(pl.LightningDataModule):
         dataset: A Hub id, a folder in Hub layout, a `.parquet`, `.jsonl` or `.csv` file (which is split 80/10/10), or
             `sample`, the small data set that comes with this package.
         backbone: Whose tokenizer to use; on the command line it is that of the model.
-        text_column: The column of texts.
-        label_column: The column of labels: ints, names, or lists of these.
-        labels: The names of the classes in the order of their ids. By default they come from the data.
+        text_column: The column of texts. By default it is found by its name, such as `text`, `sentence` or `tweet`.
+        label_column: The column of labels: names, ids, lists of these, or objects of an annotation tool. By default it
+            is found by its name, such as `labels`, `label` or `emotion`.
+        labels: The names of the classes in the order of their ids. By default they come from the data: names that
+            differ in case and blanks alone are one class, and ids are those that occur.
         classes: The classes of a trained model, to which the data's are matched by name. By default those of the data.
         multi_label: Whether a text may have several classes. If not, a text with several trains on all of them evenly
             and is scored by the first.
@@ -75,6 +77,9 @@ class EmotionDataModule(pl.LightningDataModule):
             these, a data set on the Hub, or - for stdin.
         id_column: The column of ids that `predict` hands on; a row without one gets its number.
         keep_columns: Other columns that `predict` hands on.
+        label_columns: Columns of 0 and 1, one for each class, instead of a column of labels.
+        label_separator: What stands between several labels in a text, such as `|`; an empty string takes each text as
+            one name. By default it is found from the column as a whole.
         on_error: What `predict` does about a row that cannot be read: `stop`, or `skip` it; on the command line it is
             that of the prediction.
     """
@@ -83,8 +88,8 @@ class EmotionDataModule(pl.LightningDataModule):
         self,
         dataset: str = "cirimus/super-emotion",
         backbone: str = "bert-base-uncased",
-        text_column: str = "text",
-        label_column: str = "labels",
+        text_column: str | None = None,
+        label_column: str | None = None,
         labels: list[str] | None = None,
         classes: list[str] | None = None,
         multi_label: bool = False,
@@ -105,6 +110,8 @@ class EmotionDataModule(pl.LightningDataModule):
         id_column: str = "id",
         keep_columns: list[str] | None = None,
         on_error: OnBadRow = "stop",
+        label_columns: list[str] | None = None,
+        label_separator: str | None = None,
     ) -> None:
         super().__init__()
         for key, value in (
@@ -122,6 +129,8 @@ class EmotionDataModule(pl.LightningDataModule):
         self.backbone = expanded(backbone)
         self.text_column = text_column
         self.label_column = label_column
+        self.label_columns = label_columns or []
+        self.label_separator = label_separator
         self.labels = labels
         self.classes = classes
         self.multi_label = multi_label
@@ -146,6 +155,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self._warnings: list[str] = []
         self._rows: dict[str, Rows] = {}
         self._label_set: LabelSet | None = None
+        self.labels_read = ""  # how, in words
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._datasets: dict[str, LabelledTokens] = {}
         self._stream: TextStream | None = None
@@ -209,7 +219,17 @@ class EmotionDataModule(pl.LightningDataModule):
         """Reads the data on the first call."""
         if self._label_set is not None:
             return self._label_set
-        names, splits = read_dataset(self.dataset, self.text_column, self.label_column, self.labels, self.multi_label)
+        names, splits = read_dataset(
+            self.dataset,
+            self.text_column,
+            self.label_column,
+            self.labels,
+            self.multi_label,
+            self.label_columns,
+            self.label_separator,
+            self.classes or (),
+        )
+        self.labels_read = names.origin
         if self.sources:
             splits = sampling.keep_sources(splits, self.sources)
         if self.exclude_labels:
@@ -448,6 +468,7 @@ class EmotionDataModule(pl.LightningDataModule):
         counts = {split: dict(zip(self.label_names, self.count_classes(split), strict=True)) for split in prepared}
         return {
             "dataset": self.dataset,
+            "labels_read": self.labels_read,
             "rows": rows,
             "rows_per_class": counts,
             "duplicates_removed": self.duplicates_removed,

@@ -1,6 +1,6 @@
 """Where labelled rows come from: a Hub id, a folder in Hub layout, a file, or the bundled sample."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +9,21 @@ from typing import Any
 import psutil
 
 from emotion_lit import caches, hub
-from emotion_lit.data.labels import LabelColumn, Labels, LabelSet, encode, typed
+from emotion_lit.console import say
+from emotion_lit.data.columns import ColumnSettings, find_columns
+from emotion_lit.data.encoding import LabelColumn, encode
+from emotion_lit.data.labels import Labels, LabelSet, LabelSettings
+from emotion_lit.data.one_hot import one_hot_values
 from emotion_lit.data.records import (
     COMPRESSIONS,
     SUFFIXES,
-    Record,
-    column_names,
     is_inside,
     kind,
     read_records,
     record_files,
 )
-from emotion_lit.errors import UserError, unknown
+from emotion_lit.data.tables import column_names, read_blocks
+from emotion_lit.errors import UserError
 
 SAMPLE = "sample"
 SPLITS = ("train", "validation", "test")
@@ -73,16 +76,26 @@ Columns = dict[str, list[Any]]
 
 
 def read_dataset(
-    dataset: str, text_column: str, label_column: str, label_names: Sequence[str] | None, multi_label: bool
+    dataset: str,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    label_names: Sequence[str] | None = None,
+    multi_label: bool = False,
+    label_columns: Sequence[str] = (),
+    label_separator: str | None = None,
+    classes: Sequence[str] = (),
 ) -> tuple[LabelSet, dict[str, Rows]]:
     """Reads a labelled data set.
 
     Args:
         dataset: A Hub id, a folder in Hub layout, a ``.parquet``, ``.jsonl`` or ``.csv`` file, or ``sample``.
-        text_column: The column of texts.
-        label_column: The column of labels; names in a column ``<label_column>_str`` are checked against it.
+        text_column: The column of texts; None finds it.
+        label_column: The column of labels, or None; names in a column ``<label_column>_str`` are checked against it.
         label_names: The classes in the order of their ids, where the data does not say.
-        multi_label: Whether a row may have no class.
+        multi_label: Whether a row may have several classes, or none.
+        label_columns: Columns of zeros and ones, one for each class, instead of a column of labels.
+        label_separator: What stands between several labels in a text; None finds it.
+        classes: The classes of a trained model.
 
     Returns:
         The classes, and the rows by split. A file comes as one split, ``train``.
@@ -92,35 +105,47 @@ def read_dataset(
     """
     path = sample_file("").parent if dataset == SAMPLE else Path(dataset)
     names: Sequence[str] | None = None
-    needed = (text_column, label_column, f"{label_column}_str", SOURCE_COLUMN)
+    wanted = ColumnSettings(text_column, label_column, label_columns)
     if path.is_dir():
         _check_links(path)
-        splits, names = _load(str(path), f"the folder {dataset}", label_column, needed)
+        splits, names = _load(str(path), f"the folder {dataset}", wanted)
     elif kind(path) in SUFFIXES or path.is_file():
-        columns = _read_file(path, needed)
-        if kind(path) == ".csv" and label_column in columns:
-            columns[label_column] = list(typed(columns[label_column]))
-        splits = {"train": columns}
+        splits = {"train": _read_file(path, wanted)}
     elif dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")):
         hub.reachable()
-        splits, names = _load(dataset, f"the data set {dataset}", label_column, needed)
+        splits, names = _load(dataset, f"the data set {dataset}", wanted)
     else:
         raise UserError(
             f"there is no data set {dataset}: neither a folder, nor a file, nor a Hub id (owner/name); "
             "mend data.dataset"
         )
+    found, columns_of = None, []
     for split, columns in splits.items():
-        _check_columns(columns, text_column, label_column, f"{dataset}, {split}")
-    label_columns = [
-        LabelColumn(columns[label_column], columns.get(f"{label_column}_str"), f"{dataset}, {split}")
-        for split, columns in splits.items()
-    ]
-    label_set, encoded = encode(label_columns, label_names or names, allow_none=multi_label)
+        found = find_columns(columns, wanted, f"{dataset}, {split}")
+        _check_texts(columns[found.text], f"{dataset}, {split}", found.text)
+        if found.label is None:
+            values = one_hot_values({name: columns[name] for name in found.one_hot}, label_names)
+        else:
+            values = columns[found.label]
+        columns_of.append(LabelColumn(values, columns[found.beside] if found.beside else None, f"{dataset}, {split}"))
+    if found is None:
+        raise UserError(f"{dataset} has no rows")
+    for note in found.notes:
+        say(f"{dataset}: {note}")
+    settings = LabelSettings(
+        names=label_names or found.one_hot or None,
+        stated=names,
+        classes=classes,
+        multi_label=multi_label,
+        separator=label_separator,
+        column=f"column `{found.label}`" if found.label else f"{len(found.one_hot)} columns of 0 and 1",
+    )
+    encoded = encode(columns_of, settings)
     rows = {}
-    for (split, columns), labels in zip(splits.items(), encoded, strict=True):
+    for (split, columns), labels in zip(splits.items(), encoded.rows, strict=True):
         sources = [str(source) for source in columns.get(SOURCE_COLUMN, [""] * len(labels))]
-        rows[split] = Rows(columns[text_column], labels, sources)
-    return label_set, rows
+        rows[split] = Rows(columns[found.text], labels, sources)
+    return encoded.label_set, rows
 
 
 def hub_folder(path: str) -> str:
@@ -144,33 +169,39 @@ def hub_folder(path: str) -> str:
         return str(snapshot_download(path, repo_type="dataset", allow_patterns=patterns))
 
 
-def _check_columns(columns: Columns, text_column: str, label_column: str, where: str) -> None:
-    for key, column in (("text", text_column), ("label", label_column)):
-        if column not in columns:
-            raise UserError(f"{where}: {unknown('column', column, columns)} Name it with data.{key}_column.")
-    bad = [row for row, text in enumerate(columns[text_column], 1) if not isinstance(text, str) or not text.strip()]
+def _check_texts(texts: Sequence[Any], where: str, column: str) -> None:
+    bad = [row for row, text in enumerate(texts, 1) if not isinstance(text, str) or not text.strip()]
     if bad:
         raise UserError(
-            f"{where}: {len(bad):,} texts in the column {text_column!r} are null, empty or not a string, the first in "
+            f"{where}: {len(bad):,} texts in the column {column!r} are null, empty or not a string, the first in "
             f"row {bad[0]}; remove these rows"
         )
 
 
-def _read_file(path: Path, columns: Sequence[str]) -> Columns:
+def _read_file(path: Path, wanted: ColumnSettings) -> Columns:
     """The needed columns of a file; of the others the names."""
     if kind(path) == ".txt":
         raise UserError(f"{path} has no labels; a labelled data set is a .parquet, .jsonl or .csv file")
-    names: dict[str, None] = dict.fromkeys(column_names(str(path)))
-    records: list[Record] = []
-    size = 0
-    for _, record in read_records(str(path), columns=columns):
-        names |= dict.fromkeys(record)
-        records.append({key: record[key] for key in columns if key in record})
-        size += ROW_BYTES + sum(len(value) for value in records[-1].values() if isinstance(value, str))
-        _check_size(size, str(path))
-    if not records:
+    there = column_names(str(path))
+    if not there:
         raise UserError(f"{path} has no rows")
-    return {key: [record.get(key) for record in records] if key in columns else [] for key in names}
+    columns = (*find_columns(there, wanted, str(path)).needed, SOURCE_COLUMN)
+    parts, size = [], 0
+    for block in read_blocks(str(path), columns):
+        parts.append({name: block.values(name) for name in block.table.column_names})
+        size += ROW_BYTES * block.table.num_rows + block.table.nbytes
+        _check_size(size, str(path))
+    return _joined(parts, there)
+
+
+def _joined(parts: Sequence[Columns], names: Iterable[str]) -> Columns:
+    there = {name for part in parts for name in part}
+    return {
+        name: [value for part in parts for value in part.get(name) or [None] * len(next(iter(part.values())))]
+        if name in there
+        else []
+        for name in names
+    }
 
 
 def _check_size(size: int, what: str) -> None:
@@ -182,9 +213,7 @@ def _check_size(size: int, what: str) -> None:
         )
 
 
-def _load(
-    name: str, what: str, label_column: str, needed: Sequence[str]
-) -> tuple[dict[str, Columns], Sequence[str] | None]:
+def _load(name: str, what: str, wanted: ColumnSettings) -> tuple[dict[str, Columns], Sequence[str] | None]:
     from datasets import load_dataset
 
     local = Path(name).is_dir()
@@ -193,12 +222,14 @@ def _load(
         kept = str(caches.temporary_dir()) if local else None
         loaded = load_dataset(name, streaming=local, cache_dir=kept)
         splits = {
-            split: _columns(loaded[split], needed) if local else loaded[split][:] for split in SPLITS if split in loaded
+            split: _columns(loaded[split], wanted, f"{what}, {split}") if local else loaded[split][:]
+            for split in SPLITS
+            if split in loaded
         }
     if not splits:
         raise UserError(f"{what} has none of the splits {', '.join(SPLITS)}; it has {', '.join(map(str, loaded))}")
     features = next(iter(loaded.values())).features or {}
-    feature = features.get(label_column)
+    feature = features.get(find_columns(next(iter(splits.values())), wanted, what).label or "")
     return splits, getattr(getattr(feature, "feature", feature), "names", None)  # a ClassLabel, or a list of them
 
 
@@ -208,24 +239,19 @@ def _check_links(folder: Path) -> None:
         raise UserError(f"{link} is a link that leads out of {folder}; remove it, or put the file itself there")
 
 
-def _columns(stream: Any, needed: Sequence[str]) -> Columns:
+def _columns(stream: Any, wanted: ColumnSettings, where: str) -> Columns:
     """The needed columns of a split; of the others the names."""
     parts: list[Columns] = []
     names: dict[str, None] = {}
     size = 0
     for table in stream.with_format("arrow").iter(batch_size=READ_ROWS):
         names |= dict.fromkeys(table.column_names)
+        needed = (*find_columns(names, wanted, where).needed, SOURCE_COLUMN)
         kept = table.select([name for name in table.column_names if name in needed])
         parts.append(kept.to_pydict())
         size += ROW_BYTES * len(kept) + kept.nbytes
         _check_size(size, "the data set")
-    there = {name for part in parts for name in part}
-    return {
-        name: [value for part in parts for value in part.get(name) or [None] * len(next(iter(part.values())))]
-        if name in there
-        else []
-        for name in names
-    }
+    return _joined(parts, names)
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit.console import say
 from emotion_lit.data.batching import Batch, pack, pad
+from emotion_lit.data.columns import TEXT_NAMES, find_text_column
 from emotion_lit.data.overlap import ahead
 from emotion_lit.data.records import Record, column_names, read_records, stop
 from emotion_lit.data.tables import Reject
@@ -59,7 +61,7 @@ class TextStream(IterableDataset[Batch]):
 
     Args:
         files: What to read: files, or ``-`` for standard input.
-        text_column: The column of texts.
+        text_column: The column of texts; None finds it in each file by its name.
         columns: Other columns that every row has to have.
         id_column: The column of names of the rows, which may be missing.
         tokenizer: The backbone's tokenizer.
@@ -73,7 +75,7 @@ class TextStream(IterableDataset[Batch]):
     def __init__(
         self,
         files: Sequence[str],
-        text_column: str,
+        text_column: str | None,
         columns: Sequence[str],
         id_column: str,
         tokenizer: PreTrainedTokenizerBase,
@@ -85,7 +87,8 @@ class TextStream(IterableDataset[Batch]):
     ) -> None:
         self.files = files
         self.text_column = text_column
-        self.columns = [text_column, *columns]
+        self.text_key = text_column or TEXT_NAMES[0]  # of the texts in a window's records
+        self.columns = [self.text_key, *columns]
         self.kept = {*self.columns, id_column}  # of everything else, memory is spared
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -101,6 +104,7 @@ class TextStream(IterableDataset[Batch]):
         self._first: list[Batch] | None = None
         self._done: Mapping[int, str] = {}
         self._share, self._shares = 0, 1
+        self._said: set[str] = set()
 
     def survey(self) -> int | None:
         """Reads everything once, so that a bad row is found before the work starts rather than in its midst.
@@ -210,22 +214,43 @@ class TextStream(IterableDataset[Batch]):
 
         for file in self.files:
             on_error = reject if self.on_error == "skip" else stop
-            for where, record in read_records(file, self.text_column, on_error, self.kept):
+            names = column_names(file)
+            text = self._text_column(names, file) if names else ""
+            for where, record in read_records(file, self.text_key, on_error, self.kept | {text or self.text_key}):
                 yield from _drained(rejects)
+                try:
+                    text = text or self._text_column(record, where)
+                except UserError as error:
+                    if self.on_error != "skip":
+                        raise
+                    yield Reject(where, str(error).removeprefix(f"{where}: "), record)
+                    continue
+                if text != self.text_key and text in record:
+                    record[self.text_key] = record[text]
                 missing = next((column for column in self.columns if column not in record), None)
                 if missing is None:
                     yield {column: value for column, value in record.items() if column in self.kept}
                     continue
-                problem = f": {unknown('column', missing, column_names(file) or record)}"
+                problem = f": {unknown('column', missing, names or record)}"
                 if self.on_error == "skip":
                     yield Reject(where, problem.strip(": "), record)
                 else:
-                    key = "data.text_column" if missing == self.text_column else "data.keep_columns"
+                    key = "data.text_column" if missing == self.text_key else "data.keep_columns"
                     raise UserError(f"{where}{problem} Name it with {key}.")
             yield from _drained(rejects)
 
+    def _text_column(self, names: Collection[str], where: str) -> str:
+        """The column of texts in a file, said once where it is not the usual one."""
+        if self.text_column is not None:
+            return self.text_column
+        name, note = find_text_column(names, None, where)
+        if note and note not in self._said:
+            self._said.add(note)
+            say(f"{where}: {note}; --data.text_column names another")
+        return name
+
     def _batches(self, window: Window) -> list[Batch]:
-        texts = [record[self.text_column] for record in window.records]
+        texts = [record[self.text_key] for record in window.records]
         readable = [place for place, text in enumerate(texts) if isinstance(text, str) and text.strip()]
         missing = sorted(set(range(len(texts))) - set(readable))
         window.notes = [""] * len(texts)
@@ -248,14 +273,14 @@ class TextStream(IterableDataset[Batch]):
         longest = CHARACTERS_PER_TOKEN * self.max_length
         texts = []
         for place in readable:
-            text = window.records[place][self.text_column]
+            text = window.records[place][self.text_key]
             whole = text.encode("utf-8", "replace").decode() if not _encodes(text) else text
             window.notes[place] = "" if whole is text else HALF_CHARACTER
             texts.append(whole[:longest])
         tokens = tokenize(texts, self.tokenizer, self.max_length)
         for place in np.flatnonzero(tokens.lengths >= self.max_length).tolist():
             all_of_it = self.tokenizer(texts[place], verbose=False)["input_ids"]
-            if len(all_of_it) > self.max_length or len(window.records[readable[place]][self.text_column]) > longest:
+            if len(all_of_it) > self.max_length or len(window.records[readable[place]][self.text_key]) > longest:
                 window.notes[readable[place]] = f"only its first {self.max_length} tokens were read"
         return tokens
 

@@ -157,11 +157,13 @@ def test_bad_rows_can_be_skipped(tiny_run: Path, tmp_path: Path, capsys: pytest.
 def test_a_missing_column_lists_those_there_are(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "in.csv").write_text("id,comment\n1,fine\n")
+    (tmp_path / "in.csv").write_text("id,remark\n1,fine\n")
     words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
-    assert "There is: id, comment" in failing(capsys, "predict", f"--ckpt_path={tiny_run}", *words)
+    assert "there is: id, remark. Name it with data.text_column" in failing(
+        capsys, "predict", f"--ckpt_path={tiny_run}", *words
+    )
     message = failing(
-        capsys, "predict", f"--ckpt_path={tiny_run}", *words, "--data.text_column=comment", "--data.keep_columns=[x]"
+        capsys, "predict", f"--ckpt_path={tiny_run}", *words, "--data.text_column=remark", "--data.keep_columns=[x]"
     )
     assert "column 'x' is not known" in message
 
@@ -204,11 +206,24 @@ def test_a_bad_line_with_bad_bytes_is_a_reject(tiny_run: Path, tmp_path: Path) -
 def test_an_input_without_a_good_row_is_a_mistake(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "in.csv").write_text("id,comment\n1,fine\n2,odd\n")
+    (tmp_path / "in.csv").write_text("id,remark\n1,fine\n2,odd\n")
     words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
     message = failing(capsys, "predict", f"--ckpt_path={tiny_run}", *words, "--prediction.on_error=skip")
     assert "none of the first 2 rows can be read" in message
-    assert "There is: id, comment" in message
+    assert "there is: id, remark" in message
+
+
+def test_texts_are_found_in_a_column_of_a_usual_name(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.csv").write_text("id,Tweet\n1,fine\n2,odd\n")
+    predict(tiny_run, tmp_path / "in.csv", tmp_path / "out.csv", "--data.keep_columns=[Tweet]")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [(row["id"], row["text"], row["Tweet"]) for row in csv.DictReader(file)] == [
+            ("1", "fine", "fine"),
+            ("2", "odd", "odd"),
+        ]
+    assert capsys.readouterr().err.count("the texts are read from the column 'Tweet'") == 1
 
 
 def test_texts_longer_than_the_backbone_reads_are_refused(

@@ -1,0 +1,69 @@
+"""The objects that tools of annotation write for the labels of a text: doccano, Label Studio, spaCy, Prodigy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from emotion_lit.data.labels import LabelError
+from emotion_lit.names import listed
+
+# Where such an object has the label, or the list of them.
+KEYS = ("choices", "choice", "labels", "label", "cats", "accept", "rating", "name")
+EXPECTED = 'write the choices as a list of names, as {"choices": [...]} or as {"joy": 1, "fear": 0}'
+
+
+def choices_of(value: Mapping[Any, Any]) -> list[Any]:
+    """The names and ids in the object of an annotation tool.
+
+    Args:
+        value: ``{"choices": [...]}``, ``{"joy": 1, "fear": 0}`` and the like; keys without a value are left out.
+
+    Raises:
+        LabelError: It is something else.
+    """
+    given = {key: item for key, item in value.items() if item is not None}
+    if "result" in given:
+        return [] if given.get("was_cancelled") is True else _results(given["result"])
+    keys = [key for key in KEYS if key in given]
+    if given.keys() >= {"start", "end"} or "entities" in given:
+        raise LabelError("is about parts of a text; write the names or ids of the whole text")
+    if len(keys) != 1:
+        return _marked(given)
+    inside = given[keys[0]]
+    if isinstance(inside, Mapping):
+        return choices_of(inside)
+    return list(inside) if isinstance(inside, list | tuple) else [inside]
+
+
+def text_inside(value: Any) -> Any:
+    """The text in the object that Label Studio exports for a task; anything else as it is.
+
+    Args:
+        value: A value of the text column.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    texts = {key: item for key, item in value.items() if isinstance(item, str)}
+    return texts["text"] if "text" in texts else next(iter(texts.values())) if len(texts) == 1 else value
+
+
+def _results(results: Any) -> list[Any]:
+    """What was chosen, out of the results of an annotator in Label Studio's export."""
+    chosen: list[Any] = []
+    questions: dict[str, None] = {}
+    for result in results if isinstance(results, list | tuple) else ():
+        inside = result.get("value") if isinstance(result, Mapping) else None
+        if isinstance(inside, Mapping) and any(inside.get(key) is not None for key in KEYS):
+            questions[str(result.get("from_name"))] = None
+            chosen += choices_of(inside)
+    if len(questions) > 1:
+        raise LabelError(f"has the choices of several questions ({listed(questions)}); export one of them alone")
+    return chosen
+
+
+def _marked(given: Mapping[Any, Any]) -> list[Any]:
+    """The keys that are marked with one, where all are marked with zero or one."""
+    if not all(isinstance(item, int | float) for item in given.values()):
+        raise LabelError(f"is an object with {listed(map(str, list(given)[:5]))}; {EXPECTED}")
+    if not all(item in (0, 1) for item in given.values()):
+        raise LabelError("is an object of scores or votes; keep the names that count, such as those of at least 0.5")
+    return [key for key, item in given.items() if item == 1]

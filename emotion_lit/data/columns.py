@@ -1,0 +1,154 @@
+"""Which columns of a table are the text and the labels: named by the settings, or found by their usual names."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from emotion_lit.errors import UserError, unknown
+from emotion_lit.names import listed, shown
+
+# The names that corpora use, folded; the first one of each is the default and wins over the others.
+TEXT_NAMES = (
+    *("text", "texts", "sentence", "sentences", "content", "contents", "tweet", "tweets", "tweet_text"),
+    *("full_text", "utterance", "utterances", "review", "reviews", "review_text", "comment", "comments"),
+    *("comment_text", "message", "messages", "post", "posts", "body", "document", "statement", "quote", "headline"),
+)
+LABEL_NAMES = (
+    *("labels", "label", "emotion", "emotions", "emotion_label", "sentiment", "sentiments", "class", "classes"),
+    *("target", "targets", "category", "categories", "cats", "choices", "annotations", "feeling", "feelings", "mood"),
+)
+# What a column of names beside one of ids ends in.
+BESIDE = ("_str", "_text", "_name", "_names")
+# The export of Label Studio: the text is inside of the one, the choices inside of the other.
+TASK_TEXT, TASK_LABELS = "data", "annotations"
+
+
+@dataclass(frozen=True)
+class ColumnSettings:
+    """The columns as they are set; what is not set is found.
+
+    Args:
+        text: The column of texts.
+        label: The column of labels.
+        one_hot: A column of zeros and ones for each class, instead of the column of labels.
+    """
+
+    text: str | None = None
+    label: str | None = None
+    one_hot: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table that are used.
+
+    Args:
+        text: The column of texts.
+        label: The column of labels; None with one column for each class.
+        one_hot: The columns of zeros and ones, one for each class.
+        beside: The column of names beside one of ids.
+        notes: What was found rather than set, in sentences.
+    """
+
+    text: str
+    label: str | None
+    one_hot: tuple[str, ...] = ()
+    beside: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(name for name in (self.text, self.label, *self.one_hot, self.beside) if name is not None)
+
+
+def find_columns(names: Collection[str], settings: ColumnSettings, where: str) -> Columns:
+    """Finds the columns of a labelled table.
+
+    Args:
+        names: The names of its columns.
+        settings: The columns that are set.
+        where: The table, for messages.
+
+    Raises:
+        UserError: A column is not there, or there are several that may be meant.
+    """
+    if settings.label is not None and settings.one_hot:
+        raise UserError("data.label_column and data.label_columns are both set; leave one of them out")
+    text, note = find_text_column(names, settings.text, where)
+    notes = [note] if note else []
+    if settings.one_hot:
+        one_hot = tuple(_the_one(names, name, "data.label_columns", where) for name in settings.one_hot)
+        twice = sorted({name for name in one_hot if one_hot.count(name) > 1} | ({text} & set(one_hot)))
+        if twice:
+            raise UserError(f"{where}: the column {shown(twice[0])!r} is used twice; mend data.label_columns")
+        return Columns(text, None, one_hot, None, tuple(notes))
+    if settings.label is None:
+        label = _usual([name for name in names if name != text], LABEL_NAMES, "label", where)
+        others = [name for name in names if _folded(name) in LABEL_NAMES and name not in (label, text)]
+        if label != LABEL_NAMES[0]:
+            notes.append(f"the labels are read from the column {shown(label)!r}")
+        elif others:
+            notes.append(f"the labels are read from the column {label!r}, not from {listed(others)}")
+    else:
+        label = _the_one(names, settings.label, "data.label_column", where)
+        if label == text:
+            raise UserError(f"{where}: the column {shown(text)!r} cannot be both; set data.text_column")
+    beside = next((label + ending for ending in BESIDE if label + ending in names and label + ending != text), None)
+    return Columns(text, label, (), beside, tuple(notes))
+
+
+def find_text_column(names: Collection[str], text_column: str | None, where: str) -> tuple[str, str]:
+    """Finds the column of texts.
+
+    Args:
+        names: The names of the columns of a table.
+        text_column: The one that is set; None finds it.
+        where: The table, for messages.
+
+    Returns:
+        Its name, and a sentence that says so unless it is the default or set.
+
+    Raises:
+        UserError: It is not there, or there are several that may be meant.
+    """
+    if text_column is not None:
+        return _the_one(names, text_column, "data.text_column", where), ""
+    if TASK_LABELS in names and TASK_TEXT in names and not any(_folded(name) in TEXT_NAMES for name in names):
+        return TASK_TEXT, f"the texts are read from inside of the column {TASK_TEXT!r}"
+    text = _usual(names, TEXT_NAMES, "text", where)
+    return text, "" if text == TEXT_NAMES[0] else f"the texts are read from the column {shown(text)!r}"
+
+
+def _folded(name: str) -> str:
+    return "_".join(name.casefold().replace("-", " ").split())
+
+
+def _the_one(names: Collection[str], name: str, key: str, where: str) -> str:
+    """The column of a name, or of the only name that differs by case and blanks alone."""
+    if name in names:
+        return name
+    near = [other for other in names if _folded(other) == _folded(name)]
+    if len(near) != 1:
+        raise UserError(f"{where}: {unknown('column', name, names)} Name it with {key}.")
+    return near[0]
+
+
+def _usual(names: Collection[str], usual: Sequence[str], what: str, where: str) -> str:
+    """The only column of a usual name; the default name wins."""
+    if usual[0] in names:
+        return usual[0]
+    found = [name for name in names if _folded(name) == usual[0]]
+    found = found or [name for name in names if _folded(name) in usual]
+    if len(found) == 1:
+        return found[0]
+    key = f"data.{what}_column"
+    if found:
+        raise UserError(
+            f"{where}: the {what}s may be in the column {' or '.join(map(repr, map(shown, found)))}; say which with "
+            f"--{key}={shown(found[0])}"
+        )
+    ones = ", or columns of 0 and 1 for each class with data.label_columns" if what == "label" else ""
+    raise UserError(
+        f"{where}: no column has a usual name for the {what}s (such as {', '.join(usual[:3])}); there is: "
+        f"{listed(names)}. Name it with {key}{ones}"
+    )

@@ -1,0 +1,50 @@
+"""Lists of labels that stand in a text, as JSON, Python, pandas and numpy write them."""
+
+import ast
+import json
+import re
+import warnings
+from typing import Any
+
+# Texts that are longer are no list of labels.
+LONGEST = 100_000
+QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+NUMBER = r"[-+]?[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|[-+]?\.[0-9]+|nan|None|True|False"
+# Values without commas between them: ['joy' 'fear'], [0 3], [1. 0.].
+NUMPY = re.compile(rf"\[\s*(?:(?:{QUOTED}|{NUMBER})(?:\s+|(?=\s*\])))*\s*\]")
+ITEM = re.compile(rf"{QUOTED}|{NUMBER}")
+ARRAY = re.compile(r"array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
+
+
+def list_in_text(text: str) -> Any | None:
+    """The list, tuple, set or dict that stands in a text, if one does.
+
+    Args:
+        text: The text, without blanks around it.
+    """
+    if len(text) > LONGEST or text[-1:] not in ("]", "}", ")"):
+        return None
+    array = ARRAY.fullmatch(text)
+    text = array.group(1).strip() if array else text
+    found = _json(text)
+    if found is None and NUMPY.fullmatch(text):
+        found = [_literal(item) for item in ITEM.findall(text)]
+    if found is None:
+        found = _literal(re.sub(r"\bnan\b(?=\s*[,\]])", "None", text))
+    return found if isinstance(found, list | tuple | set | dict) else None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _literal(text: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes that Python does not know
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None

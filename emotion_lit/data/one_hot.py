@@ -1,0 +1,72 @@
+"""Labels as zeros and ones, one for each class: lists of them, and columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emotion_lit.data.distinct import DistinctValues
+from emotion_lit.data.labels import LabelError
+from emotion_lit.errors import UserError
+from emotion_lit.names import shown
+
+MARKS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": 0, "none": 0, "nan": 0}
+
+
+def one_hot_values(columns: Mapping[str, Sequence[Any]], names: Sequence[str] | None) -> list[Any]:
+    """For each row the list of the classes whose column has a one; an error in its place where one has neither.
+
+    Args:
+        columns: The columns of zeros and ones, one for each class.
+        names: The names of the classes; None for those of the columns.
+
+    Raises:
+        UserError: There is another number of names.
+    """
+    if names is not None and len(names) != len(columns):
+        raise UserError(
+            f"data.labels has {len(names)} names, but data.label_columns has {len(columns)} columns; give as many"
+        )
+    marks, strange = [], {}
+    for column, values in columns.items():
+        distinct = DistinctValues([values])
+        numbers = [MARKS.get(str(value).strip().casefold(), -1) for value in distinct.values]
+        marks.append(np.array(numbers, dtype=np.int8)[distinct.codes[0]])
+        for row in np.flatnonzero(marks[-1] < 0).tolist():
+            value = shown(str(values[row]))
+            strange[row] = LabelError(f"the column {shown(column)!r} has {value!r}, which is neither 0 nor 1")
+    titles = list(columns if names is None else names)
+    patterns, rows = np.unique(np.stack(marks, axis=1), axis=0, return_inverse=True)
+    lists = [[titles[place] for place in np.flatnonzero(pattern == 1)] for pattern in patterns]
+    found: list[Any] = [lists[row] for row in rows.reshape(-1).tolist()]
+    for row, error in strange.items():
+        found[row] = error
+    return found
+
+
+def is_one_hot(lists: Sequence[Sequence[float]]) -> bool:
+    """Whether lists of numbers are zeros and ones by place rather than ids.
+
+    Args:
+        lists: The distinct lists of a column that has nothing else.
+
+    Raises:
+        UserError: They are neither for sure.
+    """
+    lengths = sorted({len(numbers) for numbers in lists})
+    repeated = [numbers for numbers in lists if len(set(numbers)) < len(numbers)]
+    ones = all(set(numbers) <= {0, 1} for numbers in lists)
+    if lengths[-1] < 2 or not (repeated or (ones and lengths == [2])):
+        return False
+    example = shown(str(list(repeated[0] if repeated else lists[0])))
+    if ones and len(lengths) > 1 and lengths[-1] > 2:
+        raise UserError(
+            f"the labels look like lists of 0 and 1 by place, such as {example}, but have {lengths[0]} to "
+            f"{lengths[-1]} places; give each the same number"
+        )
+    if len(lengths) == 1 and not ones:
+        raise UserError(
+            f"the labels are lists of {lengths[0]} numbers, such as {example}: either votes by place, or one id of "
+            "each rater; write the names or ids that count, each once"
+        )
+    return ones and len(lengths) == 1
