@@ -148,7 +148,4 @@ def _usual(names: Collection[str], usual: Sequence[str], what: str, where: str) 
             f"--{key}={shown(found[0])}"
         )
     ones = ", or columns of 0 and 1 for each class with data.label_columns" if what == "label" else ""
-    raise UserError(
-        f"{where}: no column has a usual name for the {what}s (such as {', '.join(usual[:3])}); there is: "
-        f"{listed(names)}. Name it with {key}{ones}"
-    )
+    raise UserError(f"{where}: {unknown('column', usual[0], names)} Name it with {key}{ones}.")

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -215,7 +216,7 @@ class TextStream(IterableDataset[Batch]):
         for file in self.files:
             on_error = reject if self.on_error == "skip" else stop
             names = column_names(file)
-            text = self._text_column(names, file) if names else ""
+            text = self._text_column(names, Path(file).name) if names else ""
             for where, record in read_records(file, self.text_key, on_error, self.kept | {text or self.text_key}):
                 yield from _drained(rejects)
                 try:

@@ -36,5 +36,5 @@ def test_ids_and_missing_texts(tmp_path: Path) -> None:
 
 def test_a_bad_row_is_found_before_the_work_starts(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"txt": "odd"}\n')
-    with pytest.raises(UserError, match=r"line 1: column 'text' is not known; did you mean 'txt'"):
+    with pytest.raises(UserError, match=r"a.jsonl: column 'text' is not known; did you mean 'txt'"):
         stream(tmp_path / "a.jsonl")
