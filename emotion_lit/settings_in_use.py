@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from emotion_lit import platforms
 from emotion_lit.console import say
+from emotion_lit.data.files import kind
 
 # A name that ends in a dot is a block.
 TRAINING = (
@@ -63,6 +65,21 @@ def _if(text: str, condition: Callable[[Settings], Any]) -> Callable[[Settings],
 
 def _tuning(*modes: str) -> Callable[[Settings], str | None]:
     return lambda settings: f"tuning {settings['model.tuning']}" if settings["model.tuning"] in modes else None
+
+
+def _file(key: str, *suffixes: str) -> Callable[[Settings], str | None]:
+    """The kind of the file that a setting names, if it is one of these."""
+
+    def mode(settings: Settings) -> str | None:
+        path = str(settings[key])
+        suffix = ".jsonl" if path == "sample" else kind(Path(path))
+        return (f"{key} sample" if path == "sample" else f"a {suffix} file") if suffix in suffixes else None
+
+    return mode
+
+
+def _lines_of_text(settings: Settings) -> str | None:
+    return None if settings["data.separator"] else _file("data.predict_path", ".txt")(settings)
 
 
 def _nothing_cached(settings: Settings) -> str | None:
@@ -154,12 +171,17 @@ RULES = (
     ),
     Rule(
         ("data.id_column", "data.text_column"),
-        _if(
-            "a .txt file",
-            lambda settings: re.search(r"\.txt(\.gz|\.zst)?$", str(settings["data.predict_path"]).lower()),
-        ),
-        "its lines have no columns",
+        _lines_of_text,
+        "its lines have no columns, unless data.separator is set",
         ("predict",),
+    ),
+    *(
+        Rule(keys, _file(path, *suffixes), "only tables of text have it", commands)
+        for path, commands in (("data.dataset", ("fit", "validate", "test")), ("data.predict_path", ("predict",)))
+        for keys, suffixes in (
+            (("data.separator", "data.header"), (".jsonl", ".json", ".parquet", ".arrow")),
+            (("data.encoding",), (".parquet", ".arrow")),
+        )
     ),
 )
 # Settings of Lightning's that never have an effect here.

@@ -21,6 +21,7 @@ from emotion_lit.data.records import record_files
 from emotion_lit.data.sampling import Size
 from emotion_lit.data.sources import SPLITS, Rows, hub_folder, read_dataset
 from emotion_lit.data.streaming import OnBadRow, TextStream
+from emotion_lit.data.tables import TableFormat
 from emotion_lit.data.tokenization import cached_tokens
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
@@ -73,8 +74,12 @@ class EmotionDataModule(pl.LightningDataModule):
         seed: Decides which rows are sampled, and their order.
         num_workers: Processes that prepare batches; by default none, because padding costs less than they do.
         cache_dir: Where tokens are kept. By default $EMOTION_LIT_CACHE, or a folder in the user's cache.
-        predict_path: What `predict` reads: a .csv, .jsonl, .parquet or .txt file, also as .gz or .zst, a folder of
-            these, a data set on the Hub, or - for stdin.
+        separator: What stands between two columns of a `.csv`, `.tsv` or `.txt` file: a character, or `tab`, `comma`,
+            `semicolon` or `bar`. By default it is found; a `.txt` file has no columns then.
+        encoding: The encoding of files of text, such as cp1252. By default UTF-8, or UTF-16 where a file shows it.
+        header: Whether the first line of a `.csv` or `.tsv` file names the columns. By default it is found.
+        predict_path: What `predict` reads: a .csv, .tsv, .jsonl, .json, .parquet, .arrow or .txt file, also as .gz,
+            .zst, .bz2, .xz or .zip, a folder of these, a data set on the Hub, or - for stdin.
         id_column: The column of ids that `predict` hands on; a row without one gets its number.
         keep_columns: Other columns that `predict` hands on.
         label_columns: Columns of 0 and 1, one for each class, instead of a column of labels.
@@ -106,6 +111,9 @@ class EmotionDataModule(pl.LightningDataModule):
         seed: int = 42,
         num_workers: int | None = None,
         cache_dir: str | None = None,
+        separator: str | None = None,
+        encoding: str | None = None,
+        header: bool | None = None,
         predict_path: str | None = None,
         id_column: str = "id",
         keep_columns: list[str] | None = None,
@@ -147,6 +155,10 @@ class EmotionDataModule(pl.LightningDataModule):
         self.seed = seed
         self.num_workers = num_workers or 0
         self.cache_dir = caches.cache_dir(cache_dir)
+        self.separator = separator
+        self.encoding = encoding
+        self.header = header
+        self.text_format = TableFormat(separator, encoding, header)
         self.predict_path = expanded(predict_path)
         self.id_column = id_column
         self.keep_columns = keep_columns or []
@@ -228,6 +240,7 @@ class EmotionDataModule(pl.LightningDataModule):
             self.label_columns,
             self.label_separator,
             self.classes or (),
+            self.text_format,
         )
         self.labels_read = names.origin
         if self.sources:
@@ -423,6 +436,7 @@ class EmotionDataModule(pl.LightningDataModule):
             self._pad_id,
             self.on_error,
             self.pad_to_multiple_of,
+            self.text_format,
         )
 
     def evaluation_dataloader(

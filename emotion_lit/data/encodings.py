@@ -40,7 +40,7 @@ class Decoded:
         self._raw = raw
         self.start = self._kept = raw.read(START)
         mark, found = next(((mark, name) for mark, name in MARKS.items() if self.start.startswith(mark)), (b"", ""))
-        self.encoding = _known(encoding) if encoding else found or _without_mark(self.start)
+        self.encoding = encoding_of(encoding) if encoding else found or _without_mark(self.start)
         if found and self.encoding in (found, "utf-16", "utf-32"):
             self._kept, self.encoding = self.start[len(mark) :], found
         self._ready = b""
@@ -98,7 +98,15 @@ def _without_mark(start: bytes) -> str:
     return UTF8
 
 
-def _known(name: str) -> str:
+def encoding_of(name: str) -> str:
+    """Python's name of an encoding.
+
+    Args:
+        name: One of its names.
+
+    Raises:
+        UserError: There is no such encoding of text.
+    """
     try:
         found = codecs.lookup(name)
     except (LookupError, ValueError):

@@ -1,6 +1,8 @@
 """Records of a file, one at a time, each with the place it came from."""
 
+from collections import deque
 from collections.abc import Collection, Iterator
+from typing import Any
 
 from emotion_lit.data.blocks import OnError, Record, stop
 from emotion_lit.data.files import COMPRESSIONS, SUFFIXES, check_readable, is_inside, kind, record_files
@@ -20,7 +22,6 @@ __all__ = [
 ]
 # Of a block, so many rows at a time become Python's own values.
 ROWS = 4096
-FOUND = TableFormat()
 
 
 def read_records(
@@ -28,7 +29,7 @@ def read_records(
     text_column: str = "text",
     on_error: OnError = stop,
     columns: Collection[str] | None = None,
-    text_format: TableFormat = FOUND,
+    text_format: TableFormat = TableFormat(),
 ) -> Iterator[tuple[str, Record]]:
     """Yields the records of a file with their places, such as ``"reviews.csv, line 17"``.
 
@@ -42,10 +43,20 @@ def read_records(
     Raises:
         UserError: The file is missing, of another kind, or has an unreadable row.
     """
-    for block in read_blocks(path, columns, text_format, on_error, text_column):
+    for block in read_blocks(path, columns, text_format, stop if on_error is stop else _keep, text_column):
+        rejects = deque(zip(block.before, block.rejects, strict=True))
         for start in range(0, block.table.num_rows, ROWS):
             part = block.part(start, ROWS)
             values = [part.values(name) for name in part.table.column_names]
             for row in range(part.table.num_rows):
+                while rejects and rejects[0][0] <= start + row:
+                    reject = rejects.popleft()[1]
+                    on_error(reject.where, reject.reason, reject.content)
                 record = {name: value[row] for name, value in zip(part.table.column_names, values, strict=True)}
                 yield part.place(row), record
+        for _, reject in rejects:
+            on_error(reject.where, reject.reason, reject.content)
+
+
+def _keep(where: str, reason: str, content: Any) -> None:
+    """Leaves a row that cannot be read among the rejects of its block."""

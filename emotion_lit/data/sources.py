@@ -22,7 +22,7 @@ from emotion_lit.data.records import (
     read_records,
     record_files,
 )
-from emotion_lit.data.tables import column_names, read_blocks
+from emotion_lit.data.tables import TableFormat, column_names, read_blocks
 from emotion_lit.errors import UserError
 
 SAMPLE = "sample"
@@ -84,6 +84,7 @@ def read_dataset(
     label_columns: Sequence[str] = (),
     label_separator: str | None = None,
     classes: Sequence[str] = (),
+    text_format: TableFormat = TableFormat(),
 ) -> tuple[LabelSet, dict[str, Rows]]:
     """Reads a labelled data set.
 
@@ -96,6 +97,7 @@ def read_dataset(
         label_columns: Columns of zeros and ones, one for each class, instead of a column of labels.
         label_separator: What stands between several labels in a text; None finds it.
         classes: The classes of a trained model.
+        text_format: How a file of text is divided, where that is not to be found from it.
 
     Returns:
         The classes, and the rows by split. A file comes as one split, ``train``.
@@ -110,7 +112,7 @@ def read_dataset(
         _check_links(path)
         splits, names = _load(str(path), f"the folder {dataset}", wanted)
     elif kind(path) in SUFFIXES or path.is_file():
-        splits = {"train": _read_file(path, wanted)}
+        splits = {"train": _read_file(path, wanted, text_format)}
     elif dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")):
         hub.reachable()
         splits, names = _load(dataset, f"the data set {dataset}", wanted)
@@ -178,16 +180,18 @@ def _check_texts(texts: Sequence[Any], where: str, column: str) -> None:
         )
 
 
-def _read_file(path: Path, wanted: ColumnSettings) -> Columns:
+def _read_file(path: Path, wanted: ColumnSettings, text_format: TableFormat) -> Columns:
     """The needed columns of a file; of the others the names."""
-    if kind(path) == ".txt":
-        raise UserError(f"{path} has no labels; a labelled data set is a .parquet, .jsonl or .csv file")
-    there = column_names(str(path))
+    if kind(path) == ".txt" and not text_format.separator:
+        raise UserError(
+            f"{path} has no labels; if columns stand in its lines, set data.separator, such as tab or semicolon"
+        )
+    there = column_names(str(path), text_format)
     if not there:
         raise UserError(f"{path} has no rows")
     columns = (*find_columns(there, wanted, str(path)).needed, SOURCE_COLUMN)
     parts, size = [], 0
-    for block in read_blocks(str(path), columns):
+    for block in read_blocks(str(path), columns, text_format):
         parts.append({name: block.values(name) for name in block.table.column_names})
         size += ROW_BYTES * block.table.num_rows + block.table.nbytes
         _check_size(size, str(path))

@@ -15,7 +15,7 @@ from emotion_lit.data.batching import Batch, pack, pad
 from emotion_lit.data.columns import TEXT_NAMES, find_text_column
 from emotion_lit.data.overlap import ahead
 from emotion_lit.data.records import Record, column_names, read_records, stop
-from emotion_lit.data.tables import Reject
+from emotion_lit.data.tables import Reject, TableFormat
 from emotion_lit.data.tokenization import Tokens, tokenize
 from emotion_lit.errors import UserError, unknown
 
@@ -71,6 +71,7 @@ class TextStream(IterableDataset[Batch]):
         pad_id: The id of the padding token.
         on_error: ``stop`` at a row that cannot be read, or ``skip`` it into the window's rejects.
         multiple: The length of a batch is rounded up to a multiple of so many tokens.
+        text_format: How files of text are divided, where that is not to be found from them.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class TextStream(IterableDataset[Batch]):
         pad_id: int,
         on_error: OnBadRow = "stop",
         multiple: int = 1,
+        text_format: TableFormat = TableFormat(),
     ) -> None:
         self.files = files
         self.text_column = text_column
@@ -97,6 +99,7 @@ class TextStream(IterableDataset[Batch]):
         self.pad_id = pad_id
         self.on_error = on_error
         self.multiple = multiple
+        self.text_format = text_format
         self.digest: str | None = None
         self.windows: int | None = None  # when all are read
         self.digests: list[str] = []  # up to the end of each window that has been read
@@ -215,9 +218,11 @@ class TextStream(IterableDataset[Batch]):
 
         for file in self.files:
             on_error = reject if self.on_error == "skip" else stop
-            names = column_names(file)
+            names = column_names(file, self.text_format)
             text = self._text_column(names, Path(file).name) if names else ""
-            for where, record in read_records(file, self.text_key, on_error, self.kept | {text or self.text_key}):
+            for where, record in read_records(
+                file, self.text_key, on_error, self.kept | {text or self.text_key}, self.text_format
+            ):
                 yield from _drained(rejects)
                 try:
                     text = text or self._text_column(record, where)

@@ -12,8 +12,8 @@ from emotion_lit.console import say_once
 from emotion_lit.data.arrow_tables import arrow_names, read_arrow_file
 from emotion_lit.data.blocks import Block, OnError, Record, Reject, Rows, is_json_text, stop, to_table, to_values
 from emotion_lit.data.csv_tables import CsvReader
-from emotion_lit.data.dialects import Dialect, Heading, find_dialect, find_heading
-from emotion_lit.data.encodings import UTF8, Decoded
+from emotion_lit.data.dialects import Dialect, Heading, find_dialect, find_heading, separator_of
+from emotion_lit.data.encodings import UTF8, Decoded, encoding_of
 from emotion_lit.data.files import IN_BLOCKS, check_text, kind, opened
 from emotion_lit.data.json_arrays import ArrayReader
 from emotion_lit.data.json_tables import JsonReader
@@ -50,11 +50,20 @@ class TableFormat:
         separator: What stands between two fields.
         encoding: How characters are written as bytes.
         header: Whether the first line names the columns.
+
+    Raises:
+        UserError: A setting has a value that it cannot have.
     """
 
     separator: str | None = None
     encoding: str | None = None
     header: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.separator is not None:
+            separator_of(self.separator)
+        if self.encoding is not None:
+            encoding_of(self.encoding)
 
 
 def read_blocks(

@@ -300,6 +300,9 @@ def remembered_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, An
     settings: dict[str, Any] = {"model": model, "data": data}
     if subcommand == "fit":
         settings |= trainer
+    elif subcommand == "predict":
+        for key in ("separator", "encoding", "header"):  # was about the files of the training
+            data.pop(key, None)
     flat = _flat(settings)
     for block in ("checkpoint", "early_stopping"):
         flat.pop(f"{block}.mode", None)  # follows the metric, which may be another now

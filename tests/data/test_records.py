@@ -114,9 +114,11 @@ def test_a_line_that_is_too_long_is_one_bad_row(tmp_path: Path, name: str, monke
     written = [f'{{"text": "{text}"}}' if name == "a.jsonl" else text for text in ("one", long, "two", long)]
     (tmp_path / name).write_text("\n".join(written))
     rejects: list[str] = []
-    found = read_records(str(tmp_path / name), on_error=lambda where, reason, content: rejects.append(where + reason))
+    found = read_records(
+        str(tmp_path / name), on_error=lambda where, reason, content: rejects.append(f"{where}: {reason}")
+    )
     assert [record["text"] for _, record in found] == ["one", "two"]
-    assert [reject.split(" is longer than")[0] for reject in rejects] == [f"{name}, line 2", f"{name}, line 4"]
+    assert [reject.split(": is longer than")[0] for reject in rejects] == [f"{name}, line 2", f"{name}, line 4"]
 
 
 @pytest.mark.parametrize("content", ['text\n"' + "x" * 1000 + '"\n', 'text\n"' + "x\n" * 500 + '"\nnext\n'])
