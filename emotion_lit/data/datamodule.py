@@ -17,6 +17,7 @@ from emotion_lit.console import say
 from emotion_lit.data import sampling, warnings
 from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, LabelledTokens
 from emotion_lit.data.labels import LabelSet
+from emotion_lit.data.raters import merge_raters
 from emotion_lit.data.records import record_files
 from emotion_lit.data.sampling import Size
 from emotion_lit.data.sources import SPLITS, Rows, hub_folder, read_dataset
@@ -164,6 +165,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self.keep_columns = keep_columns or []
         self.on_error: OnBadRow = on_error
         self.duplicates_removed: dict[str, int] = {}
+        self.repeats: dict[str, int] = {}  # rows of one text with different labels
         self._warnings: list[str] = []
         self._rows: dict[str, Rows] = {}
         self._label_set: LabelSet | None = None
@@ -257,6 +259,7 @@ class EmotionDataModule(pl.LightningDataModule):
                 f"the column source has {numbering:,} values for {sum(map(len, splits.values())):,} rows; there are no "
                 "scores by source"
             )
+        splits = self._agreed(splits)
         splits, made = sampling.complete_splits(splits, self.seed)
         if made:
             say(f"{self.dataset} has no {' and no '.join(made)} split: {sampling.HELD_OUT_SHARE:.0%} of train for each")
@@ -270,6 +273,17 @@ class EmotionDataModule(pl.LightningDataModule):
             self._rows[split] = rows
         self._label_set = names
         return names
+
+    def _agreed(self, splits: dict[str, Rows]) -> dict[str, Rows]:
+        """The splits with one opinion about each text, unless repeats are kept."""
+        if self.deduplicate:
+            splits, self.repeats = merge_raters(splits, self.multi_label)
+            if self.repeats["merged"]:
+                say(
+                    f"{self.dataset}: {self.repeats['merged']:,} rows repeat a text with other labels, and are merged "
+                    "into one row with all labels of the text (data.deduplicate false keeps them)"
+                )
+        return splits
 
     # Batches
 
@@ -486,5 +500,6 @@ class EmotionDataModule(pl.LightningDataModule):
             "rows": rows,
             "rows_per_class": counts,
             "duplicates_removed": self.duplicates_removed,
+            "repeats": self.repeats,
             "warnings": [*self._warnings, *warnings.split_warnings(counts, rows, self.multi_label)],
         }

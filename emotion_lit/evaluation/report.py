@@ -219,6 +219,14 @@ def _trust(report: Report) -> list[Part]:
         if removed
         else "Duplicates were not looked for before training (data.deduplicate: false)."
     )
+    repeats = report["data"].get("repeats", {})  # earlier reports have none
+    if repeats.get("merged"):
+        before += f" {repeats['merged']:,} rows repeated a text with other labels, and were merged into one row each."
+    if repeats.get("outvoted"):
+        before += (
+            f" {repeats['outvoted']:,} rows repeated a text with another label than most of its rows, whose label "
+            "counts."
+        )
     rows = [["", "texts", "accuracy", "macro-F1"]]
     for name, title in (("all", "all test texts"), ("clean", "without those")):
         part = leakage[name]

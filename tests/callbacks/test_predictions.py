@@ -159,7 +159,7 @@ def test_a_missing_column_lists_those_there_are(
 ) -> None:
     (tmp_path / "in.csv").write_text("id,remark\n1,fine\n")
     words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
-    assert "there is: id, remark. Name it with data.text_column" in failing(
+    assert "There is: id, remark. Name it with data.text_column" in failing(
         capsys, "predict", f"--ckpt_path={tiny_run}", *words
     )
     message = failing(
