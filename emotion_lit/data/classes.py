@@ -7,11 +7,8 @@ from emotion_lit.console import say
 from emotion_lit.data.label_readings import Readings, as_id
 from emotion_lit.data.label_values import Atom
 from emotion_lit.data.labels import LabelError, LabelSettings, Lookup, check_names, normalize_name
-from emotion_lit.errors import UserError, unknown
+from emotion_lit.errors import unknown
 from emotion_lit.names import shown
-
-# Spellings that a line shows.
-FEW = 3
 
 
 class Classes:
@@ -37,7 +34,7 @@ class Classes:
         Raises:
             LabelError: There is no such class.
         """
-        if isinstance(atom, bool | str):
+        if isinstance(atom, bool | str | float):
             found = self._lookup.find(str(atom))
             if found is not None:
                 return found
@@ -46,7 +43,7 @@ class Classes:
             raise LabelError(str(unknown("label", str(atom), self.names)))
         place = self._ids.get(index) if self._ids is not None else index
         if place is None or not 0 <= place < len(self.names):
-            raise LabelError(f"label id {index} is out of range; there are {len(self.names)} classes")
+            raise LabelError(f"label id {index} is out of range; there are {len(self.names)} classes, from 0 on")
         return place
 
 
@@ -62,7 +59,7 @@ def find_classes(
         beside: The names of ids, as a column beside them has them.
 
     Raises:
-        UserError: There is no label at all, or a name is none that can be written.
+        UserError: A name is none that can be written.
     """
     stated = settings.names or settings.stated
     if stated:
@@ -77,17 +74,16 @@ def find_classes(
     for reading, count in zip(readings.all, counts, strict=True):
         for name in reading.atoms:
             spellings.setdefault(normalize_name(str(name)), Counter())[str(name)] += count
-    if not spellings:
-        raise UserError("the label column is empty in every row")
-    several = {names.most_common(1)[0][0]: names for names in spellings.values() if len(names) > 1}
+    commonest = {name: max(written, key=lambda one: (written[one], -len(one))) for name, written in spellings.items()}
+    several = {commonest[name]: written for name, written in spellings.items() if len(written) > 1}
     if several:
         name, written = max(several.items(), key=lambda item: item[1].total())
-        others = ", ".join(repr(shown(other)) for other, _ in written.most_common()[1 : FEW + 1])
+        others = ", ".join(repr(shown(other)) for other, _ in written.most_common() if other != name)
         say(
             f"labels: {len(several)} of {len(spellings)} names differ in case or blanks alone and count as one each, "
             f"such as {others} as {shown(name)!r}; data.labels states them apart"
         )
-    return Classes(sorted(names.most_common(1)[0][0] for names in spellings.values()))
+    return Classes(sorted(commonest.values()))
 
 
 def _ids_by_name(names: Sequence[str], readings: Readings) -> dict[int, int] | None:

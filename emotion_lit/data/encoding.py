@@ -80,6 +80,11 @@ def encode(
 
     known = frozenset(settings.names or settings.stated or ())
     readings = settle([read_value(value, known) for value in distinct.values], settings, at)
+    if not readings.atoms and not known:
+        for code, reading in enumerate(readings.all):
+            if reading.form == "bad":
+                raise UserError(f"{at(code)}: the label {reading.error}")
+        raise UserError(f"{columns[0].where}: no row has a label in {settings.column}")
     beside = _Beside(columns, distinct, readings.all)
     classes = find_classes(readings, distinct.counts.tolist(), settings, beside.names)
     ids, wrong = _ids(readings.all, classes, settings.multi_label)
@@ -156,7 +161,7 @@ def _origin(classes: Classes, readings: Readings, ids: Sequence[Labels], setting
     elif named and numbered:
         parts.append("given by ids")
     parts += ["several per row"] if any(len(one) > 1 for one in ids) else []
-    parts += [f"separated by {readings.separator}"] if readings.separator else []
+    parts += [f"separated by {readings.separator.strip() or 'blanks'}"] if readings.separator else []
     return ", ".join(parts)
 
 

@@ -12,6 +12,8 @@ QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 NUMBER = r"[-+]?[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|[-+]?\.[0-9]+|nan|None|True|False"
 # Values without commas between them: ['joy' 'fear'], [0 3], [1. 0.].
 NUMPY = re.compile(rf"\[\s*(?:(?:{QUOTED}|{NUMBER})(?:\s+|(?=\s*\])))*\s*\]")
+# Names without quotation marks: [joy, very sad].
+BARE = re.compile(r"\[[^\[\]{}'\"]+\]")
 ITEM = re.compile(rf"{QUOTED}|{NUMBER}")
 ARRAY = re.compile(r"array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 
@@ -31,6 +33,9 @@ def list_in_text(text: str) -> Any | None:
         found = [_literal(item) for item in ITEM.findall(text)]
     if found is None:
         found = _literal(re.sub(r"\bnan\b(?=\s*[,\]])", "None", text))
+    if found is None and BARE.fullmatch(text) and "..." not in text:
+        names = [name.strip() for name in text[1:-1].split(",")]
+        found = names if len(names) > 1 or not any(map(str.isspace, names[0])) else None
     return found if isinstance(found, list | tuple | set | dict) else None
 
 

@@ -57,7 +57,7 @@ def settle(readings: Sequence[Reading], settings: LabelSettings, at: At) -> Read
     separated, separator = _separated(readings, settings, lookup, at)
     found = _without_missing(separated, settings, lookup, at)
     _check_scores(found, lookup, at)
-    places = _places(found)
+    places = _places(found, at)
     if places is None:
         if lookup is None:
             found = _typed(found)
@@ -66,7 +66,7 @@ def settle(readings: Sequence[Reading], settings: LabelSettings, at: At) -> Read
     size = len(names or ()) or places
     if size != places:
         raise UserError(
-            f"the labels are lists of 0 and 1 for {places} places, but there are {size} names; give as many in "
+            f"{settings.column} has lists of 0 and 1 for {places} places, but there are {size} names; give as many in "
             "data.labels"
         )
     ones = [
@@ -110,7 +110,7 @@ def _separated(
         return list(readings), None
     result = list(readings)
     for code, text in texts.items():
-        if separator in text and not (lookup and text in lookup.exact):
+        if separator in text and not (lookup and lookup.find(text) is not None):
             result[code] = Reading(tuple(split_labels(text, separator)), "list")
     return result, separator if any(separator in text for text in texts.values()) else None
 
@@ -186,6 +186,8 @@ def _check_scores(readings: Sequence[Reading], lookup: Lookup | None, at: At) ->
     all_numbers = lookup is None and all(map(DECIMAL.fullmatch, texts))
     for code, reading in enumerate(readings):
         for atom in reading.atoms:
+            if lookup and lookup.find(str(atom)) is not None:
+                continue
             if isinstance(atom, float) and reading.form == "list":
                 raise UserError(
                     f"{at(code)}: the label is a list of decimal numbers such as {atom:g}, as of probabilities or "
@@ -204,10 +206,13 @@ def _numbers(reading: Reading) -> list[int] | None:
     return None if None in numbers else numbers  # type: ignore[return-value]
 
 
-def _places(readings: Sequence[Reading]) -> int | None:
+def _places(readings: Sequence[Reading], at: At) -> int | None:
     """The length of the lists, if the column is one of lists of zeros and ones by place."""
     lists = [_numbers(reading) for reading in readings if reading.atoms]
     whole = [numbers for numbers in lists if numbers is not None]
     if not whole or len(whole) < len(lists) or any(one.form != "list" for one in readings if one.atoms):
         return None
-    return len(whole[0]) if is_one_hot(whole) else None
+    try:
+        return len(whole[0]) if is_one_hot(whole) else None
+    except LabelError as error:
+        raise UserError(f"{at(next(code for code, one in enumerate(readings) if one.atoms))}: {error}") from None

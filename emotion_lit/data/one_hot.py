@@ -51,7 +51,7 @@ def is_one_hot(lists: Sequence[Sequence[float]]) -> bool:
         lists: The distinct lists of a column that has nothing else.
 
     Raises:
-        UserError: They are neither for sure.
+        LabelError: They are neither for sure.
     """
     lengths = sorted({len(numbers) for numbers in lists})
     repeated = [numbers for numbers in lists if len(set(numbers)) < len(numbers)]
@@ -60,12 +60,12 @@ def is_one_hot(lists: Sequence[Sequence[float]]) -> bool:
         return False
     example = shown(str(list(repeated[0] if repeated else lists[0])))
     if ones and len(lengths) > 1 and lengths[-1] > 2:
-        raise UserError(
+        raise LabelError(
             f"the labels look like lists of 0 and 1 by place, such as {example}, but have {lengths[0]} to "
             f"{lengths[-1]} places; give each the same number"
         )
     if len(lengths) == 1 and not ones:
-        raise UserError(
+        raise LabelError(
             f"the labels are lists of {lengths[0]} numbers, such as {example}: either votes by place, or one id of "
             "each rater; write the names or ids that count, each once"
         )

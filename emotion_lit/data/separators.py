@@ -1,6 +1,7 @@
 """What separates the labels of a row that stand in one text, such as ``joy|fear``."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from emotion_lit.data.labels import LabelError, normalize_name, trimmed
@@ -9,9 +10,10 @@ from emotion_lit.names import shown
 # These stand between names, and hardly ever in one; the next ones stand in names too ("love, actually").
 BETWEEN, OFTEN_BETWEEN = ("|", "#"), (";", ",")
 # These stand in names more often than between them, so that nothing is separated at one unless it is set.
-IN_NAMES = ("/", "&", "+")
+IN_NAMES = ("/", "&", "+", "\t", "\n", " and ", ":", "_", "-", " ")
 BETWEEN_IDS = ("|", "#", ";", ",", "/", " ")
 ID = r"-?[0-9]+"
+BITS = re.compile(r"[01]{3,}")
 DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
 # Of the texts that hold a separator so many are made of names that occur elsewhere too.
 MOST = 0.9
@@ -46,47 +48,75 @@ def find_separator(texts: Sequence[str], known: Known | None, classes: Collectio
     for separator in BETWEEN_IDS:
         ids = re.compile(rf"{ID}(?:\s*{re.escape(separator)}\s*{ID})*")
         if any(separator in text for text in texts) and all(map(ids.fullmatch, texts)):
-            if separator == "," and all(map(DECIMAL_COMMA.fullmatch, texts)):
+            if separator == "," and not several and all(map(DECIMAL_COMMA.fullmatch, texts)):
                 raise _doubt(texts[0], separator, "a decimal number, or several ids")
             return separator
+    if several and len(set(map(len, texts))) == 1 and all(map(BITS.fullmatch, texts)):
+        raise LabelError(
+            f"the label {texts[0]!r} may be a name, or zeros and ones by place: write {','.join(texts[0])} for the "
+            "latter, or state the names with data.labels",
+            texts[0],
+        )
     for separator in (*BETWEEN, *OFTEN_BETWEEN, *IN_NAMES):
         if _separates(separator, texts, classes, several):
+            _check_alone(separator, texts)
             return separator
     return None
 
 
+def _check_alone(separator: str, texts: Sequence[str]) -> None:
+    """Refuses another separator within the labels that one has separated."""
+    labels = list(dict.fromkeys(piece for text in texts for piece in split_labels(text, separator)))
+    for other in {*BETWEEN, *OFTEN_BETWEEN} - {separator}:
+        if _separates(other, labels, (), several=False):
+            label = next(label for label in labels if len(split_labels(label, other)) > 1)
+            text = next(text for text in texts if label in text)
+            raise LabelError(
+                f"the label {shown(text)!r} is separated by {other!r}, and others by {separator!r}; write one of them, "
+                f"or set data.label_separator to {separator!r}",
+                text,
+            )
+
+
 def _of_known(texts: Sequence[str], known: Known) -> str | None:
-    """The separator that makes the most of the unknown texts known."""
-    unknown = [text for text in texts if not known(text)]
-    made = {
-        separator: sum(separator in text and all(map(known, split_labels(text, separator))) for text in unknown)
-        for separator in (*BETWEEN_IDS, *IN_NAMES)
+    """The separator that makes the most of the unknown texts known, or else some of their pieces."""
+    pieces = {
+        separator: [split_labels(text, separator) for text in texts if separator in text and not known(text)]
+        for separator in (*BETWEEN, *OFTEN_BETWEEN, *IN_NAMES)
     }
-    best = max(made, key=lambda separator: made[separator])
-    return best if made[best] else None
+    for test, separators in ((all, tuple(pieces)), (any, (*BETWEEN, *OFTEN_BETWEEN))):
+        made = {separator: sum(test(map(known, found)) for found in pieces[separator]) for separator in separators}
+        best = max(made, key=lambda separator: made[separator])
+        if made[best]:
+            return best
+    return None
 
 
 def _separates(separator: str, texts: Sequence[str], classes: Collection[str], several: bool) -> bool:
-    composed = [text for text in texts if len(split_labels(text, separator)) > 1]
+    """Whether a separator is one, by how many of the texts that hold it have pieces that occur elsewhere too."""
+    pieces = {normalize_name(text): list(map(normalize_name, split_labels(text, separator))) for text in texts}
+    composed = {text: names for text, names in pieces.items() if len(names) > 1}
     if not composed:
         return False
-    pieces = [{normalize_name(piece) for piece in split_labels(text, separator)} for text in composed]
-    alone = {normalize_name(text) for text in texts if separator not in text} | set(map(normalize_name, classes))
-    times: dict[str, int] = {}
-    for names in pieces:
-        for name in names:
-            times[name] = times.get(name, 0) + 1
-    found = [[name in alone or times[name] > 1 for name in names] for names in pieces]
-    wholly, partly = (sum(map(test, found)) / len(found) for test in (all, any))
+    alone = {names[0] for names in pieces.values() if len(names) == 1} | set(map(normalize_name, classes))
+    times = Counter(name for names in composed.values() for name in set(names))
+    again = set() if separator in IN_NAMES else {name for name, count in times.items() if count > 1}
+    known = [[name in alone or name in again for name in names] for names in composed.values()]
+    wholly, partly = (sum(map(test, known)) / len(known) for test in (all, any))
     if separator in BETWEEN and partly >= MOST:
         return True
-    if separator in OFTEN_BETWEEN and (wholly >= MOST or (several and partly >= MOST and len(found) > 1)):
-        return True
-    if partly == 0 and not (several and separator not in IN_NAMES):
+    if separator in OFTEN_BETWEEN:
+        if wholly >= MOST and (several or alone & times.keys()):
+            return True
+        if several and partly >= MOST and len(composed) > 1:
+            return True
+    if separator in IN_NAMES:
+        if wholly < MOST:
+            return False
+    elif not partly and not several:
         return False
-    if separator in IN_NAMES and wholly < MOST:
-        return False
-    raise _doubt(composed[0], separator, "one name, or several")
+    example = next(text for text in texts if len(split_labels(text, separator)) > 1)
+    raise _doubt(example, separator, "one name, or several")
 
 
 def _doubt(text: str, separator: str, readings: str) -> LabelError:

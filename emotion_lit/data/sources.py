@@ -10,6 +10,7 @@ import psutil
 
 from emotion_lit import caches, hub
 from emotion_lit.console import say
+from emotion_lit.data.annotations import text_inside
 from emotion_lit.data.columns import ColumnSettings, find_columns
 from emotion_lit.data.encoding import LabelColumn, encode
 from emotion_lit.data.labels import Labels, LabelSet, LabelSettings
@@ -124,6 +125,7 @@ def read_dataset(
     found, columns_of = None, []
     for split, columns in splits.items():
         found = find_columns(columns, wanted, f"{dataset}, {split}")
+        columns[found.text] = list(map(text_inside, columns[found.text]))
         _check_texts(columns[found.text], f"{dataset}, {split}", found.text)
         if found.label is None:
             values = one_hot_values({name: columns[name] for name in found.one_hot}, label_names)
