@@ -62,7 +62,7 @@ def test_targets_spread_evenly_or_set_each() -> None:
             None,
             "not an id ('0', train, row 1) and a name ('a', train, row 2)",
         ),
-        ([None, None], None, None, "the label column is empty"),
+        ([None, None], None, None, "no row has a label"),
     ],
 )
 def test_bad_labels_are_named(
