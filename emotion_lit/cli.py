@@ -27,6 +27,7 @@ from emotion_lit.callbacks.progress import EpochSummary, TextProgress
 from emotion_lit.callbacks.resumption import check_processes
 from emotion_lit.commands import COMMANDS, HELP, PROGRAM, overview
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.data.other_data import OF_ONE_DATASET, is_same_dataset
 from emotion_lit.devices import check_accelerator
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.files import why_not_writable
@@ -101,7 +102,6 @@ class EmotionCLI(LightningCLI):
         )
         parser.link_arguments("model.backbone", "data.backbone")
         parser.link_arguments("data.multi_label", "model.multi_label")
-        parser.link_arguments("prediction.on_error", "data.on_error")
         parser.link_arguments(
             ("model.compile_encoder", "trainer.accelerator"), "data.pad_to_multiple_of", compute_fn=_common_length
         )
@@ -125,22 +125,51 @@ class EmotionCLI(LightningCLI):
         self.config = self._parsed(parser, args)
         subcommand = self.config["subcommand"]
         path = self.config[subcommand].ckpt_path or self._interrupted_run(subcommand)
-        self.checkpoint = None
+        self.checkpoint: checkpoints.Checkpoint | None = None
         if path:
-            file, self.checkpoint = self._read_checkpoint(path, subcommand)
-            remembered = checkpoints.remembered_settings(self.checkpoint, subcommand)
-            if subcommand == "fit":
-                typed = self.config.fit.checkpoint.dirpath
-                remembered["checkpoint.dirpath"] = checkpoints.check_folder(self.checkpoint, file, typed)
-            chosen = self._parser(subcommand)
-            typed_here = typed_keys(self.typed)
-            unset = {key for key in remembered if chosen.get_default(key) is None and key not in typed_here}
-            chosen.set_defaults(remembered)
+            self._recall(path, subcommand, parser, args)
+        if subcommand == "predict":
+            self._agree_on_errors()
+
+    def _recall(self, path: str, subcommand: str, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses once more with what a checkpoint remembers as the defaults."""
+        file, checkpoint = self._read_checkpoint(path, subcommand)
+        self.checkpoint = checkpoint
+        remembered = checkpoints.remembered_settings(checkpoint, subcommand)
+        if subcommand == "fit":
+            typed = self.config.fit.checkpoint.dirpath
+            remembered["checkpoint.dirpath"] = checkpoints.check_folder(checkpoint, file, typed)
+        chosen = self._parser(subcommand)
+        typed_here = typed_keys(self.typed)
+        plain = {key: chosen.get_default(key) for key in remembered}
+        chosen.set_defaults(remembered)
+        self.config = self._parsed(parser, args)
+        if self._judges_other_data(subcommand, remembered):
+            forgotten = {key for key in remembered if key.removeprefix("data.") in OF_ONE_DATASET}
+            remembered = {key: value for key, value in remembered.items() if key not in forgotten}
+            chosen.set_defaults({key: plain[key] for key in forgotten})
             self.config = self._parsed(parser, args)
-            for key in unset:
-                if self.config[subcommand].get(key) is None:
-                    self.config[subcommand][key] = remembered[key]
-            self.config[subcommand].ckpt_path = str(file)
+        for key, value in remembered.items():
+            if plain[key] is None and key not in typed_here and self.config[subcommand].get(key) is None:
+                self.config[subcommand][key] = value
+        self.config[subcommand].ckpt_path = str(file)
+
+    def _judges_other_data(self, subcommand: str, remembered: dict[str, Any]) -> bool:
+        """Whether a model is tested on other data than it was trained on, which have settings of their own."""
+        if subcommand not in ("validate", "test"):
+            return False
+        trained_on = {key.removeprefix("data."): value for key, value in remembered.items()}
+        return not is_same_dataset(self.config[subcommand].data, trained_on)
+
+    def _agree_on_errors(self) -> None:
+        """Gives both spellings of what `predict` does about bad rows the value of the one that is set."""
+        config, both = self.config.predict, ("prediction.on_error", "data.on_error")
+        if set(both) <= set(typed_keys(self.typed)) and config[both[0]] != config[both[1]]:
+            raise UserError(
+                f"{both[0]} is {config[both[0]]}, and {both[1]} is {config[both[1]]}; leave one of them out"
+            )
+        if "skip" in (config[both[0]], config[both[1]]):
+            config[both[0]] = config[both[1]] = "skip"
 
     def _set_seed(self) -> None:
         check_bounds(str(self.subcommand), self.config[self.subcommand])

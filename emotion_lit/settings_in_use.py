@@ -22,9 +22,10 @@ TRAINING = (
     *("trainer.gradient_clip_val", "trainer.gradient_clip_algorithm", "trainer.detect_anomaly"),
     *("trainer.reload_dataloaders_every_n_epochs", "trainer.default_root_dir", "trainer.logger"),
 )
-PREDICTION = ("prediction.", "data.predict_path", "data.id_column", "data.keep_columns", "data.on_error")
+PREDICTION = ("prediction.", "data.predict_path", "data.id_column", "data.keep_columns")
 LABELLED_DATA = (
-    *("data.dataset", "data.label_column", "data.label_columns", "data.label_separator", "data.labels"),
+    *("data.dataset", "data.config", "data.revision", "data.unknown_labels"),
+    *("data.label_column", "data.label_columns", "data.label_separator", "data.labels"),
     *("data.train_size", "data.val_size", "data.test_size"),
     *("data.exclude_labels", "data.sources", "data.deduplicate", "data.batch_size", "data.seed", "data.num_workers"),
 )

@@ -118,6 +118,12 @@ VALUES: dict[str, tuple[str, list[str]]] = {
     "data.separator": (";", []),
     "data.encoding": ("utf-16", ["--data.dataset=ROOT/rows.jsonl"]),
     "data.header": ("false", []),
+    "data.config": ("nowhere", []),
+    "data.label_columns": ("[labels, source]", []),
+    "data.label_separator": ("a", []),
+    "data.revision": ("nowhere", []),
+    "data.on_error": ("stop", ["--data.dataset=ROOT/odd.jsonl", "--data.on_error=skip"]),
+    "data.unknown_labels": ("stop", ["--data.classes=[Joy, Fear]", "--data.unknown_labels=skip"]),
     "data.max_length": ("8", []),
     "data.tokens_per_batch": ("256", []),
     "data.batch_size": ("8", []),
@@ -197,6 +203,7 @@ def run(*settings: str) -> Outcome:
         words = [word.replace("ROOT", folder) for word in settings]
         sample = (Path(sources.__file__).parent / "sample" / "test.jsonl").read_text().splitlines()[:60]
         Path(folder, "rows.jsonl").write_text("\n".join(sample + sample) + "\n")  # each twice
+        Path(folder, "odd.jsonl").write_text("\n".join([*sample, '{"text": "", "labels": 1}']) + "\n")
         place = [f"--trainer.default_root_dir={folder}/logs"] if "default_root_dir" not in " ".join(words) else []
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
@@ -249,7 +256,8 @@ def listed() -> list[str]:
         def before_instantiate_classes(self) -> None:
             actions = self._parser("fit")._actions
             typed = [one.dest for one in actions if one.option_strings and not isinstance(one, ActionLink)]
-            found.extend(key for key in typed if is_listed("fit", key) and key.rsplit(".", 1)[-1] not in NO_SETTINGS)
+            named = {one for one in typed if one == "data.config" or one.rsplit(".", 1)[-1] not in NO_SETTINGS}
+            found.extend(key for key in typed if key in named and is_listed("fit", key))
             raise KeyboardInterrupt
 
     with contextlib.suppress(KeyboardInterrupt):

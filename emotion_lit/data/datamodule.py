@@ -16,11 +16,13 @@ from emotion_lit import caches, processes
 from emotion_lit.console import say
 from emotion_lit.data import sampling, warnings
 from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, LabelledTokens
+from emotion_lit.data.downloads import hub_folder
 from emotion_lit.data.labels import LabelSet
+from emotion_lit.data.other_data import is_same_dataset, whole_split
 from emotion_lit.data.raters import merge_raters
 from emotion_lit.data.records import record_files
 from emotion_lit.data.sampling import Size
-from emotion_lit.data.sources import SPLITS, Rows, hub_folder, read_dataset
+from emotion_lit.data.sources import SPLITS, Rows, read_dataset
 from emotion_lit.data.streaming import OnBadRow, TextStream
 from emotion_lit.data.tables import TableFormat
 from emotion_lit.data.tokenization import cached_tokens
@@ -33,7 +35,7 @@ SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size
 # Settings of the model, the machine or the command rather than of the data.
 OF_THE_MOMENT = (
     *("backbone", "classes", "pad_to_multiple_of", "num_workers", "cache_dir"),
-    *("predict_path", "id_column", "keep_columns", "on_error"),
+    *("predict_path", "id_column", "keep_columns", "unknown_labels"),
 )
 # Evaluation keeps nothing for a backward pass, so its batches may be larger, which spares the casting of weights.
 EVALUATION = 4
@@ -49,8 +51,10 @@ class EmotionDataModule(pl.LightningDataModule):
     """Labelled texts, sampled and tokenized, in batches of like length; and unlabelled texts for prediction.
 
     Args:
-        dataset: A Hub id, a folder in Hub layout, a `.parquet`, `.jsonl` or `.csv` file (which is split 80/10/10), or
-            `sample`, the small data set that comes with this package.
+        dataset: A Hub id, a folder in Hub layout, a folder of folders of classes, a file of rows (which `fit` splits
+            80/10/10), or `sample`, the small data set that comes with this package.
+        config: Which configuration, where a data set has several.
+        revision: Which branch, tag or commit of a data set on the Hub; by default the newest.
         backbone: Whose tokenizer to use; on the command line it is that of the model.
         text_column: The column of texts. By default it is found by its name, such as `text`, `sentence` or `tweet`.
         label_column: The column of labels: names, ids, lists of these, or objects of an annotation tool. By default it
@@ -86,8 +90,9 @@ class EmotionDataModule(pl.LightningDataModule):
         label_columns: Columns of 0 and 1, one for each class, instead of a column of labels.
         label_separator: What stands between several labels in a text, such as `|`; an empty string takes each text as
             one name. By default it is found from the column as a whole.
-        on_error: What `predict` does about a row that cannot be read: `stop`, or `skip` it; on the command line it is
-            that of the prediction.
+        on_error: What to do about rows that cannot be read, or have no text or no label: `stop`, or `skip` them; of
+            `predict`, `prediction.on_error` says the same.
+        unknown_labels: What to do about rows with labels that a trained model does not know: `stop`, or `skip` them.
     """
 
     def __init__(
@@ -121,6 +126,9 @@ class EmotionDataModule(pl.LightningDataModule):
         on_error: OnBadRow = "stop",
         label_columns: list[str] | None = None,
         label_separator: str | None = None,
+        config: str | None = None,
+        revision: str | None = None,
+        unknown_labels: OnBadRow = "stop",
     ) -> None:
         super().__init__()
         for key, value in (
@@ -164,10 +172,16 @@ class EmotionDataModule(pl.LightningDataModule):
         self.id_column = id_column
         self.keep_columns = keep_columns or []
         self.on_error: OnBadRow = on_error
+        self.config = config
+        self.revision = revision
+        self.unknown_labels: OnBadRow = unknown_labels
+        self.skipped: dict[str, dict[str, Any]] = {}
         self.duplicates_removed: dict[str, int] = {}
         self.repeats: dict[str, int] = {}  # rows of one text with different labels
         self._warnings: list[str] = []
         self._rows: dict[str, Rows] = {}
+        self._available: dict[str, int] = {}  # rows, of which the sizes are taken
+        self._judged: str | None = None  # the only split of data that the model was not trained on
         self._label_set: LabelSet | None = None
         self.labels_read = ""  # how, in words
         self._tokenizer: PreTrainedTokenizerBase | None = None
@@ -233,25 +247,7 @@ class EmotionDataModule(pl.LightningDataModule):
         """Reads the data on the first call."""
         if self._label_set is not None:
             return self._label_set
-        names, splits = read_dataset(
-            self.dataset,
-            self.text_column,
-            self.label_column,
-            self.labels,
-            self.multi_label,
-            self.label_columns,
-            self.label_separator,
-            self.classes or (),
-            self.text_format,
-        )
-        self.labels_read = names.origin
-        if self.sources:
-            splits = sampling.keep_sources(splits, self.sources)
-        if self.exclude_labels:
-            names, splits = sampling.drop_labels(splits, names, self.exclude_labels)
-        if self.classes:
-            splits = sampling.match_classes(splits, names, self.classes)
-            names = LabelSet(tuple(self.classes))
+        names, splits = self._read_splits()
         splits, numbering = sampling.drop_numbering_sources(splits)
         self._warnings = warnings.label_warnings(splits, names.names, self.multi_label)
         if numbering:
@@ -263,16 +259,46 @@ class EmotionDataModule(pl.LightningDataModule):
         splits, made = sampling.complete_splits(splits, self.seed)
         if made:
             say(f"{self.dataset} has no {' and no '.join(made)} split: {sampling.HELD_OUT_SHARE:.0%} of train for each")
-        if self.deduplicate:
+        if self.deduplicate and not self._judged:
             splits, self.duplicates_removed = sampling.deduplicate(splits)
         for split, rows in splits.items():
             if len(rows):
                 key = SIZE_KEYS[split]
+                self._available[split] = len(rows)
                 size = sampling.row_count(getattr(self, key), len(rows), f"data.{key}")
                 rows = rows.take(sampling.stratified_sample(rows, size, (self.seed, SPLITS.index(split))))
             self._rows[split] = rows
         self._label_set = names
         return names
+
+    def _read_splits(self) -> tuple[LabelSet, dict[str, Rows]]:
+        """The rows that are left by the filters, with the classes of the model where there is one."""
+        names, splits = read_dataset(
+            self.dataset,
+            self.text_column,
+            self.label_column,
+            self.labels,
+            self.multi_label,
+            self.label_columns,
+            self.label_separator,
+            self.classes or (),
+            self.text_format,
+            config=self.config,
+            revision=self.revision,
+            on_error=self.on_error,
+        )
+        self.labels_read = names.origin
+        self.skipped = {split: rows.skipped for split, rows in splits.items() if rows.skipped}
+        if self._judged:
+            splits = whole_split(splits, self._judged, self.dataset)
+        if self.sources:
+            splits = sampling.keep_sources(splits, self.sources)
+        if self.exclude_labels:
+            names, splits = sampling.drop_labels(splits, names, self.exclude_labels)
+        if self.classes:
+            splits = sampling.match_classes(splits, names, self.classes, self.unknown_labels)
+            names = LabelSet(tuple(self.classes))
+        return names, splits
 
     def _agreed(self, splits: dict[str, Rows]) -> dict[str, Rows]:
         """The splits with one opinion about each text, unless repeats are kept."""
@@ -320,9 +346,24 @@ class EmotionDataModule(pl.LightningDataModule):
         if stage not in STAGE_SPLITS:
             raise unknown("the stage", str(stage), STAGE_SPLITS)
         self._check_length()
+        if stage in ("validate", "test"):
+            self._judge(STAGE_SPLITS[stage][0])
         for split in STAGE_SPLITS[stage]:
             if split not in self._datasets:
                 self._datasets[split] = self._tokenized(split)
+                judged, available = len(self._rows[split]), self._available[split]
+                if stage != "fit" and judged < available:
+                    say(f"{judged:,} of {available:,} rows of {split} are judged (data.{SIZE_KEYS[split]})")
+
+    def _judge(self, split: str) -> None:
+        """Takes all rows where they are others than the model was trained on, and its classes."""
+        model = self.trainer.lightning_module if self.trainer else None
+        trained_on = getattr(model, "trained_on", None)
+        if model is None or (trained_on is not None and is_same_dataset(self.settings, trained_on)):
+            return
+        if self._judged != split:
+            self._judged, self._label_set, self._rows, self._datasets = split, None, {}, {}
+            self.classes = self.classes or getattr(model, "labels", None)
 
     def _check_length(self) -> None:
         """Refuses texts that are longer than the tokenizer says, or than the encoder has positions for."""
@@ -496,10 +537,12 @@ class EmotionDataModule(pl.LightningDataModule):
         counts = {split: dict(zip(self.label_names, self.count_classes(split), strict=True)) for split in prepared}
         return {
             "dataset": self.dataset,
+            **{key: value for key in ("config", "revision") if (value := getattr(self, key)) is not None},
             "labels_read": self.labels_read,
             "rows": rows,
             "rows_per_class": counts,
             "duplicates_removed": self.duplicates_removed,
             "repeats": self.repeats,
+            "skipped": self.skipped,
             "warnings": [*self._warnings, *warnings.split_warnings(counts, rows, self.multi_label)],
         }

@@ -1,12 +1,15 @@
 """Which rows are used: filters, missing splits, duplicates across splits, stratified seeded samples."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from emotion_lit.console import say
 from emotion_lit.data.coverage import cover_classes
 from emotion_lit.data.labels import LabelSet, Lookup
+from emotion_lit.data.skipped import OnBadRow
 from emotion_lit.data.sources import SPLITS, Rows
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.names import listed
@@ -81,29 +84,38 @@ def drop_labels(splits: dict[str, Rows], label_set: LabelSet, names: Sequence[st
     return LabelSet(tuple(label_set.names[index] for index in kept)), result
 
 
-def match_classes(splits: dict[str, Rows], label_set: LabelSet, classes: Sequence[str]) -> dict[str, Rows]:
+def match_classes(
+    splits: dict[str, Rows], label_set: LabelSet, classes: Sequence[str], unknown_labels: OnBadRow = "stop"
+) -> dict[str, Rows]:
     """Renumbers labels to those of a trained model, by name.
 
     Args:
         splits: The rows by split.
         label_set: The classes of the data.
         classes: The classes of the model.
+        unknown_labels: What to do about rows with a label that is not among the model's.
 
     Raises:
-        UserError: A class that occurs is not among the model's.
+        UserError: There are some, and they are not to be left out.
     """
     known = Lookup(classes)
     numbers = [known.find(name) for name in label_set.names]
     result = {}
     for split, rows in splits.items():
-        foreign = sorted({label_set.names[index] for ids in rows.labels for index in ids if numbers[index] is None})
-        if foreign:
-            raise UserError(
-                f"the data has labels that the model does not know: {listed(foreign)}; the model knows "
-                f"{listed(classes)}. Leave them out with data.exclude_labels, or name the ids with data.labels"
-            )
         labels = [tuple(number for index in ids if (number := numbers[index]) is not None) for ids in rows.labels]
-        result[split] = Rows(rows.texts, labels, rows.sources)
+        kept = [row for row, ids in enumerate(labels) if len(ids) == len(rows.labels[row])]
+        left = len(rows) - len(kept)
+        if left:
+            counts = Counter(index for ids in rows.labels for index in ids if numbers[index] is None)
+            named = listed(f"{label_set.names[index]} ({count:,})" for index, count in counts.most_common())
+            found = f"{left:,} of {len(rows):,} rows of {split} have labels that the model does not know: {named}"
+            if unknown_labels == "stop":
+                raise UserError(
+                    f"{found}; it knows {listed(classes)}. Leave such rows out with --data.unknown_labels skip, or "
+                    "name the ids with data.labels"
+                )
+            say(f"{found}; they are left out")
+        result[split] = Rows(rows.texts, labels, rows.sources).take(kept)
     return result
 
 

@@ -50,6 +50,7 @@ class TableFormat:
         separator: What stands between two fields.
         encoding: How characters are written as bytes.
         header: Whether the first line names the columns.
+        lines: Whether the lines of a ``.txt`` file are meant, even if they look like a table.
 
     Raises:
         UserError: A setting has a value that it cannot have.
@@ -58,6 +59,7 @@ class TableFormat:
     separator: str | None = None
     encoding: str | None = None
     header: bool | None = None
+    lines: bool = False
 
     def __post_init__(self) -> None:
         if self.separator is not None:
@@ -106,7 +108,7 @@ def read_blocks(
         elif suffix == ".jsonl":
             blocks = JsonReader(Pieces(text), name, columns, text.encoding, on_error)
         else:
-            blocks = TextReader(Pieces(text), name, text_column, text.encoding, on_error)
+            blocks = TextReader(Pieces(text), name, text_column, text.encoding, on_error, warns=not text_format.lines)
         yield from blocks
 
 
@@ -204,7 +206,7 @@ def _content(text: Decoded, path: str, text_format: TableFormat) -> str:
     start = text.peek().decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if path == "-" and start.startswith("{"):
         return ".jsonl"
-    if suffix == ".txt" and text_format.separator:
+    if suffix == ".txt" and text_format.separator and not text_format.lines:
         return ".csv"
     if suffix == ".json" and not start.startswith("["):
         _check_lines(start, path)

@@ -19,13 +19,16 @@ class TextReader:
         column: The name of the column.
         encoding: Of the file as it is, for messages.
         on_error: Called for each line that cannot be read.
+        warns: Whether to warn of lines that are the rows of a table.
     """
 
-    def __init__(self, pieces: Pieces, name: str, column: str, encoding: str, on_error: OnError) -> None:
+    def __init__(
+        self, pieces: Pieces, name: str, column: str, encoding: str, on_error: OnError, warns: bool = True
+    ) -> None:
         self._pieces, self._name, self._column = pieces, name, column
         self._encoding, self._on_error = encoding, on_error
         self._line = 1
-        self._tabs: int | None = None
+        self._tabs: int | None = None if warns else 0
 
     def __iter__(self) -> Iterator[Block]:
         while (piece := self._pieces.take()) != b"":

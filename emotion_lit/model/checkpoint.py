@@ -301,7 +301,7 @@ def remembered_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, An
     if subcommand == "fit":
         settings |= trainer
     elif subcommand == "predict":
-        for key in ("separator", "encoding", "header"):  # was about the files of the training
+        for key in ("separator", "encoding", "header", "on_error"):  # was about the files of the training
             data.pop(key, None)
     flat = _flat(settings)
     for block in ("checkpoint", "early_stopping"):

@@ -177,6 +177,7 @@ class EmotionClassifier(pl.LightningModule):
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._identity: dict[str, Any] = {}
         self._files: backbones.Files = {}
+        self.trained_on: dict[str, Any] | None = None  # the settings of the data
         self.weights_sha256 = ""  # of the checkpoint that it was built for
         self.engine: Callable[[Batch], Tensor] | None = None  # what `predict` computes logits with, if not this
         self._seed = 0
@@ -237,6 +238,7 @@ class EmotionClassifier(pl.LightningModule):
         carried = checkpoint[checkpoints.KEY] if checkpoint else {}
         self.weights_sha256 = carried.get("weights_sha256", "")
         if checkpoint:
+            self.trained_on = checkpoint[checkpoints.DATA_KEY]
             checkpoints.check_settings(self.settings, checkpoint[checkpoints.MODEL_KEY])
             self._check_temperature(checkpoint[checkpoints.MODEL_KEY])
         if carried.get("files"):
@@ -573,6 +575,8 @@ class EmotionClassifier(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Chooses the faster attention and dropout."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.trained_on = data.settings if isinstance(data, EmotionDataModule) else {}
         network = self.built
         leave_training_paths(network)  # of a `fit` that was interrupted
         if self.fast_paths and self.device.type == "cpu":

@@ -1,0 +1,169 @@
+"""Which files of a folder are which split: by the names of files and folders, as the Hub reads them, or by its card."""
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from emotion_lit.console import say
+from emotion_lit.data.cards import Card
+from emotion_lit.data.files import kind
+from emotion_lit.errors import UserError, unknown
+from emotion_lit.names import listed
+
+SPLITS = ("train", "validation", "test")
+# What splits are called in names of files and folders.
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+# A split's name among others in a longer name.
+KEYWORD = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(SPLIT_OF)})(?=[-._ 0-9]|$)")
+# The Hub's own names, which may have any split.
+SHARD = re.compile(r"data/([\w.]+)-\d{5}-of-\d{5}[^/]*")
+# What libraries keep beside rows.
+NO_ROWS = re.compile(r"config\.json|README\.txt|cache-[0-9a-f]+.*\.arrow|.*indices\.arrow")
+
+
+@dataclass
+class Layout:
+    """The files of a data set, relative to its folder.
+
+    Args:
+        splits: The files of each split, in order.
+        classes: The class that a file's folder stands for, for files that are one text each.
+        names: The classes in the order of their ids, by column, as the card says.
+    """
+
+    splits: dict[str, list[str]]
+    classes: dict[str, str] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+
+def find_layout(files: Iterable[str], card: Card, config: str | None, where: str) -> Layout:
+    """Finds the splits of a data set.
+
+    Args:
+        files: All its files of a kind that can be read, relative to its folder, with `/` between the parts.
+        card: What its README says.
+        config: Which of its configurations is wanted.
+        where: What it is called, for messages.
+
+    Raises:
+        UserError: There are several configurations, or none of that name, or a split is there twice.
+    """
+    own = sorted(file for file in files if not NO_ROWS.fullmatch(PurePosixPath(file).name))
+    chosen, names = card.choose(config, where)
+    if chosen is None and config is not None:
+        own = _below(own, config, where)
+    several: list[str] = []
+    if chosen is not None and chosen.patterns:
+        called = {_split_called(name): name for name in sorted(chosen.patterns, key=SPLITS.__contains__)}
+        found = {split: chosen.files_of(called[split], own) for split in SPLITS if split in called}
+        splits = {split: files_of_it for split, files_of_it in found.items() if files_of_it}
+    else:
+        folder = f"{chosen.folder}/" if chosen is not None and chosen.folder else ""
+        splits = _by_names([file for file in own if file.startswith(folder)])
+        several = _folders(splits)
+    if not splits:
+        raise UserError(
+            f"{where} has no rows of {', '.join(SPLITS)}; name the files of its splits train, validation and test, "
+            "such as train.csv"
+        )
+    classes = _class_folders(splits)
+    if several and not classes:
+        raise UserError(
+            f"{where} has splits in several folders: {listed(several)}; choose one with --data.config, or put the "
+            "files into one folder if they belong together"
+        )
+    if classes:
+        splits = {split: [file for file in found if file in classes] for split, found in splits.items()}
+    else:
+        splits = {split: _of_one_kind(found, split, where) for split, found in splits.items()}
+    unread = sorted(set(own) - {file for found in splits.values() for file in found}) if chosen is None else []
+    if unread:
+        say(f"{where}: {listed(unread)} {'is' if len(unread) == 1 else 'are'} of no split, and not read")
+    return Layout(splits, classes, names)
+
+
+def _split_called(name: str) -> str:
+    return SPLIT_OF.get(name.casefold(), name)
+
+
+def _below(files: Sequence[str], config: str, where: str) -> list[str]:
+    """The files of a configuration that no card names, but a folder."""
+    found = [file for file in files if file.startswith(f"{config}/")]
+    if not found:
+        folders = sorted({file.split("/")[0] for file in files if "/" in file})
+        if not folders:
+            raise UserError(f"{where} has no configurations; leave data.config out")
+        raise unknown(f"{where}: the configuration", config, folders)
+    return found
+
+
+def _by_names(files: Sequence[str]) -> dict[str, list[str]]:
+    shards = {file: match[1] for file in files if (match := SHARD.fullmatch(file))}
+    found = {file: _split_called(name) for file, name in shards.items()} or {
+        file: split for file in files if (split := split_of(PurePosixPath(file)))
+    }
+    found = found or dict.fromkeys(files, "train")
+    splits: dict[str, list[str]] = {
+        split: [file for file, one in found.items() if one == split] for split in SPLITS if split in found.values()
+    }
+    return splits
+
+
+def split_of(file: PurePosixPath) -> str | None:
+    """The split that a name says: that of a folder as a whole, else a part of the file's name or of a folder's.
+
+    Args:
+        file: The file, relative to the folder of the data set.
+    """
+    folders = [part.casefold() for part in reversed(file.parts[:-1])]
+    whole = next((SPLIT_OF[part] for part in folders if part in SPLIT_OF), None)
+    parts = (KEYWORD.search(part) for part in (file.name.casefold(), *folders))
+    return whole or next((SPLIT_OF[match[1]] for match in parts if match), None)
+
+
+def _folders(splits: dict[str, list[str]]) -> list[str]:
+    """The folders that hold the same split, where there are several, as there are of several configurations."""
+    for found in splits.values():
+        above = set()
+        for file in found:
+            parts = PurePosixPath(file).parts
+            named = next((place for place, part in enumerate(parts) if KEYWORD.search(part.casefold())), None)
+            above |= {"/".join(parts[:named])} if named else set()
+        if len(above) > 1:
+            return sorted(above)
+    return []
+
+
+def _class_folders(splits: dict[str, list[str]]) -> dict[str, str]:
+    """The class of each file where texts lie in folders of classes, as in ``train/joy/1.txt``."""
+    classes = {}
+    for file in (PurePosixPath(file) for found in splits.values() for file in found):
+        folders = [part for part in file.parts[:-1] if not KEYWORD.search(part.casefold())]
+        if folders and kind(Path(file)) == ".txt" and not KEYWORD.search(file.name.casefold()):
+            classes[str(file)] = folders[-1]
+        elif kind(Path(file)) != ".txt":
+            return {}
+    return classes if len(set(classes.values())) > 1 else {}
+
+
+def _of_one_kind(files: Sequence[str], split: str, where: str) -> list[str]:
+    """The files of a split; a read-me in plain text is left out, and the same rows in two kinds are refused."""
+    first = {kind(Path(file)): file for file in reversed(files)}
+    if len(first) > 1:
+        first.pop(".txt", None)
+    if len(first) > 1:
+        raise UserError(
+            f"{where}: {split} is there in several kinds: {listed(sorted(first.values()))}; leave the files of one kind"
+        )
+    kept = [file for file in files if kind(Path(file)) in first]
+    for one, other in itertools.pairwise(kept):  # sorted, so a file and its compressed twin are neighbours
+        if Path(other).with_suffix("") == Path(one) or Path(other).with_suffix("") == Path(one).with_suffix(""):
+            raise UserError(f"{where}: {split} is there twice: {one}, {other}; leave one of them")
+    return kept

@@ -1,0 +1,65 @@
+"""Rows that cannot be used: counted by reason, with the first place of each, and left out or refused."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from emotion_lit.console import say
+from emotion_lit.errors import UserError
+
+OnBadRow = Literal["stop", "skip"]
+
+NO_TEXT = "no text (null, blank or not a string)"
+# Reasons that a line has room for.
+MOST = 3
+
+
+class Skipped:
+    """Rows of a split that cannot be used.
+
+    Args:
+        where: The split.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.reasons: dict[str, dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return sum(one["rows"] for one in self.reasons.values())
+
+    def add(self, reason: str, place: str | Callable[[], str]) -> None:
+        """Counts a row.
+
+        Args:
+            reason: Why it cannot be used.
+            place: Its place.
+        """
+        if reason not in self.reasons:
+            self.reasons[reason] = {"rows": 0, "first": place if isinstance(place, str) else place()}
+        self.reasons[reason]["rows"] += 1
+
+    def settle(self, on_error: OnBadRow, usable: int) -> None:
+        """Says how many rows are left out, or refuses them.
+
+        Args:
+            on_error: Which of the two.
+            usable: How many others there are.
+
+        Raises:
+            UserError: There are some, and they are refused.
+        """
+        if not self.reasons:
+            return
+        ordered = sorted(self.reasons.items(), key=lambda item: -item[1]["rows"])
+        parts = [f"{reason}; the first is {one['first']}" for reason, one in ordered]
+        if len(parts) > 1:
+            parts = [f"{one['rows']:,} {part}" for part, (_, one) in zip(parts[:MOST], ordered, strict=False)]
+            more = sum(one["rows"] for _, one in ordered[MOST:])
+            parts += [f"{more:,} for other reasons"] if more else []
+        found = f"{self.where}: {len(self):,} of {len(self) + usable:,} rows"
+        if on_error == "skip":
+            say(f"{found} are left out: {', '.join(parts)}")
+            return
+        raise UserError(
+            f"{found} cannot be used: {', '.join(parts)}. Mend them, or leave them out with --data.on_error skip"
+        )

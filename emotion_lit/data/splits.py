@@ -1,0 +1,217 @@
+"""The rows of a split as they are read: texts, values of labels, and the place of each row."""
+
+import bisect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from emotion_lit.data.annotations import text_inside
+from emotion_lit.data.files import kind
+from emotion_lit.data.label_lines import LabelLines
+from emotion_lit.data.skipped import NO_TEXT, Skipped
+from emotion_lit.data.tables import Block, Reject, TableFormat, column_names, read_blocks
+from emotion_lit.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What a row takes beside its text, about, and the share of the memory that all of them may take: a half.
+ROW_BYTES, MEMORY_SHARE = 500, 2
+# The names of the columns of texts in folders of classes.
+TEXT, LABEL = "text", "labels"
+
+
+@dataclass
+class Split:
+    """Rows in the order of their files.
+
+    Args:
+        where: What the split is called in messages.
+        columns: The values of each column that was asked for.
+        names: The classes in the order of their ids, by column, where the files say so.
+        skipped: The rows that could not be read, and those that are dropped.
+    """
+
+    where: str
+    columns: dict[str, list[Any]]
+    names: dict[str, list[str]]
+    skipped: Skipped
+    _starts: list[int] = field(default_factory=list)
+    _places: list[Callable[[int], str]] = field(default_factory=list)
+    _rows: Sequence[int] | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def place(self, row: int) -> str:
+        """The place of a row, such as ``"reviews.csv, line 17"``.
+
+        Args:
+            row: Its number.
+        """
+        number = row if self._rows is None else self._rows[row]
+        block = bisect.bisect_right(self._starts, number) - 1
+        return self._places[block](number - self._starts[block])
+
+    def drop(self, reasons: Mapping[int, str]) -> None:
+        """Leaves rows out, and counts them.
+
+        Args:
+            reasons: Why, by the number of the row, ascending.
+        """
+        for row, reason in reasons.items():
+            self.skipped.add(reason, partial(self.place, row))
+        if reasons:
+            kept = [row for row in range(len(self)) if row not in reasons]
+            self.columns = {name: [values[row] for row in kept] for name, values in self.columns.items()}
+            self._rows = kept if self._rows is None else [self._rows[row] for row in kept]
+
+    def drop_without_text(self, column: str) -> None:
+        """Leaves out the rows whose text is null, blank or not a string.
+
+        Args:
+            column: The column of texts.
+        """
+        texts = self.columns[column]
+        if not all(isinstance(text, str) for text in texts):
+            texts = self.columns[column] = [text_inside(text) for text in texts]
+        without = [row for row, text in enumerate(texts) if not isinstance(text, str) or not text.strip()]
+        self.drop(dict.fromkeys(without, NO_TEXT))
+
+
+class SplitReader:
+    """Reads the files of a split.
+
+    Args:
+        where: What the split is called in messages.
+        files: The files.
+        classes: The class of each file that is one text.
+        text_format: How files of text are divided into rows, where that is set.
+    """
+
+    def __init__(
+        self, where: str, files: Sequence[Path], classes: Mapping[Path, str], text_format: TableFormat
+    ) -> None:
+        self.where = where
+        self._files = files
+        self._classes = classes
+        self._format = text_format
+        self._lines: LabelLines | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns of the first file."""
+        if self._classes:
+            return (TEXT, LABEL)
+        if kind(self._files[0]) != ".txt":
+            return column_names(str(self._files[0]), self._format)
+        return LabelLines(str(self._files[0]), self._format, _leave).form.names
+
+    def read(self, needed: Sequence[str], optional: Sequence[str] = ()) -> Split:
+        """Reads columns.
+
+        Args:
+            needed: Those that every file has.
+            optional: Those that a file may leave out.
+
+        Raises:
+            UserError: A column is not there, or the rows are more than the memory holds.
+        """
+        skipped = Skipped(self.where)
+        split = Split(self.where, {name: [] for name in needed}, {}, skipped)
+        rows, size = 0, 0
+        for file, block in self._blocks([*needed, *optional]):
+            for reject in block.rejects:
+                skipped.add(reject.reason, reject.where)
+            missing = next((name for name in needed if name not in block.names), None)
+            if missing is not None:
+                raise UserError(f"{file}: {unknown('column', missing, block.names)}")
+            _add_names(split.names, block.table.schema, file)
+            there = set(block.table.column_names)
+            for name in optional:
+                if name in there and name not in split.columns:
+                    split.columns[name] = [None] * rows
+            for name, values in split.columns.items():
+                values += block.values(name) if name in there else [None] * block.table.num_rows
+            split._starts.append(rows)
+            split._places.append(block.place)
+            rows += block.table.num_rows
+            size += ROW_BYTES * block.table.num_rows + block.table.nbytes
+            _check_size(size, self.where)
+        if not rows and not len(skipped):
+            raise UserError(f"{self.where} has no rows")
+        return split
+
+    def _blocks(self, columns: Sequence[str]) -> Iterator[tuple[Path, Block]]:
+        if self._classes:
+            yield self._files[0], _class_block(self._files, self._classes)
+            return
+        for file in self._files:
+            if kind(file) == ".txt":
+                blocks = LabelLines(str(file), self._format, _leave).blocks()
+            else:
+                blocks = read_blocks(str(file), columns, self._format, _leave)
+            for block in blocks:
+                yield file, block
+
+
+def _leave(where: str, reason: str, content: Any) -> None:
+    """Leaves a row that cannot be read to the rejects of its block."""
+
+
+def _class_block(files: Sequence[Path], classes: Mapping[Path, str]) -> Block:
+    """The texts of files that lie in folders of classes."""
+    import pyarrow as pa
+
+    kept, texts, rejects = [], [], []
+    for file in files:
+        try:
+            texts.append(file.read_bytes().decode("utf-8-sig"))
+            kept.append(file)
+        except UnicodeDecodeError as error:
+            rejects.append(Reject(str(file), f"byte 0x{error.object[error.start]:02x} that is not UTF-8", None))
+    table = pa.table({TEXT: texts, LABEL: [classes[file] for file in kept]})
+    return Block(table, (TEXT, LABEL), lambda row: str(kept[row]), rejects)
+
+
+def _add_names(names: dict[str, list[str]], schema: "pa.Schema", file: Path) -> None:
+    """Adds what `datasets` writes about classes into files of Parquet and Arrow."""
+    for column, found in names_in(schema).items():
+        if names.setdefault(column, found) != found:
+            raise UserError(
+                f"{file}: its metadata has the classes of {column!r} in another order than the files before it; "
+                "write them again with one order"
+            )
+
+
+def names_in(schema: "pa.Schema") -> dict[str, list[str]]:
+    """The classes in the order of their ids, by column, that the metadata of a file has.
+
+    Args:
+        schema: The schema of the file.
+    """
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        return {column: names for column, one in features.items() if (names := _names_of(one))}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+
+
+def _names_of(feature: Any) -> list[str] | None:
+    inner = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
+    names = inner.get("names") if isinstance(inner, dict) else None
+    return [str(name) for name in names] if isinstance(names, list) and names else None
+
+
+def _check_size(size: int, what: str) -> None:
+    """Labelled rows are in memory as a whole; a small file may unpack to any number of them."""
+    most = psutil.virtual_memory().total // MEMORY_SHARE
+    if size > most:
+        raise UserError(
+            f"{what} has more labelled rows than half of the memory holds ({most / 2**30:,.1f} GiB); take a part of it"
+        )
