@@ -1,8 +1,8 @@
 """The formats of predictions: each writes parts, and joins them into one file."""
 
 import csv
+import functools
 import io
-import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emotion_lit.callbacks.plain_values import plain, to_json
+
 # What spreadsheets run: texts that begin with one of these signs, those of East Asian width too, or with blanks before.
 FORMULA = re.compile(r"'*\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -19,6 +21,9 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 Row = dict[str, Any]
 # The names of the columns in order, with their types; None for a column of the input, which keeps what it has.
 Columns = Mapping[str, pa.DataType | None]
+# Columns of the input as they came.
+Kept = Mapping[str, pa.ChunkedArray]
+NONE_KEPT: Kept = {}
 
 TEXT, SCORE, SEVERAL = pa.string(), pa.float32(), pa.list_(pa.string())
 
@@ -26,8 +31,8 @@ TEXT, SCORE, SEVERAL = pa.string(), pa.float32(), pa.list_(pa.string())
 class Format(Protocol):
     """Writes rows."""
 
-    def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
-        """Writes rows as a part."""
+    def write(self, rows: Sequence[Row], columns: Columns, path: Path, kept: Kept = NONE_KEPT) -> None:
+        """Writes rows as a part; of columns of the input that came in Arrow, formats with types write those."""
 
     def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
         """Writes the rows of all parts as one file."""
@@ -43,7 +48,7 @@ class Csv:
     def __init__(self, escape: bool = False) -> None:
         self._finished = escape_formula if escape else _as_it_is
 
-    def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
+    def write(self, rows: Sequence[Row], columns: Columns, path: Path, kept: Kept = NONE_KEPT) -> None:
         """Writes rows as a part, without a heading."""
         with path.open("w", encoding="utf-8", newline="") as file:
             file.writelines(
@@ -81,15 +86,17 @@ def _line(cells: Iterable[Any]) -> str:
 
 def _cell(kind: pa.DataType | None, value: Any) -> Any:
     if kind == SEVERAL:
-        plain = not any("|" in label or label.startswith("[") for label in value)
-        return "|".join(value) if plain else json.dumps(value, ensure_ascii=False)
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
+        alone = not any("|" in label or label.startswith("[") for label in value)
+        return "|".join(value) if alone else to_json(value)
+    if isinstance(value, list | dict):
+        return to_json(value)
+    return None if value != value else value
 
 
 class Jsonl:
     """An object a line."""
 
-    def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
+    def write(self, rows: Sequence[Row], columns: Columns, path: Path, kept: Kept = NONE_KEPT) -> None:
         """Writes rows as a part."""
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(json_line(row) for row in rows)
@@ -100,27 +107,12 @@ class Jsonl:
 
 
 def json_line(row: Row) -> str:
-    """A row as JSON.
+    """A row as JSON, which has no NaN and no infinity; they are null.
 
     Args:
-        row: The row.
+        row: The row, of plain values.
     """
-    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
-
-
-def writable(value: Any) -> Any:
-    """The same with texts that can be written: half of a surrogate pair, which JSON may hold, is replaced.
-
-    Args:
-        value: A text, a list or an object of such, or anything else.
-    """
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [writable(one) for one in value]
-    if isinstance(value, dict):
-        return {writable(key): writable(one) for key, one in value.items()}
-    return value
+    return to_json(row) + "\n"
 
 
 def concatenate(parts: Sequence[Path], path: Path, heading: str = "") -> None:
@@ -139,11 +131,16 @@ def concatenate(parts: Sequence[Path], path: Path, heading: str = "") -> None:
 
 
 class Parquet:
-    """Parquet; columns of the input keep their type where all of their values have the same."""
+    """Parquet; columns of the input keep their type where all of their values have the same, and Parquet has it."""
 
-    def write(self, rows: Sequence[Row], columns: Columns, path: Path) -> None:
+    def write(self, rows: Sequence[Row], columns: Columns, path: Path, kept: Kept = NONE_KEPT) -> None:
         """Writes rows as a part."""
-        arrays = [_array(kind, [row[column] for row in rows]) for column, kind in columns.items()]
+        arrays = [
+            kept[column]
+            if column in kept and _can_hold(kept[column].type)
+            else _array(kind, [row[column] for row in rows])
+            for column, kind in columns.items()
+        ]
         pq.write_table(pa.table(dict(zip(columns, arrays, strict=True))), path)
 
     def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
@@ -160,6 +157,16 @@ class Parquet:
                 writer.write_table(pa.table(cast, schema=schema))
 
 
+@functools.cache
+def _can_hold(kind: pa.DataType) -> bool:
+    """Whether Parquet has a type."""
+    try:
+        pq.write_table(pa.table({"": pa.array([], kind)}), io.BytesIO())
+    except (pa.ArrowException, NotImplementedError):
+        return False
+    return True
+
+
 def _array(kind: pa.DataType | None, values: list[Any]) -> pa.Array:
     if kind == TEXT:
         return _texts(values)
@@ -174,7 +181,8 @@ def _texts(values: Sequence[Any]) -> pa.Array:
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    found = plain(value)
+    return found if isinstance(found, str) else to_json(found)
 
 
 def _field(column: str, schemas: Sequence[pa.Schema]) -> pa.Field:

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from emotion_lit.callbacks import sidecars
-from emotion_lit.callbacks.formats import FORMATS, Columns, Format, Row, concatenate, json_line
+from emotion_lit.callbacks.formats import FORMATS, NONE_KEPT, Columns, Format, Kept, Row, concatenate, json_line
 from emotion_lit.callbacks.sidecars import Part
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
@@ -210,7 +210,13 @@ class Parts:
         return sum(part.rows for part in self._known().values() if part)
 
     def add(
-        self, number: int, rows: Sequence[Row], rejects: Sequence[Row], unlabelled: Sequence[int], digest: str
+        self,
+        number: int,
+        rows: Sequence[Row],
+        rejects: Sequence[Row],
+        unlabelled: Sequence[int],
+        digest: str,
+        kept: Kept = NONE_KEPT,
     ) -> None:
         """Keeps the rows of a window.
 
@@ -220,9 +226,10 @@ class Parts:
             rejects: What could not be read.
             unlabelled: Rows without a label, counted from one.
             digest: The hash of the input up to its end.
+            kept: Columns of the input as they came.
         """
         with atomic_path(self._part(number)) as path:
-            self._format.write(rows, self.columns, path)
+            self._format.write(rows, self.columns, path, kept)
             found = sidecars.sha256(path)
         if rejects:
             write_text(self._rejects(number), "".join(map(json_line, rejects)))

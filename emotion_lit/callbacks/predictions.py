@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from emotion_lit import __version__, platforms, processes, signals
 from emotion_lit.callbacks.context import data_of, model_of
-from emotion_lit.callbacks.formats import FORMATS, Columns, Csv, json_line, writable
+from emotion_lit.callbacks.formats import FORMATS, Columns, Csv, json_line
 from emotion_lit.callbacks.parts import Parts, State
+from emotion_lit.callbacks.plain_values import plain
 from emotion_lit.callbacks.rows import RowMaker, is_unlabelled
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.data.streaming import OnBadRow, TextStream, Window
+from emotion_lit.data.streaming import OnBadRow, TextStream
+from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engines import TORCH
 from emotion_lit.model.classifier import EmotionClassifier
@@ -197,9 +199,10 @@ class PredictionWriter(pl.Callback):
     def _write(self, window: Window, found: Sequence[npt.NDArray[np.float64] | None]) -> None:
         rows = self._maker.rows(window, found)
         unlabelled = [place + 1 for place, row in zip(window.rows, rows, strict=True) if is_unlabelled(row)]
-        rejects = [writable(asdict(reject)) for reject in window.rejects]
+        rejects = [plain(asdict(reject)) for reject in window.rejects]
         if self.parts is not None:
-            self.parts.add(window.number, rows, rejects, unlabelled, window.digest)
+            kept = self._maker.kept(window)
+            self.parts.add(window.number, rows, rejects, unlabelled, window.digest, kept)
             return
         write_result("".join(json_line(row) for row in rows))
         for reject in window.rejects:

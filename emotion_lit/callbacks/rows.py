@@ -1,14 +1,18 @@
 """The rows of predictions: what each column holds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 
-from emotion_lit.callbacks.formats import SCORE, SEVERAL, TEXT, Columns, Row, writable
+from emotion_lit.callbacks.formats import SCORE, SEVERAL, TEXT, Columns, Row
+from emotion_lit.callbacks.plain_values import plain
 from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.data.streaming import NO_TEXT, Window
+from emotion_lit.data.streaming import NO_TEXT
+from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.decision import ranking
@@ -62,18 +66,25 @@ class RowMaker:
             window: The window.
             found: The probabilities of each text; None where there is no text.
         """
+        data = self.data
+        ids, texts = window.values(data.id_column), window.values(data.stream.text_key)
+        kept = [window.values(column) for column in data.keep_columns]
         rows = []
-        for row, record, note, labels in zip(
-            window.rows, window.records, window.notes, self._labels(found), strict=True
-        ):
-            text = record[self.data.stream.text_key]
-            made = {"id": record.get(self.data.id_column, row)}
-            made |= {"text": text if isinstance(text, str | None) else str(text)}
-            made |= labels
-            made |= {column: record[column] for column in self.data.keep_columns}
+        for place, (note, labels) in enumerate(zip(window.notes, self._labels(found), strict=True)):
+            made = {"id": ids[place], "text": _text(texts[place]), **labels}
+            made |= {column: values[place] for column, values in zip(data.keep_columns, kept, strict=True)}
             notes = [note, NOT_FINITE if is_unlabelled(labels) and note != NO_TEXT else ""]
-            rows.append(writable({**made, "note": "; ".join(filter(None, notes)) or None}))
+            rows.append(plain({**made, "note": "; ".join(filter(None, notes)) or None}))
         return rows
+
+    def kept(self, window: Window) -> dict[str, pa.ChunkedArray]:
+        """The columns of the input as they came, where they have one type.
+
+        Args:
+            window: The window.
+        """
+        found = {column: window.array(column) for column in self.data.keep_columns}
+        return {column: array for column, array in found.items() if array is not None}
 
     def _labels(self, found: Sequence[npt.NDArray[np.float64] | None]) -> list[Row]:
         """The columns that come from the model; empty for a row without a text, or without finite probabilities."""
@@ -114,6 +125,10 @@ def is_unlabelled(row: Row) -> bool:
         row: As `RowMaker` makes it.
     """
     return row["score"] is None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str | None) else str(value)
 
 
 def _named(name: str, rank: int) -> str:

@@ -146,12 +146,13 @@ def test_bad_rows_can_be_skipped(tiny_run: Path, tmp_path: Path, capsys: pytest.
         b'{"text": "fine"}\n{"text": \n{"txt": "odd"}\n{"text": "na\xefve"}\n{"text": "ok"}\n'
     )
     predict(tiny_run, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--prediction.on_error=skip")
-    assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [0, 4]
+    assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [0, 2, 4]
+    assert rows_of(tmp_path / "out.jsonl")[1]["note"] == "no text: null, empty or not a string"
     rejects = rows_of(tmp_path / "out.jsonl.rejects.jsonl")
-    assert [str(reject["where"]) for reject in rejects] == [f"in.jsonl, line {line}" for line in (2, 3, 4)]
-    assert "byte 0xef" in str(rejects[2]["reason"])
-    assert "2 rows written" in (last := capsys.readouterr().err.splitlines()[-1])
-    assert "3 could not be read" in last
+    assert [str(reject["where"]) for reject in rejects] == [f"in.jsonl, line {line}" for line in (2, 4)]
+    assert "byte 0xef" in str(rejects[1]["reason"])
+    assert "3 rows written" in (last := capsys.readouterr().err.splitlines()[-1])
+    assert "2 could not be read" in last
 
 
 def test_a_missing_column_lists_those_there_are(
