@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit import __version__, platforms, processes, signals
+from emotion_lit.callbacks.apart import check_apart
 from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.callbacks.formats import FORMATS, Columns, Csv, json_line
 from emotion_lit.callbacks.parts import Parts, State
@@ -112,12 +113,13 @@ class PredictionWriter(pl.Callback):
     def _opened(self, model: EmotionClassifier, data: EmotionDataModule, precision: str) -> State | None:
         """Opens the output; how far it is, where it is a file."""
         columns = self._maker.columns()
-        if self.path == STDOUT:
+        target = None if self.path == STDOUT else _target(self.path)
+        if target is not None and target.suffix not in FORMATS:
+            raise UserError(f"prediction.path {self.path} should end in .csv, .jsonl or .parquet, or be - for stdout")
+        check_apart(target, data.stream.files, data.predict_path or STDOUT)
+        if target is None:
             check_stdout()
             return None
-        target = _target(self.path)
-        if target.suffix not in FORMATS:
-            raise UserError(f"prediction.path {self.path} should end in .csv, .jsonl or .parquet, or be - for stdout")
         made_from = {
             "the version of emotion_lit": __version__,
             "the checkpoint": [model.weights_sha256, model.labels, model.temperature, model.threshold],

@@ -199,16 +199,17 @@ class Windows:
         text = self._text_column(names, name) if names else None
         needed = None if text is None else {text, self.id_column, *self.columns}
         may_come = file != "-" and kind(Path(file)) in OPEN_KINDS
+        checked = False
         for block in read_blocks(file, needed, self.text_format, self.on_error, self.text_key):
-            if not names and block.names:
-                text = self._text_column(block.names, name)
-            if not may_come and not names:
-                self._check(block.names, name)
-            names = names or block.names
+            names = block.names or names
+            if text is None and names:
+                text = self._text_column(names, name)
+            if not may_come and not checked and names:
+                self._check(names, name)
+                checked = True
             if block.table.num_rows:
                 block.table = self._named(block, text or self.text_key)
             yield block
-            names = block.names or names
         if may_come and names:
             self._check(names, name)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -239,15 +240,15 @@ def test_an_input_that_grows_meanwhile_is_noticed(
     from emotion_lit.callbacks import parts
 
     source = write_texts(tmp_path / "texts.txt", 20)
-    remember = parts.Parts.remember_engine
+    begin = parts.Parts.open
 
-    def grow(self: parts.Parts, engine: str) -> None:
-        remember(self, engine)
+    def grow(self: parts.Parts, *of_the_output: Any) -> parts.State:
         with source.open("a") as file:
             file.write("one more\n")
+        return begin(self, *of_the_output)
 
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 4)
-    monkeypatch.setattr(parts.Parts, "remember_engine", grow)
+    monkeypatch.setattr(parts.Parts, "open", grow)
     message = failing(capsys, *arguments(lora_run, source, tmp_path / "out.csv"))
     assert "the input changed while it was read" in message
     assert not (tmp_path / "out.csv").exists()
