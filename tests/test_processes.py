@@ -59,8 +59,8 @@ def test_frozen_features_are_shared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["test", pytest.param("validate", marks=pytest.mark.slow)])
-def test_every_row_is_scored_once(lora_run: Path, tmp_path: Path, command: str) -> None:
-    words = [command, f"--ckpt_path={lora_run}", "--trainer.precision=32-true", "--trainer.accelerator=cpu"]
+def test_every_row_is_scored_once(tiny_run: Path, tmp_path: Path, command: str) -> None:
+    words = [command, f"--ckpt_path={tiny_run}", "--trainer.precision=32-true", "--trainer.accelerator=cpu"]
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     main([*words, f"--evaluation.path={one}"])
     run_two(*words, f"--evaluation.path={two}")
@@ -68,8 +68,8 @@ def test_every_row_is_scored_once(lora_run: Path, tmp_path: Path, command: str) 
     _compare_rows(one, two)
 
 
-def test_a_large_split_is_scored_alike(lora_run: Path, super_emotion: str, tmp_path: Path) -> None:
-    words = ["test", f"--ckpt_path={lora_run}", f"--data.dataset={super_emotion}", "--data.test_size=1501"]
+def test_a_large_split_is_scored_alike(tiny_run: Path, super_emotion: str, tmp_path: Path) -> None:
+    words = ["test", f"--ckpt_path={tiny_run}", f"--data.dataset={super_emotion}", "--data.test_size=1501"]
     words += ["--trainer.precision=32-true", "--trainer.accelerator=cpu"]
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     main([*words, f"--evaluation.path={one}"])
@@ -95,16 +95,16 @@ def _near(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def test_fewer_rows_than_processes(lora_run: Path, tmp_path: Path) -> None:
+def test_fewer_rows_than_processes(tiny_run: Path, tmp_path: Path) -> None:
     said = run_two("fit", *SMALL, "--data.train_size=1", f"--trainer.default_root_dir={tmp_path}", code=2)
     assert said.count("error") == 1
     assert "1 rows of train cannot be shared among 2 processes" in said
-    said = run_two("validate", f"--ckpt_path={lora_run}", "--data.val_size=1", f"--evaluation.path={tmp_path}/one.json")
+    said = run_two("validate", f"--ckpt_path={tiny_run}", "--data.val_size=1", f"--evaluation.path={tmp_path}/one.json")
     assert json.loads((tmp_path / "one.json").read_text())["after"]["per_class"]
 
 
-def test_another_number_of_processes_is_refused(lora_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    message = failing(capsys, "fit", f"--ckpt_path={lora_run}", *TWO)
+def test_another_number_of_processes_is_refused(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = failing(capsys, "fit", f"--ckpt_path={tiny_run}", *TWO)
     assert "trained by 1 process, " in message
     assert "go on with --trainer.devices 1" in message
 

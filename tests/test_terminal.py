@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SMALL
+from tests.conftest import SMALL
 from tests.terminal import Session, at_terminal, emotion_lit
+from tests.test_configs import CONFIGS
 
 TINY = [*SMALL, "--data.train_size=70", "--data.val_size=21", "--data.test_size=21", "--trainer.max_epochs=1"]
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 # What libraries print about themselves.
 LIBRARIES = re.compile(r"warn|site-packages|deprecat|GPU available|LOCAL_RANK|INFO|lightning_fabric|tokenizers", re.I)
+# Recipes that CI runs at a terminal too; `test_configs` runs all of them in its own process.
+AT_TERMINAL = ("quickstart", "full")
 BAR = re.compile(r"\d+%\||texts/s[\],]|it/s")
+
+
+def of_recipe(config: Path) -> list[pytest.MarkDecorator]:
+    """The marks of a recipe's test."""
+    return [] if config.stem in AT_TERMINAL else [pytest.mark.slow]
 
 
 def fit(folder: Path, *more: str, columns: int = 80, **env: str) -> Session:
@@ -44,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "test" / "version_0"
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", [pytest.param(path, marks=of_recipe(path), id=path.stem) for path in CONFIGS])
 def test_every_recipe(config: Path, tmp_path: Path) -> None:
     session = emotion_lit("fit", f"--config={config}", *TINY, "--data.tokens_per_batch=128", cwd=tmp_path)
     check(session)

@@ -92,7 +92,7 @@ def test_the_card_decides_as_we_do_about_several_labels(
     assert printed == [sorted(one.labels) for one in load(run)(texts)]
 
 
-@pytest.mark.parametrize("targets", ["all-linear", "[query,value]"])
+@pytest.mark.parametrize("targets", [pytest.param("all-linear", marks=pytest.mark.slow), "[query,value]"])
 def test_peft_loads_the_adapter_and_the_head(train: Train, tmp_path: Path, targets: str) -> None:
     run = train(
         "--model.backbone=embedded",

@@ -87,13 +87,13 @@ def kill_and_go_on(run: Path, folder: Path, kills: int, suffix: str, seed: int =
 
 @pytest.mark.slow  # tests/faults has the short ones
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_killed_and_started_again_it_writes_the_same_file(lora_run: Path, tmp_path: Path, suffix: str) -> None:
-    kill_and_go_on(lora_run, tmp_path, 2, suffix)
+def test_killed_and_started_again_it_writes_the_same_file(tiny_run: Path, tmp_path: Path, suffix: str) -> None:
+    kill_and_go_on(tiny_run, tmp_path, 2, suffix)
 
 
 @pytest.mark.slow
-def test_twenty_kills(lora_run: Path, tmp_path: Path) -> None:
-    kill_and_go_on(lora_run, tmp_path, 20, ".jsonl", seed=1)
+def test_twenty_kills(tiny_run: Path, tmp_path: Path) -> None:
+    kill_and_go_on(tiny_run, tmp_path, 20, ".jsonl", seed=1)
 
 
 def broken_off(run: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -131,20 +131,20 @@ def check_whole(target: Path, run: Path, source: Path) -> None:
 
 
 def test_a_full_disk_costs_nothing(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
-    words = arguments(lora_run, tmp_path / "texts.txt", target)
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
+    words = arguments(tiny_run, tmp_path / "texts.txt", target)
     main(words)
     assert "32 rows are labelled already" in capsys.readouterr().err
-    check_whole(target, lora_run, tmp_path / "texts.txt")
+    check_whole(target, tiny_run, tmp_path / "texts.txt")
 
 
 def test_another_input_or_setting_is_noticed(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
-    words = arguments(lora_run, tmp_path / "texts.txt", target)
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
+    words = arguments(tiny_run, tmp_path / "texts.txt", target)
     assert "a setting of the prediction changed" in failing(capsys, *words, "--prediction.top_k=2")
     with (tmp_path / "texts.txt").open("a") as file:
         file.write("one more\n")
@@ -153,11 +153,11 @@ def test_another_input_or_setting_is_noticed(
     assert len(target.read_text().splitlines()) == 62
 
 
-def test_standard_input_goes_on_too(lora_run: Path, tmp_path: Path) -> None:
+def test_standard_input_goes_on_too(tiny_run: Path, tmp_path: Path) -> None:
     target = tmp_path / "whole.csv"
-    assert start(*arguments(lora_run, write_texts(tmp_path / "texts.txt", 60), target)).wait() == 0
+    assert start(*arguments(tiny_run, write_texts(tmp_path / "texts.txt", 60), target)).wait() == 0
     lines = (tmp_path / "texts.txt").read_text()
-    words = arguments(lora_run, Path("-"), tmp_path / "piped.csv")
+    words = arguments(tiny_run, Path("-"), tmp_path / "piped.csv")
     limited = {"stdin": subprocess.PIPE, "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))}
     process = start(*words, **limited)
     out, _ = process.communicate(lines * 20)
@@ -171,9 +171,9 @@ def test_standard_input_goes_on_too(lora_run: Path, tmp_path: Path) -> None:
 
 
 def test_an_output_is_not_overwritten_unless_told_to(
-    lora_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = arguments(lora_run, texts_file, tmp_path / "out.csv")
+    words = arguments(tiny_run, texts_file, tmp_path / "out.csv")
     main(words)
     first = (tmp_path / "out.csv").read_bytes()
     assert "is there already" in failing(capsys, *words, "--prediction.top_k=2")
@@ -183,16 +183,16 @@ def test_an_output_is_not_overwritten_unless_told_to(
 
 
 def test_a_second_run_into_an_output_refuses(
-    lora_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with FileLock(tmp_path / ".out.csv.lock"):
-        message = failing(capsys, *arguments(lora_run, texts_file, tmp_path / "out.csv"))
+        message = failing(capsys, *arguments(tiny_run, texts_file, tmp_path / "out.csv"))
     assert "another run is writing" in message
 
 
-def test_a_closed_pipe_ends_without_a_traceback(lora_run: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_without_a_traceback(tiny_run: Path, tmp_path: Path) -> None:
     source = write_texts(tmp_path / "texts.txt")
-    words = [sys.executable, "-c", PROGRAM, *arguments(lora_run, source, Path("-"))]
+    words = [sys.executable, "-c", PROGRAM, *arguments(tiny_run, source, Path("-"))]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None  # noqa: PT018
     assert process.stdout.readline().startswith('{"id": 0')
@@ -203,19 +203,19 @@ def test_a_closed_pipe_ends_without_a_traceback(lora_run: Path, tmp_path: Path) 
 
 
 def test_a_folder_can_hold_its_own_predictions_while_they_are_made(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
-    main(arguments(lora_run, tmp_path, target))
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
+    main(arguments(tiny_run, tmp_path, target))
     assert len(target.read_text().splitlines()) == 61
 
 
 def test_a_file_that_took_the_name_in_between_stays(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = broken_off(lora_run, tmp_path, capsys, monkeypatch)
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
     target.write_text("mine")
-    words = arguments(lora_run, tmp_path / "texts.txt", target)
+    words = arguments(tiny_run, tmp_path / "texts.txt", target)
     assert "is there already" in failing(capsys, *words)
     assert target.read_text() == "mine"
     main([*words, "--prediction.overwrite=true"])
@@ -223,10 +223,10 @@ def test_a_file_that_took_the_name_in_between_stays(
 
 
 def test_a_part_of_the_input_is_not_taken_for_all_of_it(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 16)
-    words = arguments(lora_run, write_texts(tmp_path / "texts.txt", 60), tmp_path / "out.csv")
+    words = arguments(tiny_run, write_texts(tmp_path / "texts.txt", 60), tmp_path / "out.csv")
     main([*words, "--trainer.limit_predict_batches=3", "--data.tokens_per_batch=256"])
     assert not (tmp_path / "out.csv").exists()
     main([*words, "--data.tokens_per_batch=256"])
@@ -235,7 +235,7 @@ def test_a_part_of_the_input_is_not_taken_for_all_of_it(
 
 
 def test_an_input_that_grows_meanwhile_is_noticed(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from emotion_lit.callbacks import parts
 
@@ -249,6 +249,6 @@ def test_an_input_that_grows_meanwhile_is_noticed(
 
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 4)
     monkeypatch.setattr(parts.Parts, "open", grow)
-    message = failing(capsys, *arguments(lora_run, source, tmp_path / "out.csv"))
+    message = failing(capsys, *arguments(tiny_run, source, tmp_path / "out.csv"))
     assert "the input changed while it was read" in message
     assert not (tmp_path / "out.csv").exists()
