@@ -29,7 +29,8 @@ class ColumnSettings:
     Args:
         text: The column of texts.
         label: The column of labels.
-        one_hot: A column of zeros and ones for each class, instead of the column of labels.
+        one_hot: A column of zeros and ones for each class, instead of the column of labels; ``first..last`` stands for
+            all from the one to the other.
     """
 
     text: str | None = None
@@ -77,7 +78,7 @@ def find_columns(names: Collection[str], settings: ColumnSettings, where: str) -
     text, note = find_text_column(names, settings.text, where)
     notes = [note] if note else []
     if settings.one_hot:
-        one_hot = tuple(_the_one(names, name, "data.label_columns", where) for name in settings.one_hot)
+        one_hot = tuple(column for name in settings.one_hot for column in _ranged(names, name, where))
         twice = sorted({name for name in one_hot if one_hot.count(name) > 1} | ({text} & set(one_hot)))
         if twice:
             raise UserError(f"{where}: the column {shown(twice[0])!r} is used twice; mend data.label_columns")
@@ -131,6 +132,18 @@ def _the_one(names: Collection[str], name: str, key: str, where: str) -> str:
     if len(near) != 1:
         raise UserError(f"{where}: {unknown('column', name, names)} Name it with {key}.")
     return near[0]
+
+
+def _ranged(names: Collection[str], name: str, where: str) -> list[str]:
+    """The column of a name; or the columns from the one to the other, in the order of the table."""
+    first, dots, last = name.partition("..")
+    if not dots or name in names:
+        return [_the_one(names, name, "data.label_columns", where)]
+    order = list(names)
+    start, end = (order.index(_the_one(names, one.strip(), "data.label_columns", where)) for one in (first, last))
+    if end < start:
+        raise UserError(f"{where}: the column {shown(last)!r} comes before {shown(first)!r}; mend data.label_columns")
+    return order[start : end + 1]
 
 
 def _usual(names: Collection[str], usual: Sequence[str], what: str, where: str) -> str:

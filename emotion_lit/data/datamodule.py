@@ -87,7 +87,8 @@ class EmotionDataModule(pl.LightningDataModule):
             .zst, .bz2, .xz or .zip, a folder of these, a data set on the Hub, or - for stdin.
         id_column: The column of ids that `predict` hands on; a row without one gets its number.
         keep_columns: Other columns that `predict` hands on.
-        label_columns: Columns of 0 and 1, one for each class, instead of a column of labels.
+        label_columns: Columns of 0 and 1, one for each class, instead of a column of labels; [anger..trust] stands for
+            all from the one to the other.
         label_separator: What stands between several labels in a text, such as `|`; an empty string takes each text as
             one name. By default it is found from the column as a whole.
         on_error: What to do about rows that cannot be read, or have no text or no label: `stop`, or `skip` them; of

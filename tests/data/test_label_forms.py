@@ -252,6 +252,8 @@ def test_columns_are_found_by_their_usual_names(names: list[str], text: str, lab
         (["text", "label"], ColumnSettings(label="text"), "the column 'text' cannot be both"),
         (["text", "a"], ColumnSettings(one_hot=["a", "b"]), "column 'b' is not known"),
         (["text", "a"], ColumnSettings(one_hot=["a", "a"]), "the column 'a' is used twice"),
+        (["text", "b", "a"], ColumnSettings(one_hot=["a..b"]), "the column 'b' comes before 'a'"),
+        (["text", "b", "a"], ColumnSettings(one_hot=["a..c"]), "column 'c' is not known"),
         (["text", "a"], ColumnSettings(label="a", one_hot=["a"]), "data.label_column and data.label_columns are both"),
     ],
 )
@@ -265,3 +267,9 @@ def test_columns_that_are_not_there_or_may_be_meant_are_named(
 
 def test_a_set_column_is_found_in_another_case() -> None:
     assert find_text_column(["Tweet", "text"], "tweet", "x.csv") == ("Tweet", "")
+
+
+def test_columns_of_ones_may_be_a_range() -> None:
+    names = ["text", "anger", "joy", "trust", "id"]
+    assert find_columns(names, ColumnSettings(one_hot=["anger..trust"]), "x.csv").one_hot == ("anger", "joy", "trust")
+    assert find_columns(["text", "a..b"], ColumnSettings(one_hot=["a..b"]), "x.csv").one_hot == ("a..b",)

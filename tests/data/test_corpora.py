@@ -1,0 +1,125 @@
+"""Public corpora as they are published: invented rows in the shape of each, with the settings of the README's table."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emotion_lit import EmotionDataModule
+from emotion_lit.errors import UserError
+
+ROWS = 40
+GO_EMOTIONS = ["admiration", "amusement", "anger", "neutral"]
+
+
+def read(dataset: Path, **settings: Any) -> dict[str, list[list[str]]]:
+    """The labels of each text, over all splits, and how they were read."""
+    data = EmotionDataModule(str(dataset), "embedded", deduplicate=False, **settings)
+    names = data.label_names
+    found = {}
+    for split in ("train", "validation", "test"):
+        rows = data.rows(split)
+        found |= {
+            text: [names[index] for index in labels] for text, labels in zip(rows.texts, rows.labels, strict=True)
+        }
+    return found
+
+
+def lines(*rows: str) -> str:
+    return "".join(f"{row}\n" for row in rows)
+
+
+def test_dair_ai_emotion(tmp_path: Path) -> None:
+    for name in ("train", "val", "test"):
+        rows = [f"i feel it; in {name} {number};{('joy', 'sadness')[number % 2]}" for number in range(ROWS)]
+        (tmp_path / f"{name}.txt").write_text(lines(*rows))
+    found = read(tmp_path)
+    assert found["i feel it; in val 1"] == ["sadness"]
+    assert len(found) == 3 * ROWS
+    assert read(tmp_path / "train.txt")["i feel it; in train 0"] == ["joy"]
+
+
+def test_go_emotions_as_published(tmp_path: Path) -> None:
+    for name in ("train", "dev", "test"):
+        ids = ("2,3", "0", "1", "3")
+        rows = [f'{name} a "text, {number}\t{ids[number % 4]}\teebb{number}' for number in range(ROWS)]
+        (tmp_path / f"{name}.tsv").write_text(lines(*rows))
+    settings: dict[str, Any] = {
+        **{"header": False, "text_column": "column_1", "label_column": "column_2"},
+        **{"multi_label": True, "labels": GO_EMOTIONS},
+    }
+    found = read(tmp_path, **settings)
+    assert found['dev a "text, 0'] == ["anger", "neutral"]
+    assert found['test a "text, 1'] == ["admiration"]
+    assert len(found) == 3 * ROWS
+
+
+def test_go_emotions_of_each_rater(tmp_path: Path) -> None:
+    head = f"text,id,author,subreddit,rater_id,example_very_unclear,{','.join(GO_EMOTIONS)}"
+    marks = ("1,0,0,0", "0,1,1,0")
+    rows = [
+        f'"text, {number // 2}",e{number},me,r/all,{number % 2},False,{marks[number % 2]}' for number in range(ROWS)
+    ]
+    (tmp_path / "goemotions_1.csv").write_text(lines(head, *rows))
+    data = EmotionDataModule(
+        str(tmp_path / "goemotions_1.csv"), "embedded", multi_label=True, label_columns=["admiration..neutral"]
+    )
+    assert data.label_names == GO_EMOTIONS
+    assert sum(len(data.rows(split)) for split in ("train", "validation", "test")) == ROWS / 2
+    assert set(data.rows("train").labels) == {(0, 1, 2)}
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".txt"])
+def test_semeval_2018(suffix: str, tmp_path: Path) -> None:
+    head = "ID\tTweet\tanger\tjoy\ttrust"
+    marks = ("1\t0\t0", "0\t1\t1", "0\t0\t0")
+    (tmp_path / f"train{suffix}").write_text(
+        lines(head, *(f'2017-{number}\t"Worry, is #{number}\t{marks[number % 3]}' for number in range(ROWS)))
+    )
+    more = {"separator": "\t"} if suffix == ".txt" else {}
+    found = read(tmp_path / f"train{suffix}", label_columns=["anger..trust"], multi_label=True, **more)
+    assert [found[f'"Worry, is #{number}'] for number in range(3)] == [["anger"], ["joy", "trust"], []]
+
+
+def test_isear(tmp_path: Path) -> None:
+    head = "ID|CITY|SUBJ|EMOT|Field1|MYKEY|SIT|STATE"
+    rows = [
+        f"1100{number}|1|2|{number % 2 + 1}|{('joy', 'fear')[number % 2]}|k|On {number}, at dawn á|1"
+        for number in range(ROWS)
+    ]
+    (tmp_path / "isear.csv").write_text(lines(head, *rows), encoding="latin-1")
+    found = read(tmp_path / "isear.csv", text_column="SIT", label_column="Field1", encoding="cp1252")
+    assert (found["On 0, at dawn á"], found["On 1, at dawn á"]) == (["joy"], ["fear"])
+    numbered = read(tmp_path / "isear.csv", text_column="SIT", label_column="EMOT", encoding="cp1252")
+    assert numbered["On 1, at dawn á"] == ["2"]
+
+
+def test_crowdflower(tmp_path: Path) -> None:
+    rows = [f'{number},"{("empty", "worry")[number % 2]}","me","@you {number}, hi"' for number in range(ROWS)]
+    (tmp_path / "text_emotion.csv").write_text(lines('"tweet_id","sentiment","author","content"', *rows))
+    assert read(tmp_path / "text_emotion.csv")["@you 1, hi"] == ["worry"]
+
+
+def test_meld(tmp_path: Path) -> None:
+    head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+    feelings = (("joy", "positive"), ("anger", "negative"))
+    rows = [
+        f'{number},"Oh, {number}!",Joey,{",".join(feelings[number % 2])},0,0,8,21,"00:16:16,059","00:16:21,731"'
+        for number in range(ROWS)
+    ]
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}_sent_emo.csv").write_text(lines(head, *rows).replace("Oh", name))
+    found = read(tmp_path, label_column="Emotion")
+    assert (found["dev, 1!"], len(found)) == (["anger"], 3 * ROWS)
+    with pytest.raises(UserError, match="the labels may be in the column 'Emotion' or 'Sentiment'; say which with"):
+        read(tmp_path)
+
+
+def test_our_own_predictions(tmp_path: Path) -> None:
+    head = "id,text,label,score,labels,p_joy,p_fear,note"
+    rows = [
+        f"{number},text {number},joy,0.9,{('joy|fear', 'joy', 'fear')[number % 3]},0.9,0.6," for number in range(ROWS)
+    ]
+    (tmp_path / "predictions.csv").write_text(lines(head, *rows))
+    found = read(tmp_path / "predictions.csv", multi_label=True)
+    assert [found[f"text {number}"] for number in range(3)] == [["joy", "fear"], ["joy"], ["fear"]]
