@@ -89,8 +89,8 @@ class EmotionDataModule(pl.LightningDataModule):
         keep_columns: Other columns that `predict` hands on.
         label_columns: Columns of 0 and 1, one for each class, instead of a column of labels; [anger..trust] stands for
             all from the one to the other.
-        label_separator: What stands between several labels in a text, such as `|`; an empty string takes each text as
-            one name. By default it is found from the column as a whole.
+        label_separator: What stands between several labels in a text, such as `|` or `tab`; an empty string takes each
+            text as one name. By default it is found from the column as a whole.
         on_error: What to do about rows that cannot be read, or have no text or no label: `stop`, or `skip` them; of
             `predict`, `prediction.on_error` says the same.
         unknown_labels: What to do about rows with labels that a trained model does not know: `stop`, or `skip` them.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from emotion_lit.data.dialects import NAMES
 from emotion_lit.data.label_values import Atom, Reading, is_missing
 from emotion_lit.data.labels import LabelError, LabelSettings, Lookup, normalize_name
 from emotion_lit.data.one_hot import is_one_hot
@@ -97,7 +98,7 @@ def _separated(
         index = as_id(text)
         return lookup.find(text) is not None or (index is not None and 0 <= index < len(lookup.exact))
 
-    separator = settings.separator
+    separator = NAMES.get(settings.separator or "", settings.separator)
     if separator is None:
         try:
             separator = find_separator(

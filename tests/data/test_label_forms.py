@@ -124,6 +124,7 @@ STATED = ["joy", "fear", "love, actually"]
         ([-1, 0], LabelSettings(stated=["joy", "fear"], multi_label=True), [[], ["joy"]]),
         ([[1, 0, 0], [0, 1, 1]], LabelSettings(STATED), [["joy"], ["fear", "love, actually"]]),
         (["a/b", "a"], LabelSettings(separator="/"), [["a", "b"], ["a"]]),
+        (["a\tb", "a"], LabelSettings(separator="tab"), [["a", "b"], ["a"]]),
         (["a,b", "a", "b"], LabelSettings(separator=""), [["a,b"], ["a"], ["b"]]),
         (["joy|fear"], LabelSettings(classes=["joy", "fear"]), [["joy", "fear"]]),
         (["Joy", "None"], LabelSettings(["Joy"], multi_label=True), [["Joy"], []]),
