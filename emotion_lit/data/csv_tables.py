@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -10,7 +11,7 @@ from emotion_lit.console import say_once
 from emotion_lit.data import lines
 from emotion_lit.data.blocks import Block, OnError, Places, Rows, without_columns
 from emotion_lit.data.dialects import Dialect, Heading
-from emotion_lit.data.encodings import is_utf8
+from emotion_lit.data.encodings import is_plain
 from emotion_lit.data.lines import Pieces, RowLines
 from emotion_lit.data.unreadable import unreadable
 from emotion_lit.errors import UserError
@@ -48,8 +49,13 @@ class CsvReader:
         self._kept = [place for place, one in enumerate(self._names) if columns is None or one in columns]
         self._line = 1
         self._warned = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="read csv")
 
     def __iter__(self) -> Iterator[Block]:
+        with self._thread:
+            yield from self._blocks()
+
+    def _blocks(self) -> Iterator[Block]:
         while piece := self._next_piece():
             block = None if self._to_skip else self._fast(piece)
             if block is None and not self._to_skip and self._pieces.shrink():
@@ -121,60 +127,47 @@ class CsvReader:
 
     def _fast(self, piece: bytes) -> Block | None:
         """The whole rows of a piece, if it has nothing that Arrow may read in another way; the rest is put back."""
-        plain = not self._dialect.skip_blank and self._dialect.separator.isascii() and self._kept
-        if not plain or len(piece) > lines.LONGEST or lines.MARK in piece or not is_utf8(piece):
+        separator = self._dialect.separator
+        plain = not self._dialect.skip_blank and separator.isascii() and self._kept
+        if not plain or (self._dialect.escaped and b"\\" in piece):
             return None
-        if piece.count(b"\r") != piece.count(b"\r\n") or (self._dialect.escaped and b"\\" in piece):
+        parsed = self._thread.submit(self._arrow, piece, False)  # while it is looked at
+        if not is_plain(piece):
             return None
-        found = self._row_ends(piece)
-        if found is None:
-            return None
-        end, numbers, first_long = found
-        table = self._arrow(piece[:end], first_long is not None)
-        if table is None or table.num_rows != len(numbers):
-            return None
-        if first_long is not None:
-            self._warn(*first_long)
-        self._pieces.give_back(piece[end:])
-        block = Block(table, self._names, Places(self._name, "line", numbers))
-        self._line += piece.count(b"\n", 0, end)
-        return block
-
-    def _row_ends(self, piece: bytes) -> tuple[int, Sequence[int], tuple[int, int] | None] | None:
-        """Where the last whole row ends, the line of each row, and the first and last line of the first long one."""
         buffer = np.frombuffer(piece, np.uint8)
-        ends = np.flatnonzero(buffer == ord("\n"))
-        if self._dialect.quoted and b'"' in piece:
-            quotes = np.flatnonzero(buffer == ord('"'))
-            if not _are_regular(buffer, quotes, ord(self._dialect.separator)):
-                return None
-            inside = np.searchsorted(quotes, ends) % 2 == 1
-        else:
-            quotes, inside = ends[:0], np.zeros(len(ends), bool)
-        at_rows = np.flatnonzero(~inside)
-        open_end = piece[-1:] != b"\n"
-        if open_end and len(quotes) % 2 == 0:
-            end = len(piece)
-        elif len(at_rows):
-            end, open_end = int(ends[at_rows[-1]]) + 1, False
-        else:
+        quotes = np.flatnonzero(buffer == ord('"')) if self._dialect.quoted and b'"' in piece else None
+        if quotes is not None and not _are_regular(buffer, quotes, ord(separator)):
             return None
+        count = int(np.count_nonzero(buffer == ord("\n"))) + (piece[-1:] != b"\n")
+        if quotes is None or len(quotes) % 2 == 0:
+            table = parsed.result()
+            if table is not None and table.num_rows == count:  # so each line is a row
+                self._line += count
+                return Block(table, self._names, Places(self._name, "line", range(self._line - count, self._line)))
+        return self._fast_rows(piece, np.flatnonzero(buffer == ord("\n")), quotes)
+
+    def _fast_rows(self, piece: bytes, ends: np.ndarray, quotes: np.ndarray | None) -> Block | None:
+        """The same for a piece in which a row may be of several lines, or a line may be empty."""
+        inside = np.zeros(len(ends), bool) if quotes is None else np.searchsorted(quotes, ends) % 2 == 1
+        at_rows = np.flatnonzero(~inside)
+        open_end = piece[-1:] != b"\n" and (quotes is None or len(quotes) % 2 == 0)
+        if not open_end and not len(at_rows):
+            return None
+        end = len(piece) if open_end else int(ends[at_rows[-1]]) + 1
         starts = np.concatenate([[0], at_rows + 1])
         starts = starts if open_end else starts[:-1]
-        return end, *self._numbers(piece, ends, starts, at_rows)
-
-    def _numbers(
-        self, piece: bytes, ends: np.ndarray, starts: np.ndarray, at_rows: np.ndarray
-    ) -> tuple[Sequence[int], tuple[int, int] | None]:
+        several = np.flatnonzero(starts[: len(at_rows)] != at_rows)
         firsts = np.concatenate([[0], ends + 1])[starts]
         empty = np.isin(np.frombuffer(piece, np.uint8)[firsts], [ord("\n"), ord("\r")])
-        several = np.flatnonzero(starts[: len(at_rows)] != at_rows)
-        long = None
+        table = self._arrow(piece[:end], bool(len(several)))
+        if table is None or table.num_rows != np.count_nonzero(~empty):
+            return None
         if len(several):
-            long = self._line + int(starts[several[0]]), self._line + int(at_rows[several[0]])
-        if not empty.any() and not len(several):
-            return range(self._line, self._line + len(starts)), long
-        return cast(Sequence[int], (starts[~empty] + self._line).astype(np.uint32)), long
+            self._warn(self._line + int(starts[several[0]]), self._line + int(at_rows[several[0]]))
+        self._pieces.give_back(piece[end:])
+        numbers = cast(Sequence[int], (starts[~empty] + self._line).astype(np.uint32))
+        self._line += int(np.searchsorted(ends, end))
+        return Block(table, self._names, Places(self._name, "line", numbers))
 
     def _arrow(self, piece: bytes, long: bool) -> "pa.Table | None":
         import pyarrow as pa

@@ -13,8 +13,8 @@ from emotion_lit.errors import UserError
 csv.field_size_limit(2**31 - 1)
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
-# Bytes that the first rows are taken from, and rows of them.
-SAMPLE, SAMPLE_ROWS = 2**16, 500
+# Rows that are looked at.
+SAMPLE_ROWS = 500
 # The share of the first rows that a separator has to divide alike.
 ALIKE = 0.7
 
@@ -98,9 +98,7 @@ def find_dialect(start: bytes, suffix: str, setting: str | None, name: str) -> t
         UserError: Two separators divide the rows alike.
     """
     usual = "\t" if suffix == ".tsv" else ","
-    lines = [decoded(line).lstrip("\ufeff") for line in start[:SAMPLE].splitlines(keepends=True)]
-    if len(start) > SAMPLE and len(lines) > 1:
-        lines.pop()
+    lines = [decoded(line).lstrip("\ufeff") for line in start.splitlines(keepends=True)]
     separators = [separator_of(setting)] if setting else [usual, *(one for one in SEPARATORS if one != usual)]
     tried = [_quoting(Dialect(separator), lines) for separator in separators]
     if setting:
@@ -131,8 +129,10 @@ def find_heading(rows: Rows, setting: bool | None, name: str) -> Heading:
     Raises:
         UserError: A name stands twice, or the first row may be data as well as a heading.
     """
+    if not rows:
+        raise UserError(f"{name} begins with no row that can be read; perhaps a quotation mark is not closed")
     widths = Counter(map(len, rows[1:] or rows))
-    width = widths.most_common(1)[0][0] if widths else 0
+    width = widths.most_common(1)[0][0]
     found = has_heading(rows) if setting is None else setting
     if found is None:
         raise UserError(
@@ -159,7 +159,8 @@ def _quoting(dialect: Dialect, lines: list[str]) -> tuple[Dialect, Rows, float]:
         others.append(replace(dialect, skip_blank=True))
     if any('\\"' in line for line in lines):
         others.append(replace(dialect, escaped=True))
-    if dialect.separator in "\t|" and (share < 1 or merged) and any('"' in line for line in lines):
+    several = any(dialect.separator in line for line in lines)
+    if dialect.separator in "\t|" and several and (share < 1 or merged) and any('"' in line for line in lines):
         others.append(replace(dialect, quoted=False))
     for other in others:
         before = any(field.startswith(' "') for row in best[1] for field in row)
@@ -182,6 +183,8 @@ def _parsed(dialect: Dialect, lines: list[str]) -> tuple[Rows, float, bool]:
         except StopIteration:
             break
         except csv.Error:
+            if not rows:  # what comes after the heading cannot be taken for it
+                break
             errors += reader.line_num < len(lines)  # the last one may just be cut
             continue
         merged = merged or reader.line_num > line + 1

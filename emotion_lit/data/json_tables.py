@@ -8,7 +8,7 @@ import numpy as np
 
 from emotion_lit.data import lines
 from emotion_lit.data.blocks import Block, OnError, Places, Record, Rows, is_json_text, to_table
-from emotion_lit.data.encodings import is_utf8
+from emotion_lit.data.encodings import is_plain
 from emotion_lit.data.lines import Pieces, decoded
 from emotion_lit.data.unreadable import unreadable
 
@@ -107,7 +107,7 @@ class JsonReader:
 
     def _fast(self, piece: bytes) -> Block | None:
         """The rows of a piece, if it has nothing that Arrow may read in another way."""
-        if len(piece) > lines.LONGEST or not is_utf8(piece) or piece.count(b"\r") != piece.count(b"\r\n"):
+        if not is_plain(piece):
             return None
         found = _one_object_a_line(piece, self._line)
         if found is None:

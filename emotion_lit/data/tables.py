@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 STDIN = "standard input"
+# Bytes of whole lines, in which dialects and headings are found.
+SAMPLE = 2**16
 # Excel writes and reads such a first line.
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
@@ -141,7 +143,9 @@ class _Table:
 
     def __init__(self, text: Decoded, name: str, suffix: str, text_format: TableFormat) -> None:
         self._pieces, self._name, self._set, self._text = Pieces(text), name, text_format, text
+        self._pieces.size = SAMPLE
         start = self._pieces.take()
+        self._pieces.shrink()
         if not start:
             raise UserError(f"{name} is empty; its first line should name the columns")
         self._pieces.give_back(start)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from emotion_lit.console import say_once
 from emotion_lit.data import lines
 from emotion_lit.data.blocks import Block, OnError, Places, Rows, to_table
-from emotion_lit.data.encodings import is_utf8
+from emotion_lit.data.encodings import is_plain
 from emotion_lit.data.lines import Pieces, decoded
 from emotion_lit.data.unreadable import unreadable
 
@@ -53,7 +53,7 @@ class TextReader:
     def _fast(self, piece: bytes) -> Block | None:
         import pyarrow as pa
 
-        if len(piece) > lines.LONGEST or lines.MARK in piece or not is_utf8(piece):
+        if not is_plain(piece):
             return None
         texts = [line.decode() for line in piece.splitlines()]
         numbers = range(self._line, self._line + len(texts))
