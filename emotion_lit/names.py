@@ -1,9 +1,11 @@
 """Names of classes as people see them: on one line, and no longer than they can be read; data keep them as they are."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 LONGEST, MOST = 60, 50
+NAME_PARTS = {"config": "configuration", "revision": "revision"}
 # Classes that a figure, a table on the screen or TensorBoard has room for.
 SHOWN_CLASSES = 40
 # Characters that no line can hold: control characters, separators of lines, and what turns the direction of writing.
@@ -39,6 +41,17 @@ def listed(names: Iterable[str], most: int = MOST) -> str:
     more = len(all_of_them) - most
     some = ", ".join(map(shown, all_of_them[:most]))
     return f"{some} and {more:,} more" if more > 0 else some or "none"
+
+
+def dataset_name(settings: Mapping[str, Any]) -> str:
+    """The name of a data set with its configuration and its revision, where it has them.
+
+    Args:
+        settings: The settings of the data.
+    """
+    parts = [f"{what} {settings[key]}" for key, what in NAME_PARTS.items() if settings.get(key) is not None]
+    name = str(settings.get("dataset", "sample"))
+    return f"{name} ({', '.join(parts)})" if parts else name
 
 
 def shown_apart(names: Sequence[str], longest: int = LONGEST) -> list[str]:

@@ -10,7 +10,7 @@ from emotion_lit.data.records import SUFFIXES
 from emotion_lit.data.records import kind as kind_of_file
 from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.model.classifier import EmotionClassifier
-from emotion_lit.names import listed
+from emotion_lit.names import dataset_name, listed
 from emotion_lit.tables import markdown, markdown_table
 
 Report = dict[str, Any]
@@ -110,7 +110,7 @@ def model_card(
         "## Scores",
         _scores(report),
         "## Training data",
-        markdown(_training_data(dataset, report)),
+        markdown(_training_data(dataset_name({**data, "dataset": platforms.last_name(dataset)}), report)),
         "## Limits",
         f"Texts are cut after {data.get('max_length', 128)} tokens. Labels are what annotators, or the authors' "
         "hashtags, said of short English texts; what somebody feels is another matter. Scores are on texts of the same "
@@ -140,8 +140,7 @@ def _scores(report: Report | None) -> str:
     return f"On the same {count:,} test texts, before and after fine-tuning:\n\n{markdown_table(rows)}"
 
 
-def _training_data(dataset: str, report: Report | None) -> str:
-    name = platforms.last_name(dataset)
+def _training_data(name: str, report: Report | None) -> str:
     if report is None:
         return f"{name}."
     rows = report["data"]["rows"]

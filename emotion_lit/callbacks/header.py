@@ -10,6 +10,7 @@ from emotion_lit.callbacks.context import data_of, model_of
 from emotion_lit.console import say
 from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.evaluation.tables import some, split_rows
+from emotion_lit.names import dataset_name
 from emotion_lit.tables import table
 
 
@@ -71,4 +72,4 @@ def data_lines(data: EmotionDataModule) -> str:
     if removed.get("validation"):
         left += f"; {removed['validation']:,} left validation, because they stand in test too"
     rows = some(split_rows(described), "in the report")
-    return f"{data.dataset}{left}\nlabels: {described['labels_read']}\n\n{table(rows, sys.stderr)}\n"
+    return f"{dataset_name(described)}{left}\nlabels: {described['labels_read']}\n\n{table(rows, sys.stderr)}\n"

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -365,6 +365,21 @@ class EmotionDataModule(pl.LightningDataModule):
         if self._judged != split:
             self._judged, self._label_set, self._rows, self._datasets = split, None, {}, {}
             self.classes = self.classes or getattr(model, "labels", None)
+
+    def check_judged(self, trained_on: Mapping[str, Any]) -> None:
+        """Checks that the rows to judge a model by are none that it was trained on.
+
+        Args:
+            trained_on: The settings of its training data.
+
+        Raises:
+            UserError: All rows of its training data would be judged.
+        """
+        if self._judged and is_same_dataset(self.settings, trained_on):
+            raise UserError(
+                f"the model of this checkpoint was trained on {self.dataset}; load it with "
+                "EmotionClassifier.load_from_checkpoint, so that only rows that were held out are judged"
+            )
 
     def _check_length(self) -> None:
         """Refuses texts that are longer than the tokenizer says, or than the encoder has positions for."""

@@ -42,7 +42,7 @@ def hub_folder(path: str) -> str:
     """
     if Path(path).exists() or "/" not in path or not is_hub_id(path):
         return path
-    with _clear_errors(path, None):
+    with _clear_errors(path, None), _quietly():
         return _snapshot(path, None, EVERY_KIND)
 
 
@@ -57,16 +57,20 @@ def fetch_dataset(dataset: str, config: str | None, revision: str | None) -> Pat
     Raises:
         UserError: It cannot be fetched, or the configuration has to be named.
     """
-    with _clear_errors(dataset, revision):
+    with _clear_errors(dataset, revision), _quietly():
         card = _card(dataset, revision)
         chosen, _ = card.choose(config, f"the data set {dataset}")
         wanted = EVERY_KIND
         if chosen and chosen.patterns:  # here * is for any number of folders
             patterns = [pattern for split in chosen.patterns.values() for pattern in split]
             wanted = [f"{chosen.folder}/{one.removeprefix('./')}".lstrip("/").replace("**/", "*") for one in patterns]
-        folder = Path(_snapshot(dataset, revision, wanted))
-        if any(kind(file) in SUFFIXES for file in folder.rglob("*")):
-            return folder
+        try:
+            folder = Path(_snapshot(dataset, revision, wanted))
+            if any(kind(file) in SUFFIXES for file in folder.rglob("*")):
+                return folder
+        except OSError:
+            if hub.reachable():
+                raise
         return _by_datasets(dataset, config, revision)
 
 
@@ -83,14 +87,21 @@ def _card(dataset: str, revision: str | None) -> Card:
 
 
 def _by_datasets(dataset: str, config: str | None, revision: str | None) -> Path:
-    """What only `datasets` can read, such as archives, as files of Parquet in a temporary folder."""
-    from datasets import load_dataset
+    """What `datasets` alone can read, such as archives, or has in its cache; as Parquet in a temporary folder."""
+    import datasets
 
-    with _no_bars():
-        splits = load_dataset(dataset, config, revision=revision)
-        folder = Path(tempfile.mkdtemp(dir=caches.temporary_dir()))
-        for split, rows in splits.items():
-            rows.to_parquet(str(folder / f"{split}.parquet"))
+    folder = Path(tempfile.mkdtemp(dir=caches.temporary_dir()))
+    (folder / (config or "")).mkdir(exist_ok=True)
+    bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        for split, rows in datasets.load_dataset(dataset, config, revision=revision).items():
+            rows.to_parquet(str(folder / (config or "") / f"{split}.parquet"))
+    except Exception as error:  # of whatever reads what is in there
+        raise UserError(f"the data set {dataset} {_reason(error)}") from error
+    finally:
+        if not bars:
+            datasets.enable_progress_bars()
     return folder
 
 
@@ -98,20 +109,22 @@ def _snapshot(dataset: str, revision: str | None, patterns: Sequence[str]) -> st
     from huggingface_hub import snapshot_download
 
     hub.reachable()
-    with _no_bars():
-        found = snapshot_download(dataset, repo_type="dataset", revision=revision, allow_patterns=list(patterns))
-    return str(found)
+    return str(snapshot_download(dataset, repo_type="dataset", revision=revision, allow_patterns=list(patterns)))
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def _quietly() -> Iterator[None]:
+    """Without the bars and the warnings of the client library, such as that a pattern has no files."""
+    from huggingface_hub import logging
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    hidden = are_progress_bars_disabled()
+    hidden, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
+    logging.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if not hidden:
             enable_progress_bars()
 
@@ -142,10 +155,10 @@ def _clear_errors(dataset: str, revision: str | None) -> Iterator[None]:
             f"there is no file or folder {dataset}, and the Hub has no such name; mend data.dataset"
         ) from error
     except (errors.HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{what} {_reason(error, dataset)}") from error
+        raise UserError(f"{what} {_reason(error)}") from error
 
 
-def _reason(error: Exception, dataset: str) -> str:
+def _reason(error: Exception) -> str:
     """Why a data set cannot be had, for the rest of a sentence that begins with its name."""
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
     if isinstance(error, OSError) and error.filename:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LINE, TEXT, LABEL = "line", "text", "labels"
 SEPARATORS = ("\t", ";", "|")
+# The share of the lines that has to have one; the others cannot be read.
+MOST_LINES = 0.9
 # How fastText marks labels.
 MARK = "__label__"
 # A longer field is a text.
@@ -78,6 +80,7 @@ def find_form(lines: Sequence[str], text_format: TableFormat, where: str) -> Lin
     if lines and all(line.lstrip().startswith(MARK) for line in lines):
         return LineForm((LABEL, TEXT), None)
     for mark in [separator_of(text_format.separator)] if text_format.separator else SEPARATORS:
+        divided = [line for line in lines if mark in line]
         counts = {line.count(mark) for line in lines}
         heading = [field.strip() for field in lines[0].split(mark)] if lines else []
         usual = text_format.header is None and (len(counts) == 1 or len(heading) == 2) and _names_columns(heading)
@@ -85,14 +88,14 @@ def find_form(lines: Sequence[str], text_format: TableFormat, where: str) -> Lin
             return LineForm(tuple(heading), mark, heading=True)
         if mark == "\t" and len(counts) == 1 and len(heading) > 2:
             raise UserError(f"{where} is a table of {len(heading)} columns without their names; name the file .tsv")
-        if counts and 0 not in counts:
-            last, first = {line.rsplit(mark, 1)[1] for line in lines}, {line.split(mark, 1)[0] for line in lines}
+        if divided and len(divided) >= MOST_LINES * len(lines):
+            last, first = {line.rsplit(mark, 1)[1] for line in divided}, {line.split(mark, 1)[0] for line in divided}
             side, names = min(((last, (TEXT, LABEL)), (first, (LABEL, TEXT))), key=lambda one: len(one[0]))
             if _are_labels(side, len(lines)):
                 return LineForm(names, mark)
     raise UserError(
         f"{where} has no labels: no line is a text, one of tab, ; and |, and a label; a table needs the ending .csv or "
-        ".tsv, and texts without labels are for predict"
+        ".tsv, texts that are files lie in folders of classes (joy/1.txt), and predict takes texts without labels"
     )
 
 

@@ -21,11 +21,15 @@ SPLIT_NAMES = {
 }
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 # A split's name among others in a longer name.
-KEYWORD = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(SPLIT_OF)})(?=[-._ 0-9]|$)")
+KEYWORD = re.compile(rf"(?:^|[-._ 0-9=])({'|'.join(SPLIT_OF)})(?:data|set|file|s)?(?=[-._ 0-9=]|$)")
 # The Hub's own names, which may have any split.
 SHARD = re.compile(r"data/([\w.]+)-\d{5}-of-\d{5}[^/]*")
 # What libraries keep beside rows.
 NO_ROWS = re.compile(r"config\.json|README\.txt|cache-[0-9a-f]+.*\.arrow|.*indices\.arrow")
+
+
+# Files that a line has room for.
+SHOWN = 5
 
 
 @dataclass
@@ -64,6 +68,9 @@ def find_layout(files: Iterable[str], card: Card, config: str | None, where: str
         called = {_split_called(name): name for name in sorted(chosen.patterns, key=SPLITS.__contains__)}
         found = {split: chosen.files_of(called[split], own) for split in SPLITS if split in called}
         splits = {split: files_of_it for split, files_of_it in found.items() if files_of_it}
+        if not splits:
+            named = listed(f"{split} ({listed(patterns)})" for split, patterns in chosen.patterns.items())
+            raise UserError(f"{where}: its README names {named}, and no file of {', '.join(SPLITS)} is there")
     else:
         folder = f"{chosen.folder}/" if chosen is not None and chosen.folder else ""
         splits = _by_names([file for file in own if file.startswith(folder)])
@@ -85,8 +92,14 @@ def find_layout(files: Iterable[str], card: Card, config: str | None, where: str
         splits = {split: _of_one_kind(found, split, where) for split, found in splits.items()}
     unread = sorted(set(own) - {file for found in splits.values() for file in found}) if chosen is None else []
     if unread:
-        say(f"{where}: {listed(unread)} {'is' if len(unread) == 1 else 'are'} of no split, and not read")
+        say(f"{where}: {_some(unread)} {'is' if len(unread) == 1 else 'are'} of no split, and not read")
+    if len(own) > 1 and not classes and not any(split_of(PurePosixPath(file)) for file in own) and chosen is None:
+        say(f"{where}: no name tells a split, so all files are train: {_some(own)}")
     return Layout(splits, classes, names)
+
+
+def _some(files: Sequence[str]) -> str:
+    return listed(files[:SHOWN]) + (f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else "")
 
 
 def _split_called(name: str) -> str:

@@ -1,9 +1,11 @@
 """Rows that cannot be used: counted by reason, with the first place of each, and left out or refused."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
 from emotion_lit.console import say
+from emotion_lit.data.blocks import Reject
 from emotion_lit.errors import UserError
 
 OnBadRow = Literal["stop", "skip"]
@@ -11,6 +13,9 @@ OnBadRow = Literal["stop", "skip"]
 NO_TEXT = "no text (null, blank or not a string)"
 # Reasons that a line has room for.
 MOST = 3
+# What differs from row to row in the reason why one cannot be read.
+DETAILS = re.compile(r"; .*| \(.*", re.DOTALL)
+VERB = re.compile(r"(is|has) ")
 
 
 class Skipped:
@@ -23,6 +28,7 @@ class Skipped:
     def __init__(self, where: str) -> None:
         self.where = where
         self.reasons: dict[str, dict[str, Any]] = {}
+        self._first = ""  # what is wrong with the first of those that could not be read
 
     def __len__(self) -> int:
         return sum(one["rows"] for one in self.reasons.values())
@@ -38,6 +44,15 @@ class Skipped:
             self.reasons[reason] = {"rows": 0, "first": place if isinstance(place, str) else place()}
         self.reasons[reason]["rows"] += 1
 
+    def add_reject(self, reject: Reject) -> None:
+        """Counts a row that could not be read, by the reason without its details.
+
+        Args:
+            reject: The row.
+        """
+        self._first = self._first or f"{reject.where}{' ' if VERB.match(reject.reason) else ': '}{reject.reason}"
+        self.add(DETAILS.sub("", reject.reason), reject.where)
+
     def settle(self, on_error: OnBadRow, usable: int) -> None:
         """Says how many rows are left out, or refuses them.
 
@@ -50,16 +65,18 @@ class Skipped:
         """
         if not self.reasons:
             return
+        found = f"{self.where}: {len(self):,} of {len(self) + usable:,} rows"
         ordered = sorted(self.reasons.items(), key=lambda item: -item[1]["rows"])
-        parts = [f"{reason}; the first is {one['first']}" for reason, one in ordered]
-        if len(parts) > 1:
-            parts = [f"{one['rows']:,} {part}" for part, (_, one) in zip(parts[:MOST], ordered, strict=False)]
+        parts = [f"{reason}, the first is {one['first']}" for reason, one in ordered[:MOST]]
+        if len(self.reasons) > 1:
+            parts = [f"{one['rows']:,} {part}" for part, (_, one) in zip(parts, ordered, strict=False)]
             more = sum(one["rows"] for _, one in ordered[MOST:])
             parts += [f"{more:,} for other reasons"] if more else []
-        found = f"{self.where}: {len(self):,} of {len(self) + usable:,} rows"
         if on_error == "skip":
-            say(f"{found} are left out: {', '.join(parts)}")
-            return
-        raise UserError(
-            f"{found} cannot be used: {', '.join(parts)}. Mend them, or leave them out with --data.on_error skip"
-        )
+            say(f"{found} are left out: {'; '.join(parts)}")
+        elif self._first and len(self.reasons) == 1:
+            raise UserError(f"{self._first} ({found} cannot be used; leave them out with --data.on_error skip)")
+        else:
+            raise UserError(
+                f"{found} cannot be used: {'; '.join(parts)}. Mend them, or leave them out with --data.on_error skip"
+            )

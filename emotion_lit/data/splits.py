@@ -78,9 +78,9 @@ class Split:
             column: The column of texts.
         """
         texts = self.columns[column]
-        if not all(isinstance(text, str) for text in texts):
+        if set(map(type, texts)) != {str}:
             texts = self.columns[column] = [text_inside(text) for text in texts]
-        without = [row for row, text in enumerate(texts) if not isinstance(text, str) or not text.strip()]
+        without = [row for row, text in enumerate(texts) if not isinstance(text, str) or not text or text.isspace()]
         self.drop(dict.fromkeys(without, NO_TEXT))
 
 
@@ -127,7 +127,7 @@ class SplitReader:
         rows, size = 0, 0
         for file, block in self._blocks([*needed, *optional]):
             for reject in block.rejects:
-                skipped.add(reject.reason, reject.where)
+                skipped.add_reject(reject)
             missing = next((name for name in needed if name not in block.names), None)
             if missing is not None:
                 raise UserError(f"{file}: {unknown('column', missing, block.names)}")

@@ -15,7 +15,7 @@ from emotion_lit.evaluation.document import Part, Picture, Section, Table, write
 from emotion_lit.evaluation.evidence import AFTER, BEFORE, MAJORITY, TFIDF, Evidence
 from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows, split_rows
 from emotion_lit.files import write_text
-from emotion_lit.names import shown
+from emotion_lit.names import dataset_name, shown
 
 Report = dict[str, Any]
 EVIDENCE = "predictions.parquet"
@@ -125,7 +125,7 @@ def _summary(report: Report) -> list[Part]:
     columns = _columns(report)
     parts: list[Part] = [
         "The pre-trained model with a fresh head, and the checkpoint that was the best on validation, on the same "
-        f"{report['after']['rows']:,} test texts of {report['data']['dataset']}.",
+        f"{report['after']['rows']:,} test texts of {dataset_name(report['data'])}.",
         Table(headline_rows(columns)),
         f"{_accuracy(report)} Macro-F1 "
         f"weighs all classes alike, however rare{_classes_scored(report)}; it is scikit-learn's "

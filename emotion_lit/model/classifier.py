@@ -333,6 +333,10 @@ class EmotionClassifier(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Checks that a checkpoint fits, and adds the frozen weights that it leaves out."""
+        self.trained_on = checkpoint[checkpoints.DATA_KEY]
+        data = getattr(self._trainer, "datamodule", None)
+        if isinstance(data, EmotionDataModule):
+            data.check_judged(checkpoint[checkpoints.DATA_KEY])
         if self.network is None:
             self.build(checkpoint)
         ours = self.state_dict()

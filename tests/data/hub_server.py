@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import datasets
 import pytest
 from huggingface_hub import constants
 
@@ -87,14 +88,30 @@ def hub_server(served: dict[str, Path], cache: Path) -> Iterator[None]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
+    try:
+        with hub_at(endpoint, cache):
+            yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def hub_at(endpoint: str, cache: Path) -> Iterator[None]:
+    """Has the client library look for the Hub at another place; nobody need be there.
+
+    Args:
+        endpoint: The address.
+        cache: Where the library keeps what it fetches.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "ENDPOINT", endpoint)
         patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
         patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        for place in (constants, datasets.config):  # which are changed where there is no way
+            patch.setattr(place, "HF_HUB_OFFLINE", False)
         hub.reachable.cache_clear()
         try:
             yield
         finally:
             hub.reachable.cache_clear()
-            server.shutdown()
-            server.server_close()

@@ -103,7 +103,7 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(tmp_path: Path, capsys: 
         "byte 0xf": 1,
     }
     assert {one["first"] for one in skipped.values()} == {f"a.csv, line {line}" for line in (14, 16, 17, 18)}
-    assert "a.csv: 5 of 17 rows are left out: 2 no text (null, blank or not a string); the first is a.csv, line 14" in (
+    assert "a.csv: 5 of 17 rows are left out: 2 no text (null, blank or not a string), the first is a.csv, line 14" in (
         capsys.readouterr().err
     )
 

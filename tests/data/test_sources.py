@@ -14,7 +14,7 @@ import pytest
 
 from emotion_lit.data.sources import read_dataset
 from emotion_lit.errors import UserError
-from tests.data.hub_server import hub_server
+from tests.data.hub_server import hub_at, hub_server
 
 NAMES = ["joy", "sadness", "anger"]
 # Texts that readers of tables like to take for something else.
@@ -178,6 +178,16 @@ def test_the_hub_gives_the_same_rows(tmp_path: Path) -> None:
             ("a..b/c", {}, "there is no file or folder a..b/c, and the Hub has no such name"),
         ):
             assert line in refused(dataset, **settings)
+
+
+def test_offline_the_cache_serves(tmp_path: Path) -> None:
+    folder = Path(write(tmp_path / "plain", {f"{split}.csv": as_csv(rows) for split, rows in SPLITS.items()}))
+    with hub_server({"me/plain": folder}, tmp_path / "cache"):
+        assert content("me/plain") == WHOLE
+    with hub_at("http://127.0.0.1:9", tmp_path / "cache"):
+        assert content("me/plain") == WHOLE
+        line = "me/other is not in the cache, and the Hugging Face Hub is out of reach; offline, data.dataset takes"
+        assert line in refused("me/other")
 
 
 def refused(dataset: str, **settings: Any) -> str:
