@@ -120,7 +120,7 @@ def _quietly() -> Iterator[None]:
 
     hidden, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(40)  # errors alone
     try:
         yield
     finally:
