@@ -11,10 +11,12 @@ import torch
 
 from emotion_lit import platforms
 from emotion_lit.data.batching import pack, pad
+from emotion_lit.data.texts import cut, is_text, mended
 from emotion_lit.data.tokenization import tokenize
-from emotion_lit.errors import UserError, unknown
 from emotion_lit.evaluation.palette import colour
+from emotion_lit.inference import frames
 from emotion_lit.inference.exported import load_exported
+from emotion_lit.inference.given_texts import one_or_many
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.decision import is_known, ranking
@@ -97,60 +99,54 @@ class Predictor:
     def __call__(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]
 
     @overload
-    def __call__(self, texts: Iterable[str]) -> Predictions: ...
+    def __call__(self, texts: Iterable[str | None]) -> Predictions: ...
 
-    def __call__(self, texts: str | Iterable[str]) -> Prediction | Predictions:
+    def __call__(self, texts: str | Iterable[str | None]) -> Prediction | Predictions:
         """Labels one text or many.
 
         Args:
-            texts: A text, or any number of them.
+            texts: A text, or an iterable of texts. Empty ones, and None, NaN and the like, have no label.
 
         Returns:
             A prediction for a text, a list of them in the same order for many.
 
         Raises:
-            UserError: Something among them is not a string.
+            UserError: It is something else, or something among them is not a string.
         """
-        if isinstance(texts, str):
-            return self([texts])[0]
-        listed = list(texts)
-        for place, text in enumerate(listed):
-            if not isinstance(text, str):
-                raise UserError(f"text {place} is {text!r}, which is not a string")
+        listed, is_one = one_or_many(texts)
         probabilities = self.probabilities(listed)
         decided = zip(probabilities, self.model.decide(probabilities), is_known(probabilities), strict=True)
-        return Predictions(self._prediction(*one) for one in decided)
+        predictions = Predictions(self._prediction(*one) for one in decided)
+        return predictions[0] if is_one else predictions
 
-    def frame(self, frame: Any, column: str = "text") -> Any:
+    def frame(self, frame: Any, column: str = "text", prefix: str = "") -> Any:
         """Labels a column of a data frame.
 
         Args:
-            frame: A data frame of pandas or polars.
-            column: The column of texts; a row without a text, or with an empty one, gets no label.
+            frame: A data frame of pandas or polars, a lazy one too, or an Arrow table; or a series, which becomes one.
+            column: The column of texts; a row without a text, or with an empty one, gets no label. A series with a name
+                keeps that.
+            prefix: What the names of the new columns begin with, such as ``pred_``.
 
         Returns:
-            The frame with the columns ``label``, ``score``, ``p_<label>`` for every class, and ``labels`` where a text
-            may have several.
+            The frame, of the same kind and with the same index, with the columns ``label``, ``score``, ``p_<label>``
+            for every class, and ``labels`` where a text may have several.
 
         Raises:
-            UserError: It has no such column.
+            UserError: It is something else, has no such column, or has one that would be overwritten.
         """
-        if column not in frame.columns:
-            raise unknown("column", column, map(str, frame.columns))
-        texts = frame[column].to_list()
-        predicted = self([text if isinstance(text, str) else "" for text in texts])
-        found = [prediction if prediction.label else None for prediction in predicted]
-        columns: dict[str, list[Any]] = {
-            "label": [one.label if one else None for one in found],
-            "score": [one.score if one else None for one in found],
-            **{f"p_{name}": [one.probabilities[name] if one else None for one in found] for name in self.labels},
-        }
-        if self.model.multi_label:
-            columns["labels"] = [list(one.labels) if one else None for one in found]
-        if hasattr(frame, "assign"):
-            return frame.assign(**columns)
-        series = type(frame[column])
-        return frame.with_columns([series(name, values) for name, values in columns.items()])
+        opened, name = frames.opened(frame, column)
+        wanted = ["label", "score", *(f"p_{label}" for label in self.labels)]
+        wanted += ["labels"] if self.model.multi_label else []
+        frames.check_free(opened, [f"{prefix}{one}" for one in wanted], prefix)
+        predicted = self(frames.texts_of(opened, name))
+        columns: list[frames.Values] = [
+            [one.label or None for one in predicted],
+            np.array([one.score for one in predicted], dtype=np.float64),
+            *(np.array([one.probabilities[label] for one in predicted], dtype=np.float64) for label in self.labels),
+            [list(one.labels) if one.label else None for one in predicted],
+        ]
+        return opened.with_columns({f"{prefix}{one}": values for one, values in zip(wanted, columns, strict=False)})
 
     @torch.inference_mode()
     def probabilities(self, texts: list[str]) -> torch.Tensor:
@@ -163,10 +159,11 @@ class Predictor:
             ``[texts, classes]``, on the CPU; not numbers for an empty text.
         """
         result = torch.full((len(texts), len(self.labels)), torch.nan)
-        readable = np.array([place for place, text in enumerate(texts) if text.strip()], dtype=np.int64)
+        readable = np.array([place for place, text in enumerate(texts) if is_text(text)], dtype=np.int64)
         tokenizer, device = self.model.tokenizer, self.model.device
         compute = self.model.engine or self.model
-        tokens = tokenize([texts[place] for place in readable], tokenizer, self.max_length)
+        read = [cut(mended(texts[place]), self.max_length) for place in readable]
+        tokens = tokenize(read, tokenizer, self.max_length)
         order = np.argsort(tokens.lengths, kind="stable")
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
             rows = order[places].tolist()

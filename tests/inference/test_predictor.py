@@ -5,7 +5,6 @@ import pytest
 
 from emotion_lit import load
 from emotion_lit.cli import main
-from emotion_lit.errors import UserError
 from tests.conftest import ROOT, Train
 
 
@@ -24,11 +23,6 @@ def test_many_keep_their_order_and_an_empty_list_is_one(lora_run: Path) -> None:
     for text, prediction in zip(texts, together, strict=True):
         assert prediction.probabilities == pytest.approx(model(text).probabilities, abs=1e-5)
     assert model([]) == []
-
-
-def test_what_is_not_a_string_is_named(lora_run: Path) -> None:
-    with pytest.raises(UserError, match="text 1 is None"):
-        load(lora_run)(["fine", None])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("tuning", ["head", "lora", "full"])
