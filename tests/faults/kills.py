@@ -298,11 +298,20 @@ class PredictTrials:
             raise DifferenceError(f"exit code {code}: {' / '.join(lines)}")
 
 
-def kill(trials: FitTrials | PredictTrials, settings: Sequence[str], kills: int) -> None:
-    """Kills so many times, setting by setting, and prints the counts."""
+def kill(
+    trials: FitTrials | PredictTrials, settings: Sequence[str], kills: int, per_run: Sequence[int] = (1, 1, 2)
+) -> None:
+    """Kills so many times, setting by setting, and prints the counts.
+
+    Args:
+        trials: What is killed.
+        settings: In turns.
+        kills: How many in all.
+        per_run: How many of them one run takes; drawn.
+    """
     made = 0
     while sum(trials.counts[one.name] for one in set(SIGNALS)) < kills:
-        trials.run(settings[made % len(settings)], trials.draw.choice((1, 1, 2)))
+        trials.run(settings[made % len(settings)], trials.draw.choice(per_run))
         made += 1
         print(made, dict(trials.counts), flush=True)
     print("\n".join(trials.failures) or "no differences", flush=True)
