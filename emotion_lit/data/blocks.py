@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from emotion_lit.data.arrow_types import with_readable_times
 from emotion_lit.errors import UserError
 
 if TYPE_CHECKING:
@@ -211,15 +212,13 @@ def to_values(table: "pa.Table", column: str) -> list[Any]:
         table: The table, or several blocks' tables one after the other.
         column: The name of the column.
     """
-    import pyarrow as pa
-
     found = table.column(column)
     if is_json_text(table.schema.field(column)):
         return [None if text is None else json.loads(text) for text in found.to_pylist()]
     try:
         return list(found.to_pylist())
     except (ValueError, OverflowError):
-        return list(found.cast(pa.string()).to_pylist())
+        return list(found.cast(with_readable_times(found.type)).to_pylist())
 
 
 def _array(values: list[Any], usual: "pa.DataType | None") -> "pa.Array | None":

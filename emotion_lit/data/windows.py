@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from emotion_lit.console import say_once
 from emotion_lit.data.annotations import text_inside
+from emotion_lit.data.arrow_types import without_views
 from emotion_lit.data.columns import TASK_TEXT, TEXT_NAMES, find_text_column
 from emotion_lit.data.files import kind
 from emotion_lit.data.fingerprints import Hash, add_table, is_binary
@@ -232,7 +233,10 @@ class Windows:
         for name in dict.fromkeys((self.text_key, self.id_column, *self.columns)):
             source = text if name == self.text_key else name
             if source in block.table.column_names:
-                field, array = block.table.schema.field(source).with_name(name), block.table.column(source)
+                array = block.table.column(source)
+                if (usual := without_views(array.type)) != array.type:
+                    array = array.cast(usual)
+                field = block.table.schema.field(source).with_name(name).with_type(array.type)
                 if name == self.text_key and self.text_column is None and source == TASK_TEXT:
                     array = pa.chunked_array([_plain([text_inside(value) for value in block.values(source)])])
                     field = pa.field(name, array.type)

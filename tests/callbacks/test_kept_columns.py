@@ -54,6 +54,38 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+FAR = pa.array([400_000_000_000_000, None], pa.timestamp("ms"))
+ODD: dict[str, pa.Array] = {
+    "far": pa.StructArray.from_arrays([FAR], ["at"]),
+    "all_far": pa.ListArray.from_arrays([0, 1, 2], FAR),
+    "map": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
+    "pair": pa.array([[1, 2], None], pa.list_(pa.int8(), 2)),
+    "view": pa.array(["x", None], pa.string_view()),
+    "views": pa.array([["x"], None], pa.list_(pa.string_view())),
+    "span": pa.array([90, None], pa.duration("s")),
+    "months": pa.array([pa.MonthDayNano([1, 2, 3]), None]),
+    "either": pa.UnionArray.from_dense(
+        pa.array([0, 1], pa.int8()), pa.array([0, 0], pa.int32()), [pa.array([1]), pa.array(["x"])]
+    ),
+}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_types_that_few_files_have_come_through(suffix: str, tiny_run: Path, tmp_path: Path) -> None:
+    table = pa.table({"text": pa.array(["fine", "odd"], pa.string_view()), **ODD})
+    with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as file:
+        file.write_table(table)
+    predict(tiny_run, tmp_path / "in.arrow", tmp_path / f"out.{suffix}", *ODD)
+    if suffix == "parquet":
+        assert pq.read_table(tmp_path / "out.parquet")["span"].to_pylist()[0] == datetime.timedelta(seconds=90)
+        return
+    first, _ = read_lines(tmp_path / "out.jsonl")
+    assert first["far"]["at"].startswith("14645-")
+    assert first["all_far"][0].startswith("14645-")
+    assert (first["text"], first["pair"], first["view"], first["views"]) == ("fine", [1, 2], "x", ["x"])
+    assert (first["map"], first["span"], first["either"]) == ([["k", 1]], 90, 1)
+
+
 KEPT = [name for name in COLUMNS if name != "id"]
 
 
