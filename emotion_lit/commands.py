@@ -57,3 +57,17 @@ def resume_command(run: Path) -> str:
         run: The run folder.
     """
     return command_line(*PROGRAM, "fit", "--ckpt_path", run / "checkpoints" / "last.ckpt")
+
+
+def how_to_end(run: Path) -> str:
+    """What to type so that a run comes to its report.
+
+    Args:
+        run: The run folder, or a folder that was taken for one.
+    """
+    if any((run / "checkpoints" / name).is_file() for name in ("last.ckpt", "previous.ckpt")):
+        return f"go on with: {resume_command(run)}"
+    if (run / "config.yaml").is_file():
+        again = command_line(*PROGRAM, "fit", "--config", run / "config.yaml")
+        return f"it ended before its first checkpoint, so start it anew with: {again}"
+    return "runs are in logs/NAME/version_N"

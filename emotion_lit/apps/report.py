@@ -1,5 +1,6 @@
 """`python -m emotion_lit report RUN [RUN ...]`: reports of what has been trained, without training."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from emotion_lit.evaluation.tables import headline_rows
 from emotion_lit.parser import EmotionParser
 from emotion_lit.tables import table
 
+COMPARISON = "comparison"
 RUNS = "logs/NAME/version_N, or a folder of them, which stands for all of them that have come to their report"
 
 
@@ -25,34 +27,45 @@ def main(args: list[str]) -> None:
     """
     parser = EmotionParser(prog="python -m emotion_lit report", description=COMMANDS["report"])
     parser.add_argument("runs", type=Path, nargs="+", help=f"Run folders; {RUNS}.")
-    parser.add_argument("--output", type=Path, default=Path("comparison"), help="A folder for a comparison.")
+    parser.add_argument(
+        "--output", type=Path | None, default=None, help="A folder for a comparison; by default one beside the runs."
+    )
     typed = parser.parse_args(args)
     report(typed.runs, typed.output)
 
 
-def report(runs: Sequence[Path], output: Path = Path("comparison")) -> None:
+def report(runs: Sequence[Path], output: Path | None = None) -> None:
     """Makes the report of a run again from what it has kept, or compares several runs.
 
     Args:
         runs: Run folders, ``logs/<name>/version_N``; a folder of runs stands for all runs in it.
-        output: Where the comparison of several runs goes: a folder.
+        output: Where the comparison of several runs goes: a folder; by default `comparison` in the folder of the runs.
 
     Raises:
         UserError: A run has not come to its report, or what it kept is damaged.
     """
-    folders = [folder for run in runs for folder in _runs_in(run)]
+    folders = list({folder.resolve(): folder for run in runs for folder in _runs_in(run)}.values())
     if len(folders) == 1:
         _again(folders[0])
         return
-    rows = compare(folders, output)
-    show(table(rows))
-    say(f"\ncomparison   {output / 'comparison.html'}")
+    output = output or _common_folder(folders) / COMPARISON
+    for title, rows in compare(folders, output):
+        show(f"{title}\n{table(rows)}\n")
+    say(f"comparison   {output / 'comparison.html'}", wrap=False)
 
 
 def _runs_in(folder: Path) -> list[Path]:
     """The folder itself if it is a run, else the runs in it that have come to their report."""
     found = sorted(file.parent for file in folder.glob("*/**/report.json")) if folder.is_dir() else []
     return found if found and not (folder / "config.yaml").is_file() else [folder]
+
+
+def _common_folder(folders: Sequence[Path]) -> Path:
+    """The folder that all runs are in."""
+    try:
+        return Path(os.path.commonpath([folder.absolute().parent for folder in folders]))
+    except ValueError:  # on several drives of Windows
+        return folders[0].parent
 
 
 def _again(folder: Path) -> None:

@@ -1,49 +1,23 @@
-"""Several runs side by side."""
+"""Several runs side by side: runs that were tested on the same rows are ranked, and each pair of them is compared."""
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from emotion_lit import platforms
 from emotion_lit.errors import UserError
-from emotion_lit.evaluation.bootstrap import macro_f1_gain
+from emotion_lit.evaluation.bootstrap import DRAWS, LEVEL, holm, macro_f1_gain
 from emotion_lit.evaluation.document import Part, Picture, Section, Table, write_document
-from emotion_lit.evaluation.evidence import AFTER, Evidence
 from emotion_lit.evaluation.figures import cost_figure
-from emotion_lit.evaluation.report import EVIDENCE, Report, read_report
+from emotion_lit.evaluation.report import Report
+from emotion_lit.evaluation.runs import Run, by_task
 
 UNTOLD = ("labels", "temperature", "threshold", "classes")
+# Drawings for each pair of runs: p-values have to be small enough to be multiplied by the number of pairs.
+DRAWS_PER_PAIR = 100
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run that has come to its report.
-
-    Args:
-        folder: Its folder.
-        report: Its report.
-    """
-
-    folder: Path
-    report: Report
-
-    @property
-    def name(self) -> str:
-        """Its name and version."""
-        resolved = self.folder.resolve()
-        return f"{resolved.parent.name}/{resolved.name}"
-
-    @property
-    def macro_f1(self) -> float:
-        """Its score on the test rows."""
-        return float(self.report["after"]["macro_f1"])
-
-    @property
-    def seconds(self) -> float:
-        """What training took."""
-        return float(self.report["training"]["train_seconds"] + self.report["training"]["encode_seconds"])
-
-
-def compare(folders: Sequence[Path], output: Path) -> list[list[str]]:
+def compare(folders: Sequence[Path], output: Path) -> list[tuple[str, list[list[str]]]]:
     """Writes ``comparison.html`` and ``comparison.md``.
 
     Args:
@@ -51,24 +25,37 @@ def compare(folders: Sequence[Path], output: Path) -> list[list[str]]:
         output: Where to.
 
     Returns:
-        The table of runs, the best first.
+        For each group of runs that were tested on the same rows: what these are, and a table, the best run first.
 
     Raises:
         UserError: One of them has no whole report, or the output cannot be written.
     """
-    runs = sorted((Run(folder, read_report(folder)) for folder in folders), key=lambda run: -run.macro_f1)
-    rows = _overview(runs)
-    points = [{"name": run.name, "seconds": run.seconds, "macro_f1": run.macro_f1} for run in runs]
-    sections = [
-        Section(f"{len(runs)} runs, the best first", [Table(rows), *_best_two(runs)]),
-        Section("What they cost", [Picture("cost", "Macro-F1 on test against the seconds of training, run by run")]),
-        Section("What differed", _differences(runs)),
-    ]
+    groups = by_task(folders)
+    figures, sections = {}, []
+    for number, runs in enumerate(groups, 1):
+        name = "cost" if number == 1 else f"cost_{number}"
+        figures[name] = cost_figure([{"name": r.name, "seconds": r.seconds, "macro_f1": r.macro_f1} for r in runs])
+        picture = Picture(name, "Macro-F1 on test against the seconds of training, run by run")
+        sections.append(Section(_title(runs), [Table(_overview(runs)), *_pairs(runs), picture]))
+    if len(groups) > 1:
+        sections[0].parts.insert(
+            0, "Runs that were tested on other rows, labels or classes are apart, because their scores do not compare."
+        )
+    sections.append(Section("Settings that differ", _differences([run for runs in groups for run in runs])))
     try:
-        write_document(sections, {"cost": cost_figure(points)}, output, "comparison")
+        write_document(sections, figures, output, "comparison")
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}; give another folder with --output") from error
-    return rows
+    return [(_title(runs), _overview(runs)) for runs in groups]
+
+
+def _title(runs: Sequence[Run]) -> str:
+    """What runs were tested on."""
+    rows = runs[0].evidence
+    datasets = dict.fromkeys(platforms.last_name(str(run.report["data"].get("dataset", "a data set"))) for run in runs)
+    several = "several per text" if rows.multi_label else "one per text"
+    count = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
+    return f"{count} on {len(rows.texts):,} test texts of {', '.join(datasets)}, {len(rows.labels)} classes, {several}"
 
 
 def _overview(runs: Sequence[Run]) -> list[list[str]]:
@@ -88,18 +75,21 @@ def _overview(runs: Sequence[Run]) -> list[list[str]]:
     return rows
 
 
-def _best_two(runs: Sequence[Run]) -> list[Part]:
-    """Whether the best run is better than the second by more than chance, where both had the same test rows."""
-    first, second = runs[0], runs[1]
-    ours, theirs = (Evidence.read(run.folder / EVIDENCE) for run in (first, second))
-    if list(ours.texts) != list(theirs.texts) or list(ours.labels) != list(theirs.labels):
-        return [f"{first.name} and {second.name} were not tested on the same texts, so their scores do not compare."]
-    gain = macro_f1_gain(ours.outputs(AFTER), theirs.outputs(AFTER))
-    judged = "more than chance" if gain.excludes_zero else "may be chance"
-    return [
-        f"{first.name} is {gain.value:+.4f} macro-F1 from {second.name} on the same {len(ours.texts):,} texts; "
-        f"drawing these again 2,000 times gives {gain.low:+.4f} to {gain.high:+.4f} in 95 of 100: {judged}."
-    ]
+def _pairs(runs: Sequence[Run]) -> list[Part]:
+    """Whether the better run of each pair is better by more than chance."""
+    pairs = list(itertools.combinations(runs, 2))
+    if not pairs:
+        return []
+    draws = max(DRAWS, DRAWS_PER_PAIR * len(pairs))
+    gains = [macro_f1_gain(better.outputs, other.outputs, draws) for better, other in pairs]
+    p_values = holm([gain.p_value or 0.0 for gain in gains])
+    rows = [["run", "than", "macro-F1 higher by", "95% interval", "p-value", ""]]
+    for (better, other), gain, p_value in zip(pairs, gains, p_values, strict=True):
+        judged = "more than chance" if p_value < 1 - LEVEL else "may be chance"
+        interval = f"{gain.low:+.4f} to {gain.high:+.4f}"
+        rows.append([better.name, other.name, f"{gain.value:.4f}", interval, f"{p_value:.4f}", judged])
+    corrected = f", corrected for {len(pairs)} comparisons (Holm)" if len(pairs) > 1 else ""
+    return [Table(rows), f"Intervals and p-values are by drawing the test texts again {draws:,} times{corrected}."]
 
 
 def _differences(runs: Sequence[Run]) -> list[Part]:
@@ -107,7 +97,7 @@ def _differences(runs: Sequence[Run]) -> list[Part]:
     keys = list(dict.fromkeys(key for one in flat for key in one))
     differing = [key for key in keys if len({one.get(key, "") for one in flat}) > 1]
     if not differing:
-        return ["Nothing in their settings."]
+        return ["None."]
     rows = [["setting", *(run.name for run in runs)]]
     rows += [[key, *(one.get(key, "") for one in flat)] for key in differing]
     return [Table(rows)]

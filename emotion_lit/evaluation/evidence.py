@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emotion_lit.commands import resume_command
+from emotion_lit.commands import how_to_end
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation.outputs import Floats, Ints, Outputs
 from emotion_lit.files import atomic_path
@@ -95,10 +95,7 @@ class Evidence:
             UserError: It is missing, damaged, or something else.
         """
         if not file.is_file():
-            raise UserError(
-                f"there is no {file}: the run has not come to its evaluation. Go on with: "
-                + resume_command(file.parent)
-            )
+            raise UserError(f"there is no {file}: the run has not come to its evaluation; {how_to_end(file.parent)}")
         try:
             table = pq.read_table(file)
             about = json.loads((table.schema.metadata or {})[METADATA])

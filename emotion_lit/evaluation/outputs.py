@@ -121,6 +121,22 @@ class Outputs:
             invalid=self.invalid[rows],
         )
 
+    def with_classes(self, order: Sequence[int]) -> "Outputs":
+        """The same with the classes in another order.
+
+        Args:
+            order: The place that each class has now.
+        """
+        places = list(order)
+        ranks = np.argsort(places)
+        return replace(
+            self,
+            probabilities=self.probabilities[:, places],
+            targets=self.targets[:, places],
+            first=np.where(self.first < 0, self.first, ranks[self.first]),
+            thresholds=self.thresholds[places],
+        )
+
     def with_probabilities(self, probabilities: Floats) -> "Outputs":
         """The same rows with what another model said.
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from emotion_lit.commands import resume_command
+from emotion_lit.commands import how_to_end
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation import figures
-from emotion_lit.evaluation.bootstrap import Interval
+from emotion_lit.evaluation.bootstrap import Gain
 from emotion_lit.evaluation.document import Part, Picture, Section, Table, write_document
 from emotion_lit.evaluation.evidence import AFTER, BEFORE, MAJORITY, TFIDF, Evidence
 from emotion_lit.evaluation.tables import class_rows, headline_rows, source_rows, split_rows
@@ -74,16 +74,16 @@ def read_report(folder: Path) -> Report:
     file = folder / "report.json"
     if not folder.is_dir():
         raise UserError(f"there is no run folder {folder}; runs are in logs/<name>/version_N")
-    again = resume_command(folder)
+    again = how_to_end(folder)
     if not file.is_file():
-        raise UserError(f"{folder} has no report.json: the run has not ended, or it is no run. Go on with: {again}")
+        raise UserError(f"{folder} has no report.json: the run has not ended, or it is no run; {again}")
     try:
         report: Report = json.loads(file.read_text(encoding="utf-8"))
         missing = {"after", "model", "training", "data", "calibration", "ladder"} - set(report)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{file} is not whole; make it again with: {again}") from error
+        raise UserError(f"{file} is not whole; {again}") from error
     if missing:
-        raise UserError(f"{file} lacks {', '.join(sorted(missing))}; make it again with: {again}")
+        raise UserError(f"{file} lacks {', '.join(sorted(missing))}; {again}")
     return report
 
 
@@ -149,7 +149,7 @@ def _classes_scored(report: Report) -> str:
 
 def _ladder(report: Report) -> list[Part]:
     rungs = report["ladder"]
-    gains = [Interval(**rung["gain"]) if rung["gain"] else None for rung in rungs]
+    gains = [Gain(**rung["gain"]) if rung["gain"] else None for rung in rungs]
     own = [rung["macro_f1_interval"] for rung in rungs]
     rows = [
         ["", *(NAMES[rung["name"]] for rung in rungs)],
@@ -174,7 +174,7 @@ def _ladder(report: Report) -> list[Part]:
 def _over_words(gain: dict[str, float] | None) -> list[Part]:
     if gain is None:
         return []
-    interval = Interval(**gain)
+    interval = Gain(**gain)
     judged = "more than chance" if interval.excludes_zero else "which may be chance"
     return [
         f"Over words alone, fine-tuning has gained {interval.value:+.4f} macro-F1 ({interval.low:+.3f} to "

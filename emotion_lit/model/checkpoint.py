@@ -13,7 +13,7 @@ import yaml
 from torch import Tensor
 
 from emotion_lit import __version__
-from emotion_lit.commands import command_line
+from emotion_lit.commands import command_line, how_to_end
 from emotion_lit.console import say
 from emotion_lit.errors import UserError
 from emotion_lit.files import atomic_path
@@ -57,6 +57,8 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
     if file.is_dir():
         places = [file / "checkpoints" / name, file / name, *_other_folder(file, name)]
         file = next((place for place in places if place.is_file()), places[0])
+    if Path(path, "config.yaml").is_file() and not file.is_file():
+        raise UserError(f"the run {path} has no {name}: {how_to_end(Path(path))}")
     if not file.is_file():
         found = sorted(Path("logs").glob(f"*/version_*/checkpoints/{name}"), key=os.path.getmtime)
         hint = (

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from emotion_lit.evaluation import bootstrap
-from emotion_lit.evaluation.bootstrap import macro_f1_gain, macro_f1_interval
+from emotion_lit.evaluation.bootstrap import holm, macro_f1_gain, macro_f1_interval
 from tests.evaluation.test_scores import outputs
 
 
@@ -47,9 +47,16 @@ def test_a_model_does_not_gain_on_itself(multi_label: bool) -> None:
     gain = macro_f1_gain(out, out)
     assert (gain.value, gain.low, gain.high) == (0, 0, 0)
     assert not gain.excludes_zero
+    assert gain.p_value == 1
 
 
 def test_a_single_row_has_an_interval() -> None:
     one = outputs(False).take(np.array([0]))
     interval = macro_f1_interval(one)
     assert interval.low == interval.value == interval.high
+
+
+def test_p_values_are_corrected_for_their_number() -> None:
+    # Sorted: 4 x 0.005, 3 x 0.01, 2 x 0.03, 1 x 0.04, and none below the one before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
