@@ -236,7 +236,8 @@ class EmotionCLI(LightningCLI):
             root = config.trainer.default_root_dir or (source.parent.parent if source else LOGS)
             goes_on = self.checkpoint and not is_another_run(config, self.checkpoint)
             own = self.config_init.fit.trainer.logger
-            kwargs["logger"] = loggers(own, str(root), config.name, config.ckpt_path if goes_on else None)
+            step = self.checkpoint["global_step"] if self.checkpoint else None
+            kwargs["logger"] = loggers(own, str(root), config.name, config.ckpt_path if goes_on else None, step)
             # Inside a job of SLURM's, Lightning goes on from any hpc_ckpt_N.ckpt that lies in the working folder.
             kwargs["default_root_dir"] = str(Path(root) / config.name)
         else:

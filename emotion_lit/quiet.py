@@ -31,6 +31,7 @@ LOGGERS = (
     "transformers",
     "httpx",
     "huggingface_hub",
+    "tensorboard",
 )
 # They speak where a user has set a profiler, a summary, `verbose`, or a search.
 ASKED_FOR = (

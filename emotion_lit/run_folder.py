@@ -121,7 +121,7 @@ class FolderLogger(CSVLogger):
         """Does nothing."""
 
 
-def loggers(chosen: Any, folder: str, name: str, checkpoint: str | None) -> list[Logger]:
+def loggers(chosen: Any, folder: str, name: str, checkpoint: str | None, step: int | None = None) -> list[Logger]:
     """The loggers of a run, of which the first one's folder is the run folder, where everything else goes too.
 
     Args:
@@ -129,9 +129,10 @@ def loggers(chosen: Any, folder: str, name: str, checkpoint: str | None) -> list
         folder: The folder of all runs.
         name: The name of the run.
         checkpoint: The checkpoint in whose run folder it goes on, if any.
+        step: The step that it goes on from.
     """
     if chosen is None or chosen is True:
-        return [run_logger(folder, name, checkpoint)]
+        return [run_logger(folder, name, checkpoint, step=step)]
     own = [] if chosen is False else list(chosen) if isinstance(chosen, Iterable) else [chosen]
     if own and isinstance(own[0], TensorBoardLogger | CSVLogger):
         return own
@@ -139,7 +140,11 @@ def loggers(chosen: Any, folder: str, name: str, checkpoint: str | None) -> list
 
 
 def run_logger(
-    folder: str, name: str, checkpoint: str | None, kind: type[RunLogger | FolderLogger] = RunLogger
+    folder: str,
+    name: str,
+    checkpoint: str | None,
+    kind: type[RunLogger | FolderLogger] = RunLogger,
+    step: int | None = None,
 ) -> RunLogger | FolderLogger:
     """The logger whose folder is the run folder; a resumed run goes on in its own.
 
@@ -148,6 +153,7 @@ def run_logger(
         name: The name of the run.
         checkpoint: The checkpoint in whose run folder it goes on, if any.
         kind: TensorBoard's, or one that logs nothing.
+        step: The step that it goes on from; TensorBoard forgets what was logged from there on.
 
     Raises:
         UserError: The folder cannot be written; said before the work starts.
@@ -163,5 +169,5 @@ def run_logger(
     if reason := why_not_writable(Path(folder) / name):
         raise UserError(f"the run folder {folder}/{name} cannot be written: {reason}")
     if kind is RunLogger:
-        return RunLogger(folder, name=name, version=version, default_hp_metric=False)
+        return RunLogger(folder, name=name, version=version, default_hp_metric=False, purge_step=step)
     return FolderLogger(folder, name=name, version=version)

@@ -102,7 +102,7 @@ class Report(pl.Callback):
             drawn = draw_figures(report, evidence, read_history(folder))
         with missing.spared("TensorBoard's figures"):
             if isinstance(trainer.logger, TensorBoardLogger):
-                log_report(trainer.logger, model, data, report, drawn, trainer.global_step)
+                log_report(trainer, report, drawn)
                 add_curves(
                     trainer.logger.experiment, "test", evidence.outputs(AFTER), model.labels, trainer.global_step
                 )

@@ -67,7 +67,7 @@ class ValidationFigures(pl.Callback):
         self._keep_if_best(trainer, outputs)
         if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
             with missing.spared("TensorBoard's figures"):
-                writer, step = trainer.logger.experiment, trainer.global_step
+                writer, step = trainer.logger.experiment, max(trainer.global_step - 1, 0)  # as scalars of now
                 writer.add_figure("validation/confusion", confusion_figure(outputs, model.labels), step)
                 writer.add_figure("validation/reliability", reliability_figure(reliability(outputs)), step)
                 add_curves(writer, "validation", outputs, model.labels, step)

@@ -1,8 +1,11 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
+
+from emotion_lit.cli import main
 
 SCALARS = {
     *(f"{stage}/{name}" for stage in ("train", "val") for name in ("macro_f1", "accuracy")),
@@ -10,6 +13,7 @@ SCALARS = {
     *("speed/samples_per_second", "speed/tokens_per_second", "speed/padding_share", "speed/memory_mb"),
     *("lr-AdamW/encoder", "lr-AdamW/head"),
 }
+ALL = {"scalars": 0, "tensors": 0, "images": 0}
 FIGURES = {"confusion", "reliability", "precision_recall", "per_class", "risk_coverage", "learning"}
 
 
@@ -48,6 +52,37 @@ def test_hparams_list_the_final_scores(lora_run: Path, events: EventAccumulator)
     }
     assert "model/tuning" in {info.name for info in experiment.hparam_infos}
     assert 0 <= events.Scalars("final/test_macro_f1")[-1].value <= 1
+
+
+def test_hparams_are_what_took_effect_and_numbers_are_numbers(lora_run: Path) -> None:
+    events = EventAccumulator(str(lora_run)).Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    info = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    found = {key: getattr(value, str(value.WhichOneof("kind"))) for key, value in info.hparams.items()}
+    assert found["model/learning_rate"] == pytest.approx(1e-3)
+    assert found["model/head_learning_rate"] > 0
+    assert found["model/dropout"] == pytest.approx(0.1)
+    assert found["trainer/max_epochs"] == 2
+    assert found["data/max_length"] == 128
+    assert found["data/dataset"] == "sample"
+    assert found["model/multi_label"] == "false"
+
+
+def test_each_step_stands_once_after_a_resume(tiny_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "logs" / "test" / "version_0")
+    before = EventAccumulator(str(run), size_guidance=ALL).Reload()
+    for epochs in (3, 3):  # the second one trains nothing
+        main(["fit", f"--ckpt_path={run}", f"--trainer.max_epochs={epochs}", "--trainer.log_every_n_steps=1"])
+    after = EventAccumulator(str(run), size_guidance=ALL).Reload()
+    for tag in set(after.Tags()["scalars"]) - {"epoch"}:  # Lightning logs that one with each of the others
+        steps = [one.step for one in after.Scalars(tag)]
+        assert len(steps) == len(set(steps)), tag
+    assert [one.value for one in after.Scalars("val/macro_f1")][:2] == [
+        one.value for one in before.Scalars("val/macro_f1")
+    ]
+    assert len(after.Scalars("val/macro_f1")) == 3
+    assert len(after.Tensors("validation/Joy")) == 3
+    assert len(after.Scalars("final/test_macro_f1")) == 1
 
 
 def test_the_projector_has_labels_and_texts(lora_run: Path) -> None:
