@@ -9,6 +9,10 @@ from emotion_lit.names import listed, shown
 class UserError(Exception):
     """A mistake in a command, a configuration or an input; the command line shows it as one line and exits with 2."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows."""
+        return [f"error: {self}"]
+
 
 def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
     """An error for a name that is not one of the known ones, with the nearest match.

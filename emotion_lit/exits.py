@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from emotion_lit import console, failures, processes, schedulers, signals
 from emotion_lit.commands import resume_command
 from emotion_lit.errors import UserError
+from emotion_lit.streams import is_notebook
 
 
 @contextlib.contextmanager
@@ -22,6 +23,7 @@ def in_one_line(typed: Sequence[str]) -> Iterator[None]:
 
     Raises:
         SystemExit: It failed, with exit code 2, or was terminated.
+        UserError: It failed, in a notebook, which shows the line.
         KeyboardInterrupt: It was interrupted.
     """
     failures.run_folder = None
@@ -60,6 +62,8 @@ def _say_in_one_line(failed: "threading.ExceptHookArgs") -> None:
 def _fail(line: str, error: Exception) -> None:
     if failures.debugging():
         traceback.print_exception(error)
+    if is_notebook():
+        raise UserError(line) from None
     if line == failures.ELSEWHERE and os.environ.get("LOCAL_RANK", "0") != "0":
         raise SystemExit(0) from error  # what a person reads, and the exit code, are the first one's
     which = f"process {processes.rank()}: " if processes.rank() else ""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from emotion_lit.console import say
+from emotion_lit.streams import is_notebook
 
 # SLURM's `--signal` and its users send it to a job whose time is nearly up; elsewhere it keeps its meaning.
 REQUEUE = getattr(signal, "SIGUSR1", None)
@@ -78,6 +79,8 @@ def take_over() -> None:
 def _handle(number: int, frame: FrameType | None) -> None:
     global _received
     if _received is not None:
+        if number == INTERRUPT and is_notebook():  # its own process goes on
+            raise KeyboardInterrupt
         if number != REQUEUE:
             os._exit(128 + number)
         return
