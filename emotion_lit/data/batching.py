@@ -1,4 +1,4 @@
-"""Token-budget batches of like length, and their padding."""
+"""Token-budget batches of like length."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
 
 from emotion_lit import processes
+from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tokenization import Tokens
 from emotion_lit.model.features import TextOutputs
 
@@ -188,30 +189,6 @@ def share_out(batches: Sequence[npt.NDArray[np.int64]], ranks: int) -> list[npt.
     return parts
 
 
-def pad(tokens: Tokens, rows: Sequence[int], pad_id: int, multiple: int = 1) -> Batch:
-    """Pads rows to the longest of them.
-
-    Args:
-        tokens: The tokens.
-        rows: Which rows.
-        pad_id: The id of the padding token.
-        multiple: The length of the batch is rounded up to a multiple of so many tokens.
-
-    Returns:
-        ``input_ids`` and ``attention_mask``, both ``[rows, longest]``, and ``tokens``, their number without padding.
-        There is no mask where nothing is padded, because attention is faster without one.
-    """
-    lengths = tokens.lengths[rows]
-    longest = -(-int(lengths.max()) // multiple) * multiple
-    ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
-    for place, row in enumerate(rows):
-        ids[place, : lengths[place]] = tokens.ids[tokens.offsets[row] : tokens.offsets[row + 1]]
-    batch: Batch = {"input_ids": torch.from_numpy(ids), "tokens": int(lengths.sum())}
-    if int(lengths.min()) < longest:
-        batch["attention_mask"] = torch.from_numpy((np.arange(longest) < lengths[:, None]).astype(np.int64))
-    return batch
-
-
 def padded_tokens(batch: Batch) -> int:
     """Tokens of a batch, with padding; without, where it holds features.
 
@@ -228,7 +205,7 @@ class LabelledTokens(Dataset[Batch]):
         tokens: The tokens of the rows.
         targets: What the loss is computed against, ``[rows, classes]``.
         first: Each row's first class, ``[rows]``; -1 where it has none.
-        pad_id: The id of the padding token.
+        padding: What they are padded with, and where.
         multiple: The length of a batch is rounded up to a multiple of so many tokens.
 
     Attributes:
@@ -241,13 +218,13 @@ class LabelledTokens(Dataset[Batch]):
         tokens: Tokens,
         targets: npt.NDArray[np.float32],
         first: npt.NDArray[np.int64],
-        pad_id: int,
+        padding: Padding,
         multiple: int = 1,
     ) -> None:
         self.tokens = tokens
         self.targets = torch.from_numpy(targets)
         self.first = torch.from_numpy(first)
-        self.pad_id = pad_id
+        self.padding = padding
         self.multiple = multiple
         self.features: TextOutputs | None = None
         self.states: TextOutputs | None = None
@@ -263,13 +240,13 @@ class LabelledTokens(Dataset[Batch]):
     def __getitem__(self, rows: list[int]) -> Batch:
         index = torch.tensor(rows)
         if self.features is None:
-            batch = pad(self.tokens, rows, self.pad_id, self.multiple)
+            batch = pad(self.tokens, rows, self.padding, self.multiple)
         else:
             batch = {"features": self.features[rows], "tokens": int(self.tokens.lengths[rows].sum())}
         if self.states is not None:
-            states = self.states[rows]
-            missing = batch["input_ids"].shape[1] - states.shape[1]  # where lengths are rounded up
-            batch["states"] = torch.nn.functional.pad(states, (0, 0, 0, missing))
+            batch["states"] = self.padding.moved(
+                self.states[rows], self.tokens.lengths[rows], batch["input_ids"].shape[1]
+            )
         return {**batch, "targets": self.targets[index], "label": self.first[index], "row": index}
 
 

@@ -19,6 +19,7 @@ from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, Labelled
 from emotion_lit.data.downloads import hub_folder
 from emotion_lit.data.labels import LabelSet
 from emotion_lit.data.other_data import is_same_dataset, whole_split
+from emotion_lit.data.padding import Padding
 from emotion_lit.data.raters import merge_raters
 from emotion_lit.data.records import record_files
 from emotion_lit.data.sampling import Size
@@ -400,11 +401,7 @@ class EmotionDataModule(pl.LightningDataModule):
         say(f"{split}: {len(rows):,} texts, {len(tokens.ids):,} tokens {source}")
         targets = LabelSet(tuple(self.label_names)).targets(rows.labels, self.multi_label)
         first = np.array([ids[0] if ids else -1 for ids in rows.labels], dtype=np.int64)
-        return LabelledTokens(tokens, targets, first, self._pad_id, self.pad_to_multiple_of)
-
-    @property
-    def _pad_id(self) -> int:
-        return int(self.tokenizer.pad_token_id or 0)
+        return LabelledTokens(tokens, targets, first, Padding.of(self.tokenizer), self.pad_to_multiple_of)
 
     def prepared(self, split: str) -> LabelledTokens:
         """The tokenized rows of a split.
@@ -504,7 +501,7 @@ class EmotionDataModule(pl.LightningDataModule):
             self.tokenizer,
             self.max_length,
             PREDICTION * self.tokens_per_batch,
-            self._pad_id,
+            Padding.of(self.tokenizer),
             self.on_error,
             self.pad_to_multiple_of,
             self.text_format,

@@ -8,8 +8,9 @@ import numpy as np
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit.data.batching import Batch, pack, pad
+from emotion_lit.data.batching import Batch, pack
 from emotion_lit.data.overlap import ahead
+from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tables import TableFormat, stop
 from emotion_lit.data.texts import cut, is_text, mended
 from emotion_lit.data.tokenization import Tokens, tokenize
@@ -37,7 +38,7 @@ class TextStream(IterableDataset[Batch]):
         tokenizer: The backbone's tokenizer.
         max_length: Where texts are cut, in tokens.
         tokens_per_batch: The token budget of a batch, padding included.
-        pad_id: The id of the padding token.
+        padding: What texts are padded with, and where.
         on_error: ``stop`` at a row that cannot be read, or ``skip`` it into the window's rejects.
         multiple: The length of a batch is rounded up to a multiple of so many tokens.
         text_format: How files of text are divided into rows and columns.
@@ -52,7 +53,7 @@ class TextStream(IterableDataset[Batch]):
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         tokens_per_batch: int,
-        pad_id: int,
+        padding: Padding,
         on_error: OnBadRow = "stop",
         multiple: int = 1,
         text_format: TableFormat = FOUND,
@@ -64,7 +65,7 @@ class TextStream(IterableDataset[Batch]):
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
-        self.pad_id = pad_id
+        self.padding = padding
         self.multiple = multiple
         self.digest: str | None = None
         self.windows: int | None = None  # when all are read
@@ -169,7 +170,7 @@ class TextStream(IterableDataset[Batch]):
         batches: list[Batch] = []
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
             chosen = order[places]
-            padded = pad(tokens, chosen.tolist(), self.pad_id, self.multiple)
+            padded = pad(tokens, chosen.tolist(), self.padding, self.multiple)
             batches.append({**padded, **_of(window, [readable[place] for place in chosen])})
         if missing or not texts:
             batches.append(_of(window, missing))

@@ -10,7 +10,8 @@ from lightning.fabric.utilities import move_data_to_device
 from scipy.stats import beta
 from torch import Tensor
 
-from emotion_lit.data.batching import Batch, pack, pad
+from emotion_lit.data.batching import Batch, pack
+from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.records import read_records
 from emotion_lit.data.sources import sample_file
 from emotion_lit.data.tokenization import tokenize
@@ -131,6 +132,5 @@ def sample_batches(model: EmotionClassifier) -> list[Batch]:
     """
     tokens = tokenize(sample_texts(TEXTS), model.tokenizer, TOKENS)
     return [
-        pad(tokens, places.tolist(), int(model.tokenizer.pad_token_id or 0))
-        for places in pack(tokens.lengths, TOKENS_PER_BATCH)
+        pad(tokens, places.tolist(), Padding.of(model.tokenizer)) for places in pack(tokens.lengths, TOKENS_PER_BATCH)
     ]

@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from emotion_lit import platforms
+from emotion_lit.data.padding import LEFT, RIGHT, Padding
 from emotion_lit.errors import UserError
 from emotion_lit.files import write_text
 from emotion_lit.inference.merged import merged_network, temper
@@ -164,7 +165,9 @@ def _bake(model: EmotionClassifier, folder: Path, max_length: int) -> None:
 
     tokenizer = Tokenizer.from_str(backend.to_str())
     tokenizer.enable_truncation(max_length)
-    tokenizer.enable_padding(pad_id=int(model.tokenizer.pad_token_id or 0), pad_token=str(model.tokenizer.pad_token))
+    padding = Padding.of(model.tokenizer)
+    side = LEFT if padding.left else RIGHT
+    tokenizer.enable_padding(side, pad_id=padding.token, pad_token=str(model.tokenizer.pad_token))
     tokenizer.save(str(folder / "tokenizer.json"))
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from emotion_lit import platforms
-from emotion_lit.data.batching import pack, pad
+from emotion_lit.data.batching import pack
+from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.texts import cut, is_text, mended
 from emotion_lit.data.tokenization import tokenize
 from emotion_lit.evaluation.palette import colour
@@ -167,7 +168,7 @@ class Predictor:
         order = np.argsort(tokens.lengths, kind="stable")
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
             rows = order[places].tolist()
-            batch = pad(tokens, rows, int(tokenizer.pad_token_id or 0))
+            batch = pad(tokens, rows, Padding.of(tokenizer))
             batch = {
                 key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()
             }

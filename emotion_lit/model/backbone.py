@@ -91,9 +91,11 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """
     source = locate(name)
     with clear_errors(name):
-        tokenizer = pretrained.read_tokenizer(source)
+        tokenizer, config = pretrained.read_tokenizer(source), pretrained.read_config(source)
     if tokenizer.pad_token_id is None:  # of a network that was made to go on with a text, such as GPT-2
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+    # XLNet's head reads the last token, so nothing may come behind a text; others look for its end, or read the first.
+    tokenizer.padding_side = "left" if getattr(config, "summary_type", None) == "last" else "right"
     return tokenizer
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.console import say
+from emotion_lit.data.padding import Padding, pad
+from emotion_lit.data.tokenization import tokenize
 from emotion_lit.errors import UserError
 from emotion_lit.model import cpu, first_token
 from emotion_lit.model.pooling import Network
@@ -19,7 +21,7 @@ from emotion_lit.model.precision import SINGLE
 from emotion_lit.model.prefix import check_layers
 
 # Texts of different lengths; the second one is as short as a text can be.
-TEXTS = ("what a happy day", "a")
+TEXTS, MOST_TOKENS = ("what a happy day", "a"), 128
 # How far logits may be off: the drift of single precision. Those of an untrained network may be tiny themselves.
 TOLERANCE, SHARE = 1e-5, 1e-3
 
@@ -32,11 +34,9 @@ class Probe:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        texts = [tokenizer(text)["input_ids"] for text in TEXTS]
-        longest = max(len(text) for text in texts)
-        pad = int(tokenizer.pad_token_id or 0)
-        self.ids = torch.tensor([text + [pad] * (longest - len(text)) for text in texts])
-        self.mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts])
+        batch = pad(tokenize(TEXTS, tokenizer, MOST_TOKENS), range(len(TEXTS)), Padding.of(tokenizer))
+        self.ids = batch["input_ids"]
+        self.mask = batch.get("attention_mask", torch.ones_like(self.ids))
 
     def logits(self, network: Network) -> Tensor:
         """The logits of both texts, ``[2, classes]``.
@@ -52,8 +52,8 @@ class Probe:
         Args:
             network: The network.
         """
-        length = int(self.mask[1].sum())
-        return self._run(network, lambda ids, _: network(ids[1:, :length]))
+        tokens = self.mask[1].bool()
+        return self._run(network, lambda ids, _: network(ids[1:, tokens]))
 
     def apart(self, network: Network) -> Tensor:
         """The logits of both texts, ``[2, classes]``, with the lower and the upper layers run apart.

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import torch
 
-from emotion_lit.data.batching import BatchSampler, pad
+from emotion_lit.data.batching import BatchSampler
 from emotion_lit.data.datamodule import EmotionDataModule
+from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tokenization import Tokens
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1003)
@@ -78,11 +80,21 @@ def test_a_text_longer_than_the_budget_is_a_batch_of_its_own() -> None:
 
 def test_padding_and_its_mask() -> None:
     tokens = Tokens(np.array([5, 6, 7, 8, 9], np.int32), np.array([0, 2, 5]))
-    batch = pad(tokens, [0, 1], pad_id=0)
+    batch = pad(tokens, [0, 1], Padding(0))
     assert batch["input_ids"].tolist() == [[5, 6, 0], [7, 8, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
     assert batch["tokens"] == 5
-    assert "attention_mask" not in pad(tokens, [1], pad_id=0)
+    assert "attention_mask" not in pad(tokens, [1], Padding(0))
+
+
+def test_padding_before_a_text() -> None:
+    tokens, before = Tokens(np.array([5, 6, 7, 8, 9], np.int32), np.array([0, 2, 5])), Padding(0, left=True)
+    batch = pad(tokens, [0, 1], before, multiple=4)
+    assert batch["input_ids"].tolist() == [[0, 0, 5, 6], [0, 7, 8, 9]]
+    assert batch["attention_mask"].tolist() == [[0, 0, 1, 1], [0, 1, 1, 1]]
+    states = torch.tensor([[[5.0], [6.0], [0.0]], [[7.0], [8.0], [9.0]]])  # kept with padding behind
+    assert before.moved(states, tokens.lengths, 4)[..., 0].tolist() == batch["input_ids"].tolist()
+    assert Padding(0).moved(states, tokens.lengths, 4)[..., 0].tolist() == [[5, 6, 0, 0], [7, 8, 9, 0]]
 
 
 def test_padding_on_real_texts_is_under_four_percent() -> None:

@@ -26,7 +26,7 @@ NAMED = (
     *("xlm-roberta", "eurobert", "qwen3", "gpt2", "funnel", "squeezebert", "big_bird"),
 )
 TUNINGS = ("head", "lora", "full")
-QUICK = [("gpt2", "lora"), ("qwen3", "full"), ("deberta-v2", "lora"), ("layoutlm", "head")]
+QUICK = [("gpt2", "lora"), ("xlnet", "full"), ("qwen3", "full"), ("deberta-v2", "lora"), ("layoutlm", "head")]
 STEPS = ("fit", "resume", "predict", "hf", "adapter", "onnx")
 NO_LINEAR, PADDING, WORDS = "has no linear layers that LoRA", "depend on the padding", "cannot classify texts with"
 # What is refused, by architecture, tuning and step; None stands for any tuning.
@@ -37,7 +37,6 @@ REFUSED: dict[tuple[str, str | None, str], str] = {
     ("funnel", "full", "onnx"): "FunnelBaseModel was written as ONNX, but",
     ("longformer", "lora", "onnx"): "LongformerModel was written as ONNX, but",
     ("ibert", "lora", "fit"): NO_LINEAR,
-    ("xlnet", "lora", "fit"): PADDING,
     ("convbert", None, "fit"): PADDING,
     ("fnet", None, "fit"): PADDING,
     ("yoso", None, "fit"): PADDING,
