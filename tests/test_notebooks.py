@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -11,13 +12,13 @@ from emotion_lit.errors import UserError
 
 
 @pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
+def shell() -> Iterator[Any]:
     """What runs the cells of a notebook."""
     yield InteractiveShell.instance()
     InteractiveShell.clear_instance()
 
 
-def test_a_mistake_is_an_error_of_one_line(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_an_error_of_one_line(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     result = shell.run_cell("from emotion_lit.cli import main; main(['test', '--ckpt_path=nowhere.ckpt'])")
     assert isinstance(result.error_in_exec, UserError)
     said = capsys.readouterr()
@@ -26,14 +27,14 @@ def test_a_mistake_is_an_error_of_one_line(shell: InteractiveShell, capsys: pyte
     assert lines[0].startswith("error: there is no checkpoint nowhere.ckpt")
 
 
-def test_a_mistake_of_a_loaded_model_is_one_line(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_of_a_loaded_model_is_one_line(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     shell.run_cell("from emotion_lit import load; load('nowhere.ckpt')")
     said = capsys.readouterr().out
     assert said.startswith("error: there is no checkpoint nowhere.ckpt")
     assert "Traceback" not in said
 
 
-def test_a_second_interrupt_leaves_the_notebook_alive(shell: InteractiveShell) -> None:
+def test_a_second_interrupt_leaves_the_notebook_alive(shell: Any) -> None:
     with signals.handled():
         signals.defer("this step")
         signal.raise_signal(signal.SIGINT)
