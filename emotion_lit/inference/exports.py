@@ -167,7 +167,7 @@ def _bake(model: EmotionClassifier, folder: Path, max_length: int) -> None:
     tokenizer.enable_truncation(max_length)
     padding = Padding.of(model.tokenizer)
     side = LEFT if padding.left else RIGHT
-    tokenizer.enable_padding(side, pad_id=padding.token, pad_token=str(model.tokenizer.pad_token))
+    tokenizer.enable_padding(direction=side, pad_id=padding.token, pad_token=str(model.tokenizer.pad_token))
     tokenizer.save(str(folder / "tokenizer.json"))
 
 

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from emotion_lit import load
 from emotion_lit.data.batching import Batch
+from emotion_lit.data.padding import Padding
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.inference.agreement import compare
 from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine
@@ -36,9 +37,7 @@ def main() -> None:
     model = load(options.ckpt_path, device="cpu").model
     assert model.network is not None
     use_eager_attention(model.network.encoder)
-    stream = TextStream(
-        [options.texts], "text", [], "id", model.tokenizer, 128, 2048, int(model.tokenizer.pad_token_id or 0)
-    )
+    stream = TextStream([options.texts], "text", [], "id", model.tokenizer, 128, 2048, Padding.of(model.tokenizer))
     batches = stream.first_batches(options.rows)
     engines = {name: make_engine(name, model, options.ckpt_path) for name in ENGINES}
     with FlopCounterMode(display=False) as counter:
