@@ -251,13 +251,14 @@ class EmotionDataModule(pl.LightningDataModule):
             return self._label_set
         names, splits = self._read_splits()
         splits, numbering = sampling.drop_numbering_sources(splits)
-        self._warnings = warnings.label_warnings(splits, names.names, self.multi_label)
+        self._warnings = [] if self.multi_label else warnings.text_warnings(splits)
         if numbering:
             self._warnings.append(
                 f"the column source has {numbering:,} values for {sum(map(len, splits.values())):,} rows; there are no "
                 "scores by source"
             )
         splits = self._agreed(splits)
+        self._warnings += warnings.label_warnings(splits, names.names, self.multi_label)
         splits, made = sampling.complete_splits(splits, self.seed)
         if made:
             say(f"{self.dataset} has no {' and no '.join(made)} split: {sampling.HELD_OUT_SHARE:.0%} of train for each")

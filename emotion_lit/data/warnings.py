@@ -38,7 +38,7 @@ def contradictory_texts(rows: Rows) -> list[str]:
 
 
 def label_warnings(splits: Mapping[str, Rows], names: Sequence[str], multi_label: bool) -> list[str]:
-    """What is odd about the labels of all rows, before they are sampled.
+    """What is odd about the labels of all rows, before they are sampled, where a text has its labels in one row.
 
     Args:
         splits: The rows by split.
@@ -47,7 +47,7 @@ def label_warnings(splits: Mapping[str, Rows], names: Sequence[str], multi_label
     """
     rows = [ids for split in splits.values() for ids in split.labels]
     counts = Counter(names[index] for ids in rows for index in ids)
-    return [*_about_classes(counts, len(rows)), *_about_texts(splits), *(_about_several(rows) if multi_label else [])]
+    return [*_about_classes(counts, len(rows)), *(_about_several(rows) if multi_label else [])]
 
 
 def _about_classes(counts: Counter[str], rows: int) -> list[str]:
@@ -71,7 +71,12 @@ def _about_classes(counts: Counter[str], rows: int) -> list[str]:
     return found
 
 
-def _about_texts(splits: Mapping[str, Rows]) -> list[str]:
+def text_warnings(splits: Mapping[str, Rows]) -> list[str]:
+    """What is odd about the texts of all rows, as they were read, where each has one label.
+
+    Args:
+        splits: The rows by split.
+    """
     train = splits.get("train")
     texts = contradictory_texts(train) if train else []
     if train is None or not texts or len(texts) < CONTRADICTORY * len(train):

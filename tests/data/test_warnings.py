@@ -81,6 +81,14 @@ def test_odd_rows_are_said(tmp_path: Path) -> None:
     assert "data.multi_label is on, but every row has exactly one class" in found
 
 
+def test_a_row_for_each_label_of_a_text_is_healthy_with_several(tmp_path: Path) -> None:
+    names = ["joy", "love", "fear"]
+    rows = [{"text": f"text {row}", "labels": names[(row + more) % 3]} for row in range(60) for more in range(2)]
+    assert warnings_of(tmp_path, rows, multi_label=True) == []
+    (found,) = warnings_of(tmp_path, rows)
+    assert found.startswith("60 texts stand in train several times with different labels")
+
+
 def test_sources_that_number_the_rows_are_left_out(tmp_path: Path) -> None:
     rows = labelled(joy=50, fear=50)
     numbered = [{**row, "source": f"post {number}"} for number, row in enumerate(rows)]
