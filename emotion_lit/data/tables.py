@@ -170,7 +170,7 @@ class _Table:
         """Says what was found, if it is not what one expects."""
         found = []
         plain = Dialect("\t" if self._suffix == ".tsv" else ",")
-        if self.dialect != plain and self.dialect != Dialect(self._set.separator or ""):
+        if self.dialect not in (plain, Dialect(separator_of(self._set.separator or plain.separator))):
             found.append(str(self.dialect))
         if self._text.encoding != UTF8 and not self._set.encoding:
             found.append(f"encoding {self._text.encoding}")
