@@ -202,12 +202,13 @@ def test_a_closed_pipe_ends_without_a_traceback(tiny_run: Path, tmp_path: Path) 
     assert "Traceback" not in said
 
 
-def test_a_folder_can_hold_its_own_predictions_while_they_are_made(
+def test_a_folder_that_is_read_gets_no_output_and_keeps_its_parts(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
-    main(arguments(tiny_run, tmp_path, target))
-    assert len(target.read_text().splitlines()) == 61
+    assert "the next run would read it too" in failing(capsys, *arguments(tiny_run, tmp_path, target))
+    main(arguments(tiny_run, tmp_path / "texts.txt", target))
+    assert "32 rows are labelled already" in capsys.readouterr().err
 
 
 def test_a_file_that_took_the_name_in_between_stays(
