@@ -10,6 +10,8 @@ from emotion_lit.data.labels import LabelError, LabelSettings, Lookup, check_nam
 from emotion_lit.errors import unknown
 from emotion_lit.names import shown
 
+TRUTHS = {"false": 0, "true": 1}
+
 
 class Classes:
     """Finds the class of a name or an id.
@@ -38,7 +40,8 @@ class Classes:
             found = self._lookup.find(str(atom))
             if found is not None:
                 return found
-        index = int(atom) if isinstance(atom, bool) and len(self.names) == 2 else as_id(atom)
+        truth = TRUTHS.get(normalize_name(str(atom))) if isinstance(atom, bool | str) else None
+        index = truth if truth is not None and len(self.names) == 2 else as_id(atom)
         if index is None:
             raise LabelError(str(unknown("label", str(atom), self.names)))
         place = self._ids.get(index) if self._ids is not None else index

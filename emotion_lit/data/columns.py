@@ -14,7 +14,8 @@ TEXT_NAMES = (
 )
 LABEL_NAMES = (
     *("labels", "label", "emotion", "emotions", "emotion_label", "sentiment", "sentiments", "class", "classes"),
-    *("target", "targets", "category", "categories", "cats", "choices", "annotations", "feeling", "feelings", "mood"),
+    *("target", "targets", "category", "categories", "cats", "choices", "choice", "annotations", "polarity"),
+    *("feeling", "feelings", "mood"),
 )
 # What a column of names beside one of ids ends in.
 BESIDE = ("_str", "_text", "_name", "_names")

@@ -119,6 +119,7 @@ STATED = ["joy", "fear", "love, actually"]
         ([1, 2], LabelSettings(["1", "2", "3"]), [["1"], ["2"]]),
         ([1, 2], LabelSettings(stated=["1", "2", "3"]), [["2"], ["3"]]),
         ([0, 1], LabelSettings(["no", "yes"], stated=["a", "b"]), [["no"], ["yes"]]),
+        (["True", "false"], LabelSettings(["no", "yes"]), [["yes"], ["no"]]),  # as pandas writes them
         ([True, False], LabelSettings(["no", "yes"]), [["yes"], ["no"]]),
         ([1.5, 2.5], LabelSettings(["1.5", "2.5"]), [["1.5"], ["2.5"]]),
         ([-1, 0], LabelSettings(stated=["joy", "fear"], multi_label=True), [[], ["joy"]]),
