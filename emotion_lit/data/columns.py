@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from emotion_lit.data.headings import are_by_place
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.names import listed, shown
 
@@ -160,6 +161,12 @@ def _usual(names: Collection[str], usual: Sequence[str], what: str, where: str) 
         raise UserError(
             f"{where}: the {what}s may be in the column {' or '.join(map(repr, map(shown, found)))}; say which with "
             f"--{key}={shown(found[0])}"
+        )
+    if are_by_place(names):
+        raise UserError(
+            f"{where} has no heading, so its columns are {listed(names)}; say which hold the texts and the labels, as "
+            "with --data.text_column=column_1 --data.label_column=column_2, or --data.header=true if the first line "
+            "names them"
         )
     ones = ", or columns of 0 and 1 for each class with data.label_columns" if what == "label" else ""
     raise UserError(f"{where}: {unknown('column', usual[0], names)} Name it with {key}{ones}.")

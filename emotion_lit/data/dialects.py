@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emotion_lit.data.headings import column_titles, has_heading, is_named
+from emotion_lit.data.headings import by_place, column_titles, has_heading, is_named
 from emotion_lit.data.lines import decoded
 from emotion_lit.errors import UserError
 
@@ -140,7 +140,7 @@ def find_heading(rows: Rows, setting: bool | None, name: str) -> Heading:
             "to true or false"
         )
     if not found:
-        names = tuple(f"column_{number + 1}" for number in range(width))
+        names = tuple(map(by_place, range(1, width + 1)))
         note = f"no heading, as the first line looks like data: columns {names[0]} to {names[-1]}"
         return Heading(names, 0, () if setting is False else (note,))
     names, notes = column_titles(rows, width)

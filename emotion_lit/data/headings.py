@@ -1,5 +1,7 @@
 """Headings of tables of text: whether the first row is one, and which names it gives."""
 
+from collections.abc import Iterable
+
 # Names that columns of texts and labels usually have; a first row with one of them is a heading.
 USUAL = frozenset(
     word
@@ -40,6 +42,24 @@ def has_heading(rows: list[list[str]]) -> bool | None:
     return True
 
 
+def are_by_place(names: Iterable[str]) -> bool:
+    """Whether columns have no names but those of their places, because their table has no heading.
+
+    Args:
+        names: The names of the columns.
+    """
+    return all(name == by_place(place) for place, name in enumerate(names, 1))
+
+
+def by_place(place: int) -> str:
+    """The name of a column without one.
+
+    Args:
+        place: Its place, from one.
+    """
+    return f"column_{place}"
+
+
 def is_named(row: list[str]) -> bool:
     """Whether a row has one of the names that columns usually have.
 
@@ -67,7 +87,7 @@ def column_titles(rows: list[list[str]], width: int) -> tuple[tuple[str, ...], t
         elif _is_index([row[0] for row in rest]):
             titles.insert(0, "" if "index" in titles else "index")
             notes = ("the first column has no name in the heading",)
-    return tuple(title or f"column_{place + 1}" for place, title in enumerate(titles)), notes
+    return tuple(title or by_place(place) for place, title in enumerate(titles, 1)), notes
 
 
 def is_number(field: str) -> bool:

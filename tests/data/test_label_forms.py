@@ -248,6 +248,7 @@ def test_columns_are_found_by_their_usual_names(names: list[str], text: str, lab
             ColumnSettings(),
             "in the column 'tweet' or 'review'; say which with --data",
         ),
+        (["column_1", "column_2"], ColumnSettings(), "--data.text_column=column_1 --data.label_column=column_2"),
         (["txt", "labels"], ColumnSettings(), "column 'text' is not known; did you mean 'txt'?"),
         (["text", "joy", "fear"], ColumnSettings(), "or columns of 0 and 1 for each class with data.label_columns"),
         (["text", "label"], ColumnSettings("texts"), "column 'texts' is not known; did you mean 'text'?"),
@@ -262,7 +263,7 @@ def test_columns_are_found_by_their_usual_names(names: list[str], text: str, lab
 def test_columns_that_are_not_there_or_may_be_meant_are_named(
     names: list[str], settings: ColumnSettings, message: str
 ) -> None:
-    with pytest.raises(UserError, match="x.csv: |both") as error:
+    with pytest.raises(UserError, match="x.csv: |both|x.csv has no heading") as error:
         find_columns(names, settings, "x.csv")
     assert message in str(error.value)
 
