@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 from jsonargparse import Namespace
@@ -42,6 +42,9 @@ from emotion_lit.run_folder import LOG, RunConfig, is_another_run, loggers
 from emotion_lit.setting_bounds import check_bounds
 from emotion_lit.settings_in_use import say_without_effect, typed_keys
 from emotion_lit.streams import open_streams
+
+if TYPE_CHECKING:
+    from emotion_lit.inference.exported import Exported
 
 # Commands that are no stage of a Trainer.
 TOOLS = ("export", "report", "cache")
@@ -126,6 +129,7 @@ class EmotionCLI(LightningCLI):
         subcommand = self.config["subcommand"]
         path = self.config[subcommand].ckpt_path or self._interrupted_run(subcommand)
         self.checkpoint: checkpoints.Checkpoint | None = None
+        self.exported: Exported | None = None
         if path:
             self._recall(path, subcommand, parser, args)
         if subcommand == "predict":
@@ -182,6 +186,11 @@ class EmotionCLI(LightningCLI):
     def _read_checkpoint(self, path: str, subcommand: str) -> tuple[Path, checkpoints.Checkpoint]:
         if subcommand == "fit":
             return checkpoints.read_to_go_on(path)
+        if subcommand == "predict" and checkpoints.is_export(path):
+            from emotion_lit.inference.exported import Exported
+
+            self.exported = Exported.read(path)
+            return self.exported.folder, self.exported.as_checkpoint()
         file = checkpoints.find_checkpoint(path)
         return file, checkpoints.read_checkpoint(file)
 
@@ -211,9 +220,16 @@ class EmotionCLI(LightningCLI):
             raise UserError("this checkpoint keeps the model alone; training goes on from last.ckpt beside it")
 
     def after_instantiate_classes(self) -> None:
-        """Builds the network for the checkpoint, which may need no base model."""
-        if self.checkpoint:
+        """Builds the network for the checkpoint, which may need no base model, or takes that of an export."""
+        if self.exported:
+            self.exported.attach(self.model)
+        elif self.checkpoint:
             self.model.build(self.checkpoint)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Lets the Trainer load no weights where an export brings a whole network."""
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        return {**kwargs, "ckpt_path": None} if self.exported else kwargs
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Adds the callbacks of each subcommand, the precision that suits the hardware, and the run folder."""
@@ -242,7 +258,9 @@ class EmotionCLI(LightningCLI):
             kwargs["default_root_dir"] = str(Path(root) / config.name)
         else:
             kwargs["default_root_dir"] = str(Path(config.ckpt_path).parent)
-            if self.subcommand == "predict":
+            if self.exported:
+                self.exported.check_engine(config.prediction.engine, config.prediction.quantize)
+            elif self.subcommand == "predict":
                 callbacks.append(EngineChoice(Path(config.ckpt_path), bf16=config.trainer.precision is None))
             kwargs["logger"] = False
             self.save_config_callback = None

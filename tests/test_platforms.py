@@ -13,9 +13,9 @@ import torch
 import yaml
 
 from emotion_lit import hub, load, platforms
-from emotion_lit.apps.model_card import _training_data
 from emotion_lit.cli import main
 from emotion_lit.files import why_not_writable
+from emotion_lit.inference.origins import Origin
 from tests.conftest import ROOT, SMALL, failing
 
 
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path: Path, monkey
 )
 def test_a_card_names_no_folders_of_any_system(path: str, name: str) -> None:
     assert platforms.last_name(path) == name
-    assert _training_data(path, None) == f"{name}."
+    assert Origin(path, on_hub="/" in name).shown == name
 
 
 CP1252 = """

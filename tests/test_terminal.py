@@ -137,7 +137,7 @@ def test_scores_are_tables_that_fit(run: Path, tmp_path: Path, command: str, col
 def test_export(run: Path, tmp_path: Path, format: str) -> None:
     session = emotion_lit("export", f"--ckpt_path={run}", "--output=my export", f"--format={format}", cwd=tmp_path)
     check(session)
-    assert "checked on 256 texts" in session.text
+    assert "checked on 64 texts" in session.text
     assert (tmp_path / "my export" / "README.md").is_file()
 
 

@@ -18,6 +18,8 @@ from emotion_lit.data.tokenization import tokenize
 from emotion_lit.model.classifier import EmotionClassifier
 
 CONFIDENCE = 0.95
+# What has to be shown with that confidence: of 2,000 rows at most 12 may differ, of 299 none.
+SAME_LABELS, MEAN_DIFFERENCE = 0.99, 0.01
 # How far off probabilities in single precision may be that were computed in another order.
 SAME_NUMBERS = 1e-4
 # What a new file is tried on: texts of the sample, cut so that every encoder has positions for them.
@@ -53,6 +55,16 @@ class Agreement:
         if not self.differing:
             return 1.0
         return float(beta.ppf(CONFIDENCE, self.rows - self.differing + 1, self.differing))
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether 99% of the labels are shown to be the same, and probabilities to be off by less than 0.01."""
+        return self.mean_difference < MEAN_DIFFERENCE and self.at_least >= SAME_LABELS
+
+    @staticmethod
+    def needed() -> str:
+        """What is enough."""
+        return f"{SAME_LABELS:.0%} and {MEAN_DIFFERENCE}"
 
     def __str__(self) -> str:
         return (
@@ -121,7 +133,8 @@ def sample_texts(count: int) -> list[str]:
     Args:
         count: How many.
     """
-    return [record["text"] for _, record in itertools.islice(read_records(str(sample_file("test"))), count)]
+    records = itertools.chain.from_iterable(read_records(str(sample_file(split))) for split in ("test", "train"))
+    return [record["text"] for _, record in itertools.islice(records, count)]
 
 
 def sample_batches(model: EmotionClassifier) -> list[Batch]:

@@ -18,6 +18,8 @@ from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
 from emotion_lit.inference.agreement import (
     CONFIDENCE,
+    MEAN_DIFFERENCE,
+    SAME_LABELS,
     SAME_NUMBERS,
     Agreement,
     compare,
@@ -43,8 +45,6 @@ from emotion_lit.model.precision import BFLOAT, native_precision
 
 # The rows that an engine is compared on; of a short input, a twentieth is, but no less than 500 rows.
 GATE_ROWS, FEWEST_ROWS, GATE_SHARE = 2000, 500, 20
-# What has to be shown with 95% confidence: of 2,000 rows at most 12 may differ, of 299 none.
-SAME_LABELS, MEAN_DIFFERENCE = 0.99, 0.01
 # Texts to measure the speed on, and the input from which on measuring pays.
 TIMED_ROWS, WORTH_IT = 256, 1000
 

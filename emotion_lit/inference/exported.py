@@ -1,47 +1,35 @@
 """Loads what `export` wrote."""
 
-import importlib.util
-import json
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model_state_dict
-from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
-from emotion_lit.files import reason_of
-from emotion_lit.inference.engines import Engine
-from emotion_lit.inference.exports import EMBEDDED_ON_HUB, FILES, LABELS_FILE, Description
-from emotion_lit.inference.onnx_files import OnnxEngine
-from emotion_lit.model import pretrained
-from emotion_lit.model.backbone import (
-    EMBEDDED,
-    EMBEDDED_PACKAGE,
-    listed,
-    load_network,
-    quiet_transformers,
-    set_pad_token,
-    unloaded,
+from emotion_lit.inference.adapters import load_adapter
+from emotion_lit.inference.contract import (
+    Contract,
+    check_configuration,
+    check_format,
+    check_tokenizer,
+    check_weights,
+    read_contract,
 )
-from emotion_lit.model.checkpoint_contents import MOST, is_of
+from emotion_lit.inference.engines import Engine
+from emotion_lit.inference.exports import FILES, ONNX_FILE
+from emotion_lit.inference.onnx_files import OnnxEngine
+from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model import pretrained
+from emotion_lit.model.backbone import listed, quiet_transformers, unloaded
 from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.paths import expanded
 
 # The length of the text that an export is tried on when it is loaded.
 PROBED_TOKENS = 2048
-# The settings of adapters, with their types.
-ADAPTERS: dict[str, Any] = {
-    "r": int,
-    "lora_alpha": float,
-    "lora_dropout": float,
-    "fan_in_fan_out": bool,
-    "target_modules": list[str],
-    "modules_to_save": list[str],
-}
 
 
 class TransformersEngine:
@@ -53,6 +41,7 @@ class TransformersEngine:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval()
+        self._device = next(network.parameters()).device
 
     def __call__(self, batch: Batch) -> Tensor:
         """Logits of a batch, ``[batch, classes]``.
@@ -60,8 +49,86 @@ class TransformersEngine:
         Args:
             batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``.
         """
+        if (device := batch["input_ids"].device) != self._device:
+            self.network.to(device)
+            self._device = device
         output: Any = self.network(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask"))
         return output.logits  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A folder that `export` wrote.
+
+    Args:
+        folder: The folder.
+        stated: What it states of itself.
+    """
+
+    folder: Path
+    stated: Contract
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Reads what an export states of itself.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            UserError: It is no export, or damaged.
+        """
+        folder = Path(expanded(path))
+        stated = read_contract(folder)
+        if stated is None:
+            raise UserError(f"{path} is a model of transformers that `export` did not write; give a checkpoint")
+        return cls(folder, stated)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of a model that it makes whole."""
+        return {
+            "labels": self.stated.labels,
+            "multi_label": self.stated.multi_label,
+            "backbone": str(self.folder),
+            "threshold": self.stated.thresholds,
+            "temperature": self.stated.temperature,
+        }
+
+    def as_checkpoint(self) -> checkpoints.Checkpoint:
+        """What a checkpoint would say of the model and the data."""
+        data = {"max_length": self.stated.max_length, "multi_label": self.stated.multi_label}
+        return {checkpoints.MODEL_KEY: self.settings, checkpoints.DATA_KEY: data}
+
+    def check_engine(self, engine: str, quantize: str) -> None:
+        """Refuses engines that it cannot compute with.
+
+        Args:
+            engine: ``prediction.engine``.
+            quantize: ``prediction.quantize``.
+
+        Raises:
+            UserError: It is another one than its own.
+        """
+        own = "onnx" if (self.folder / ONNX_FILE).is_file() else "torch"
+        if engine not in ("torch", own) or quantize != "none":
+            raise UserError(
+                f"{self.folder} is an export, which {'ONNX Runtime' if own == 'onnx' else 'PyTorch'} computes; leave "
+                "out prediction.engine and prediction.quantize, or give the checkpoint"
+            )
+
+    def attach(self, model: EmotionClassifier) -> None:
+        """Makes a model compute with it.
+
+        Args:
+            model: A model of the same classes; its backbone is the base model of an adapter, if it is another folder.
+
+        Raises:
+            UserError: It is damaged, or the base model cannot be loaded, or is another one.
+        """
+        backbone = None if model.backbone == str(self.folder) else model.backbone
+        with quiet_transformers(), pretrained.errors_of(f"the exported folder {self.folder}"):
+            attach(model, self.folder, self.stated, backbone)
 
 
 def load_exported(folder: Path, backbone: str | None = None) -> tuple[EmotionClassifier, int] | None:
@@ -75,23 +142,37 @@ def load_exported(folder: Path, backbone: str | None = None) -> tuple[EmotionCla
         A model, and where its texts are cut, in tokens; None for a path of another kind.
 
     Raises:
-        UserError: The folder is damaged, or the base model cannot be loaded.
+        UserError: The folder is damaged, or the base model cannot be loaded, or is another one.
     """
-    described = _description(folder)
-    if described is None:
+    stated = read_contract(folder)
+    if stated is None:
         return None
-    with quiet_transformers(), pretrained.errors_of(f"the exported folder {folder}"):
-        model = EmotionClassifier(
-            described.labels,
-            multi_label=described.multi_label,
-            backbone=described.base_model,
-            threshold=described.thresholds,
-            temperature=1.0,  # it is in the weights
-        )
-        model._tokenizer = pretrained.read_tokenizer(folder)
-        model.engine = _engine(folder, described, backbone, model.tokenizer)
-        _probe(model.engine, described, model.tokenizer)
-    return model, described.max_length
+    exported = Exported(folder, stated)
+    with pretrained.errors_of(f"the exported folder {folder}"):
+        model = EmotionClassifier(**{**exported.settings, "backbone": backbone or str(folder)})
+    exported.attach(model)
+    return model, stated.max_length
+
+
+def attach(model: EmotionClassifier, folder: Path, stated: Contract, backbone: str | None = None) -> None:
+    """Makes a model compute with an export.
+
+    Args:
+        model: A model of the same classes, without a network.
+        folder: The export.
+        stated: Its contract.
+        backbone: Where the base model of an adapter is, if not where its name says.
+
+    Raises:
+        UserError: The export contradicts itself, or the base model is another one than it was trained on.
+    """
+    check_format(folder, stated)
+    check_configuration(folder, stated)
+    model._tokenizer = pretrained.read_tokenizer(folder)
+    check_tokenizer(model.tokenizer, stated)
+    model.engine = _engine(folder, stated, backbone, model.tokenizer)
+    model.weights_sha256 = check_weights(folder, stated)
+    _probe(model.engine, stated, model.tokenizer)
 
 
 def is_exported(folder: Path) -> bool:
@@ -101,88 +182,29 @@ def is_exported(folder: Path) -> bool:
         folder: The folder.
     """
     try:
-        described = _description(folder)
+        stated = read_contract(folder)
     except UserError:
         return False
-    return described is not None and all(entry.is_file() and entry.name in FILES for entry in folder.iterdir())
+    return stated is not None and all(entry.is_file() and entry.name in FILES for entry in folder.iterdir())
 
 
-def _description(folder: Path) -> Description | None:
-    """What an export says of itself; None where the folder is none.
-
-    Raises:
-        UserError: It is damaged.
-    """
-    for name, key in ((LABELS_FILE, None), ("config.json", "emotion_lit")):
-        file = folder / name
-        if not file.is_file():
-            continue
-        try:
-            if file.stat().st_size > pretrained.MOST_TEXT:
-                raise ValueError(f"it has {file.stat().st_size:,} bytes")
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{file} is damaged ({reason_of(error)}); export it again") from error
-        if key and not (isinstance(content, dict) and key in content):
-            return None
-        return _checked(content[key] if key else content, file)
-    return None
-
-
-def _checked(content: Any, file: Path) -> Description:
-    odd = not is_of(content, Description) or content.keys() != {one.name for one in fields(Description)}
-    if not odd:
-        described = Description(**content)
-        labels = described.labels
-        odd = len(set(labels)) < len(labels) or not all(labels) or not 1 <= described.max_length <= MOST["max_length"]
-    if odd:
-        names = ", ".join(one.name for one in fields(Description))
-        raise UserError(f"{file} does not describe an export, which has {names}; export it again")
-    return described
-
-
-def _probe(engine: Engine, described: Description, tokenizer: PreTrainedTokenizerBase) -> None:
+def _probe(engine: Engine, stated: Contract, tokenizer: PreTrainedTokenizerBase) -> None:
     """Tries a text as long as they come, so that an export that contradicts itself is found when it is loaded."""
-    length = min(described.max_length, PROBED_TOKENS)
+    length = min(stated.max_length, PROBED_TOKENS)
     ids = tokenizer("a " * length, truncation=True, max_length=length)["input_ids"]
     classes = engine({"input_ids": torch.tensor([ids])}).shape[-1]
-    if classes != len(described.labels):
-        raise UserError(f"it names {len(described.labels)} labels, and its network has {classes}")
+    if classes != len(stated.labels):
+        raise UserError(f"it names {len(stated.labels)} labels, and its network has {classes}")
 
 
-def _engine(folder: Path, described: Description, backbone: str | None, tokenizer: PreTrainedTokenizerBase) -> Engine:
-    if (folder / "model.onnx").is_file():
-        return OnnxEngine(folder / "model.onnx")
+def _engine(folder: Path, stated: Contract, backbone: str | None, tokenizer: PreTrainedTokenizerBase) -> Engine:
+    if (folder / ONNX_FILE).is_file():
+        return OnnxEngine(folder / ONNX_FILE)
     if (folder / "adapter_config.json").is_file():
-        network, lost = _adapted(folder, described, backbone, tokenizer)
+        network, lost = load_adapter(folder, stated, backbone, tokenizer)
     else:
         network, report = pretrained.read_network(folder, output_loading_info=True)
         lost = unloaded(report)
     if lost:
         raise UserError(f"{listed(lost)}; export it again")
     return TransformersEngine(network)
-
-
-def _adapted(
-    folder: Path, described: Description, backbone: str | None, tokenizer: PreTrainedTokenizerBase
-) -> tuple[nn.Module, list[str]]:
-    """A base model with an adapter and its head, and the weights of these that the folder has not."""
-    name = described.base_model
-    if name == EMBEDDED_ON_HUB and importlib.util.find_spec(EMBEDDED_PACKAGE):
-        name = EMBEDDED  # the same weights
-    base = load_network(backbone or name, described.labels, described.multi_label, None)
-    set_pad_token(base, tokenizer)
-    network = PeftModel.from_pretrained(base, str(folder), config=_adapters(folder))
-    with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
-        found = set(file.keys())
-    return network, sorted(set(get_peft_model_state_dict(network, save_embedding_layers=False)) - found)
-
-
-def _adapters(folder: Path) -> LoraConfig:
-    """The adapters as `export` writes them; other settings of peft import modules that they name."""
-    content = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    values: dict[str, Any] = {key: content.get(key) for key in ADAPTERS} if isinstance(content, dict) else {}
-    odd = any(not is_of(values.get(key), kind) for key, kind in ADAPTERS.items())
-    if odd or content.get("peft_type") != "LORA" or values["r"] > MOST["rank"]:
-        raise UserError("its adapter_config.json is not as `export` writes it; export it again")
-    return LoraConfig(task_type="SEQ_CLS", inference_mode=True, **values)

@@ -1,98 +1,121 @@
 """A trained model as a folder for other programs: transformers, peft, or ONNX Runtime."""
 
+import copy
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from emotion_lit import platforms
-from emotion_lit.data.padding import LEFT, RIGHT, Padding
 from emotion_lit.errors import UserError
-from emotion_lit.files import write_text
+from emotion_lit.inference.contract import (
+    CONFIG_FILE,
+    CONFIG_KEY,
+    LABELS_FILE,
+    PROBLEM_TYPES,
+    WEIGHT_FILES,
+    Contract,
+    stated_in_config,
+    weight_hashes,
+)
 from emotion_lit.inference.merged import merged_network, temper
-from emotion_lit.inference.onnx_files import write_int8, write_onnx
-from emotion_lit.model.backbone import EMBEDDED, load_network, set_pad_token
+from emotion_lit.inference.onnx_files import need_onnx, write_int8, write_onnx
+from emotion_lit.model import pretrained
+from emotion_lit.model.backbone import load_network, set_pad_token, tokenizer_sha256
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.pooling import Network
 
-# Where the embedded encoder is on the Hub.
-EMBEDDED_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
-LABELS_FILE = "labels.json"
+Format = Literal["hf", "adapter", "onnx"]
+ONNX_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 # Everything that an export may hold.
 FILES = (
-    *("README.md", LABELS_FILE, "config.json", "model.safetensors", "model.onnx", "model_int8.onnx"),
-    *("adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("README.md", LABELS_FILE, CONFIG_FILE, *WEIGHT_FILES),
+    *("adapter_config.json", "tokenizer.json", TOKENIZER_CONFIG),
     *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
     *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja"),
 )
+# What a network was trained with; some tokenizers also number the parts of a text, which it never saw.
+INPUTS = ["input_ids", "attention_mask"]
 
 
-@dataclass(frozen=True)
-class Description:
-    """What an export says of itself.
-
-    Args:
-        labels: The classes in the order of their ids.
-        multi_label: Whether a text may have several of them.
-        thresholds: From which probability on each is predicted, if it may.
-        max_length: Where texts are cut, in tokens.
-        base_model: The name of the base model.
-    """
-
-    labels: list[str]
-    multi_label: bool
-    thresholds: list[float] | None
-    max_length: int
-    base_model: str
-
-
-def base_name(model: EmotionClassifier) -> str:
-    """The name of the base model as others know it: a Hub id, or the name of a folder without its path.
-
-    Args:
-        model: The model.
-    """
-    if model.backbone == EMBEDDED:
-        return EMBEDDED_ON_HUB
-    return Path(model.backbone).name if Path(model.backbone).is_dir() else platforms.last_name(model.backbone)
-
-
-def write_hf(model: EmotionClassifier, folder: Path, max_length: int) -> None:
-    """Writes what `transformers.pipeline` loads: adapters merged, probabilities as ours.
+def write_export(model: EmotionClassifier, folder: Path, format: Format, max_length: int, base: str) -> Contract:
+    """Writes everything but the card.
 
     Args:
         model: A trained model.
         folder: Where to.
+        format: For whom.
         max_length: Where texts are cut, in tokens.
+        base: The name of the base model.
+
+    Returns:
+        What the export states of itself.
 
     Raises:
-        UserError: Its head is not one of transformers'.
+        UserError: The model cannot be written in this format.
     """
-    _need_own_head(model, "hf")
-    network = merged_network(model).body
-    network.config.emotion_lit = _description(model, max_length)
-    network.save_pretrained(folder)
+    tokenizer: Any = model.tokenizer
+    write = {"hf": _write_hf, "adapter": _write_adapter, "onnx": _write_onnx}[format]
+    _check_format(model, format)
     _save_tokenizer(model, folder, max_length)
+    if format == "onnx":
+        _bake(model, folder, max_length)
+    stated = Contract(
+        labels=model.labels,
+        multi_label=model.multi_label,
+        thresholds=model.thresholds if model.multi_label else None,
+        max_length=max_length,
+        base_model=base,
+        temperature_in_weights=model.temperature or 1.0,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        pooling=model.pooling,
+        network_sha256=model.network_sha256,
+        tokenizer_sha256=tokenizer_sha256(pretrained.read_tokenizer(folder)),
+    )
+    write(model, folder, stated)
+    stated = replace(stated, weights=weight_hashes(folder))
+    stated.write(folder)
+    return stated
 
 
-def write_adapter(model: EmotionClassifier, folder: Path, max_length: int) -> None:
-    """Writes what `PeftModel.from_pretrained` loads, the head included.
+def leave_out_int8(folder: Path, stated: Contract) -> None:
+    """Removes the file of 8-bit weights.
 
     Args:
-        model: A trained model.
-        folder: Where to.
-        max_length: Where texts are cut, in tokens.
-
-    Raises:
-        UserError: It has no adapters, or its head is not one of transformers'.
+        folder: An export.
+        stated: What it states of itself.
     """
-    if model.tuning != "lora":
+    (folder / INT8_FILE).unlink()
+    replace(stated, weights=weight_hashes(folder)).write(folder)
+
+
+def _check_format(model: EmotionClassifier, format: Format) -> None:
+    if format == "onnx":
+        need_onnx()
+        return
+    if format == "adapter" and model.tuning != "lora":
         raise UserError(f"a checkpoint with model.tuning {model.tuning} has no adapter; export it with --format hf")
-    _need_own_head(model, "adapter")
+    if model.pooling != "cls":
+        raise UserError(
+            f"transformers has no head like that of model.pooling {model.pooling}, so --format {format} cannot be; "
+            "export with --format onnx, or train with --model.pooling cls"
+        )
+
+
+def _write_hf(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+    """Writes what `transformers.pipeline` loads: adapters merged, probabilities as ours."""
+    network = merged_network(model).body
+    _state(network.config, stated)
+    network.save_pretrained(folder)
+
+
+def _write_adapter(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+    """Writes what `PeftModel.from_pretrained` loads, the head included, and the configuration that its base takes."""
     network = model.built
     base = load_network(model.backbone, model.labels, model.multi_label, None)
     set_pad_token(base, model.tokenizer)
@@ -116,10 +139,30 @@ def write_adapter(model: EmotionClassifier, folder: Path, max_length: int) -> No
                 ours = name.removeprefix("base_model.model.").replace("modules_to_save.default.", "")
                 parameter.copy_(weights[ours])
     temper(_last_layer(tuned, network), model.temperature)
-    tuned.peft_config["default"].base_model_name_or_path = base_name(model)
+    tuned.peft_config["default"].base_model_name_or_path = stated.base_model
     tuned.save_pretrained(folder, save_embedding_layers=False)
-    _save_tokenizer(model, folder, max_length)
-    _write_labels(model, folder, max_length)
+    _save_config(base.config, folder, stated)
+
+
+def _write_onnx(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+    """Writes the network as ONNX, in single precision and with 8-bit weights."""
+    write_onnx(model, folder / ONNX_FILE)
+    write_int8(folder / ONNX_FILE, folder / INT8_FILE)
+    _save_config(model.built.body.config, folder, stated)
+
+
+def _state(config: Any, stated: Contract) -> None:
+    """Puts into a configuration what transformers and others read there."""
+    config.id2label = dict(enumerate(stated.labels))
+    config.label2id = {label: place for place, label in enumerate(stated.labels)}
+    config.problem_type = PROBLEM_TYPES[stated.multi_label]
+    setattr(config, CONFIG_KEY, dict(stated_in_config(stated)))
+
+
+def _save_config(config: Any, folder: Path, stated: Contract) -> None:
+    own = copy.deepcopy(config)
+    _state(own, stated)
+    own.save_pretrained(folder)
 
 
 def _last_layer(tuned: nn.Module, network: Network) -> nn.Linear:
@@ -138,22 +181,18 @@ def _module_of(name: str) -> str:
     return "pooler" if "pooler" in parts else parts[0]
 
 
-def write_onnx_folder(model: EmotionClassifier, folder: Path, max_length: int) -> None:
-    """Writes the network as ONNX, in single precision and with 8-bit weights, its tokenizer and labels.
-
-    Args:
-        model: A trained model.
-        folder: Where to.
-        max_length: Where texts are cut, in tokens.
-
-    Raises:
-        UserError: The packages for ONNX are missing, or the architecture cannot be written.
-    """
-    write_onnx(model, folder / "model.onnx")
-    write_int8(folder / "model.onnx", folder / "model_int8.onnx")
-    _save_tokenizer(model, folder, max_length)
-    _bake(model, folder, max_length)
-    _write_labels(model, folder, max_length)
+def _save_tokenizer(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    """Saves the tokenizer with what a caller may leave out: where texts are cut and padded, and what is computed."""
+    model.tokenizer.save_pretrained(folder)
+    file = folder / TOKENIZER_CONFIG
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config |= {
+        "model_max_length": max_length,
+        "padding_side": model.tokenizer.padding_side,
+        "truncation_side": model.tokenizer.truncation_side,
+        "model_input_names": INPUTS,
+    }
+    file.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _bake(model: EmotionClassifier, folder: Path, max_length: int) -> None:
@@ -163,36 +202,10 @@ def _bake(model: EmotionClassifier, folder: Path, max_length: int) -> None:
         raise UserError(f"{type(model.tokenizer).__name__} has no tokenizer.json, which ONNX needs; export with hf")
     from tokenizers import Tokenizer
 
+    own = model.tokenizer
     tokenizer = Tokenizer.from_str(backend.to_str())
-    tokenizer.enable_truncation(max_length)
-    padding = Padding.of(model.tokenizer)
-    side = LEFT if padding.left else RIGHT
-    tokenizer.enable_padding(direction=side, pad_id=padding.token, pad_token=str(model.tokenizer.pad_token))
+    tokenizer.enable_truncation(max_length, direction=own.truncation_side)
+    tokenizer.enable_padding(
+        pad_id=int(own.pad_token_id or 0), pad_token=str(own.pad_token), direction=own.padding_side
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
-
-
-def _need_own_head(model: EmotionClassifier, kind: str) -> None:
-    if model.pooling != "cls":
-        raise UserError(
-            f"transformers has no head like that of model.pooling {model.pooling}, so --format {kind} cannot be; "
-            "export with --format onnx, or train with --model.pooling cls"
-        )
-
-
-def _description(model: EmotionClassifier, max_length: int) -> dict[str, Any]:
-    thresholds = model.thresholds if model.multi_label else None
-    return asdict(Description(model.labels, model.multi_label, thresholds, max_length, base_name(model)))
-
-
-def _write_labels(model: EmotionClassifier, folder: Path, max_length: int) -> None:
-    text = json.dumps(_description(model, max_length), indent=2, ensure_ascii=False)
-    write_text(folder / LABELS_FILE, text + "\n")
-
-
-def _save_tokenizer(model: EmotionClassifier, folder: Path, max_length: int) -> None:
-    tokenizer = model.tokenizer
-    longest, tokenizer.model_max_length = tokenizer.model_max_length, max_length
-    try:
-        tokenizer.save_pretrained(folder)
-    finally:
-        tokenizer.model_max_length = longest

@@ -54,6 +54,11 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
     """
     path = expanded(path)
     file = Path(path)
+    if is_export(file):
+        raise UserError(
+            f"{path} is an export, which `predict` and `load` take; give the checkpoint that it was made of (to train "
+            "on from an export for transformers, give it as model.backbone)"
+        )
     if file.is_dir():
         places = [file / "checkpoints" / name, file / name, *_other_folder(file, name)]
         file = next((place for place in places if place.is_file()), places[0])
@@ -68,6 +73,18 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
         )
         raise UserError(f"there is no checkpoint {path}{hint}")
     return file
+
+
+def is_export(path: str | Path) -> bool:
+    """Whether a folder is one that `export` wrote, by the names of its files.
+
+    Args:
+        path: A path.
+    """
+    folder = Path(expanded(path))
+    return (folder / "labels.json").is_file() or (
+        (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
+    )
 
 
 def _other_folder(run: Path, name: str) -> list[Path]:
@@ -255,21 +272,25 @@ def check_settings(settings: dict[str, Any], saved: dict[str, Any]) -> None:
             )
 
 
-def check_identity(identity: dict[str, Any], saved: dict[str, Any]) -> None:
+def check_identity(
+    identity: dict[str, Any], saved: dict[str, Any], what: str = "the checkpoint", option: str = "model.backbone"
+) -> None:
     """Checks that a backbone is the one that a checkpoint was trained on.
 
     Args:
         identity: The backbone's name and hashes.
         saved: Those that the checkpoint keeps.
+        what: What was trained on it.
+        option: How to give another one.
 
     Raises:
         UserError: It is another one.
     """
-    for key, what in (("network_sha256", "weights"), ("tokenizer_sha256", "tokenizer")):
+    for key, part in (("network_sha256", "weights"), ("tokenizer_sha256", "tokenizer")):
         if saved[key] != identity[key]:
             raise UserError(
-                f"the checkpoint was trained on the backbone {saved['name']} ({what} {saved[key][:12]}), but the "
-                f"{what} of {identity['name']} are {identity[key][:12]}; give the original with model.backbone"
+                f"{what} was trained on the backbone {saved['name']} ({part} {saved[key][:12]}), but the "
+                f"{part} of {identity['name']} are {identity[key][:12]}; give the original with {option}"
             )
 
 

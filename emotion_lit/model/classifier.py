@@ -208,17 +208,19 @@ class EmotionClassifier(pl.LightningModule):
         Args:
             up_to: How many are asked about; where that is far from the end, a rough answer is enough.
         """
+        if self.network is None and self.engine is not None:  # of an export, whose tokenizer says it
+            return int(self.tokenizer.model_max_length)
         return longest_text(self.backbone, self.network.encoder if self.network else None, up_to)
 
     def prepare_data(self) -> None:
         """Brings the encoder into the cache, once on each machine."""
-        if self.network is None:
+        if self.network is None and self.engine is None:
             with contextlib.suppress(Exception):  # `configure_model` meets it again, and ends all processes with it
                 backbones.download(self.backbone)
 
     def configure_model(self) -> None:
-        """Builds the network on Lightning's call, unless it was built for a checkpoint before."""
-        if self.network is None and self._trainer is not None:
+        """Builds the network on Lightning's call, unless there is one for a checkpoint or of an export."""
+        if self.network is None and self.engine is None and self._trainer is not None:
             with processes.together():
                 self.build()
         if self._trainer is not None and self._trainer.training and self.network is not None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from emotion_lit import EmotionClassifier
-from emotion_lit.apps.model_card import model_card
+from emotion_lit.apps.model_card import Facts, model_card
 from emotion_lit.evaluation.document import Section, Table, write_document
+from emotion_lit.inference.contract import Contract
+from emotion_lit.inference.origins import Origin
 
 rendered: Any = importlib.import_module("markdown").markdown  # which TensorBoard brings
 HOSTILE = [
@@ -33,5 +34,7 @@ def test_text_from_anywhere_is_text_on_every_page(tmp_path: Path, text: str) -> 
     assert not RUNS.search(page)
     assert page.count("<tr>") == 3
     assert not RUNS.search((tmp_path / "page.html").read_text())
-    card = model_card(EmotionClassifier([text, "Joy"]), "adapter", f"base {text}", {"dataset": text}, None, "checked")
+    base, data = Origin(f"base {text}", on_hub=False), Origin(text, on_hub=False)
+    stated = Contract([text, "Joy"], False, None, 128, base.name)
+    card = model_card(Facts(text, "adapter", stated, "lora", base, data))
     assert not RUNS.search(rendered(card.split("---", 2)[2], extensions=["tables", "fenced_code"]))

@@ -1,0 +1,80 @@
+"""Where a model's base and its data came from, as far as a checkpoint knows: the Hub, or a place on some machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotion_lit import platforms
+from emotion_lit.data.downloads import is_hub_id
+from emotion_lit.model.backbone import EMBEDDED
+from emotion_lit.model.checkpoint_paths import DATA_KEY, KEY, MODEL_KEY, Checkpoint, relative_path
+
+# Where the embedded encoder is on the Hub.
+EMBEDDED_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
+SAMPLE = "sample"
+# The data that this package was made for, and that its sample is of.
+SUPER_EMOTION = "cirimus/super-emotion"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where something came from.
+
+    Args:
+        name: A Hub id, or the path of a file or folder, as it was given.
+        on_hub: Whether it came from the Hub.
+        config: Which configuration of a data set.
+        revision: Which revision.
+    """
+
+    name: str
+    on_hub: bool
+    config: str | None = None
+    revision: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name without the folders that it is in, which say who made it."""
+        return self.name if self.on_hub else Path(platforms.last_name(self.name)).name
+
+
+def base_of(checkpoint: Checkpoint, backbone: str | None = None) -> Origin:
+    """Where a base model came from.
+
+    Args:
+        checkpoint: What was trained on it.
+        backbone: Where it is now, if that is said; its hash is that of the one it was trained on.
+    """
+    trained_on = str(checkpoint[KEY]["backbone"]["name"])
+    was_path = _was_path(checkpoint, f"{MODEL_KEY}.backbone", trained_on)
+    for name, is_path in ((trained_on, was_path), (backbone or trained_on, was_path and backbone is None)):
+        if name == EMBEDDED:
+            return Origin(EMBEDDED_ON_HUB, on_hub=True)
+        if not is_path and is_hub_id(name) and not (name == backbone and Path(name).exists()):
+            return Origin(name, on_hub=True)
+    return Origin(_as_folder(relative_path(backbone or str(checkpoint[MODEL_KEY]["backbone"]))), on_hub=False)
+
+
+def data_of(checkpoint: Checkpoint) -> Origin | None:
+    """Where the training data came from; None where they came from loaders that somebody wrote.
+
+    Args:
+        checkpoint: What was trained on them.
+    """
+    settings = checkpoint[DATA_KEY]
+    name = settings.get("dataset")
+    if not name:
+        return None
+    if name == SAMPLE or not is_hub_id(name) or _was_path(checkpoint, f"{DATA_KEY}.dataset", name):
+        return Origin(str(name), on_hub=False)
+    return Origin(str(name), on_hub=True, config=settings.get("config"), revision=settings.get("revision"))
+
+
+def _was_path(checkpoint: Checkpoint, key: str, name: str) -> bool:
+    """Whether a setting was a path when the checkpoint was written; of earlier releases, whether it is one now."""
+    ways = checkpoint[KEY].get("paths")
+    return Path(name).exists() if ways is None else key in ways
+
+
+def _as_folder(path: str) -> str:
+    """A path that nobody takes for a Hub id."""
+    return path if path.startswith(("./", "../")) or path in (".", "..") else f"./{path}"
