@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+import jsonargparse
 import jsonargparse._core
 import jsonargparse._paths
 import yaml
@@ -45,6 +46,15 @@ for module in (jsonargparse._core, jsonargparse._paths):
     vars(module)["open"] = _open_utf8
 # Some defaults of Lightning's are enums of words, such as Timer's interval.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
+
+
+def _load_value(text: str) -> Any:
+    """A value of YAML, in which a typed word that begins with `#`, such as a separator, is no comment."""
+    return text if text.lstrip().startswith("#") and "\n" not in text else _load_yaml(text)
+
+
+_load_yaml = jsonargparse.get_loader("yaml")
+jsonargparse.set_loader("yaml", _load_value, (yaml.YAMLError,))
 
 
 def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from emotion_lit.cli import main
 from tests.conftest import failing
 
 
@@ -62,3 +64,11 @@ def test_a_configuration_that_is_none(
         file.write_text(content)
     for words in (("--config", str(file)), ("--config=configs/quickstart.yaml", f"--config={file}")):
         assert line.format(file) in failing(capsys, "fit", *words)
+
+
+def test_a_word_that_begins_as_a_comment_is_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--data.label_separator=#", "--data.text_column", "#text", "--print_config"])
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert settings["data"]["label_separator"] == "#"
+    assert settings["data"]["text_column"] == "#text"
