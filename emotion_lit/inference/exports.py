@@ -157,6 +157,8 @@ def _state(config: Any, stated: Contract) -> None:
     config.label2id = {label: place for place, label in enumerate(stated.labels)}
     config.problem_type = PROBLEM_TYPES[stated.multi_label]
     setattr(config, CONFIG_KEY, dict(stated_in_config(stated)))
+    if hasattr(config, "use_mems_eval"):  # XLNet's memories of earlier texts, which a pipeline cannot share out
+        config.use_mems_eval = False
 
 
 def _save_config(config: Any, folder: Path, stated: Contract) -> None:
