@@ -39,9 +39,9 @@ def test_every_path_is_expanded(home: Path) -> None:
 
 def test_settings_that_are_no_paths_stay(home: Path) -> None:
     settings, _ = parse(
-        "fit", "--data.labels=[~/a, /b]", "--name=~x", "--data.text_column=~", "--data.exclude_labels=[~x]"
+        "fit", "--data.labels=[~/a, /b]", "--name=~x", "--data.id_column=~", "--data.exclude_labels=[~x]"
     )
-    assert [settings[f"data.{key}"] for key in ("labels", "text_column")] == [["~/a", "/b"], "~"]
+    assert [settings[f"data.{key}"] for key in ("labels", "id_column")] == [["~/a", "/b"], "~"]
     assert settings["name"] == "~x"
 
 

@@ -1,6 +1,7 @@
 """Commands in a notebook, whose process outlives them."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +13,9 @@ from emotion_lit.errors import UserError
 
 
 @pytest.fixture
-def shell() -> Iterator[Any]:
+def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """What runs the cells of a notebook."""
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)  # as IPython sets it, for good
     yield InteractiveShell.instance()
     InteractiveShell.clear_instance()
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -143,8 +144,9 @@ def test_export(run: Path, tmp_path: Path, format: str) -> None:
 
 def test_report_of_one_run_and_of_several(run: Path, tmp_path: Path) -> None:
     check(emotion_lit("report", str(run), cwd=tmp_path))
-    check(emotion_lit("report", str(run), str(run), cwd=tmp_path))
-    assert (tmp_path / "comparison" / "comparison.html").is_file()
+    both = [shutil.copytree(run, tmp_path / "runs" / name) for name in ("version_0", "version_1")]
+    check(emotion_lit("report", *map(str, both), cwd=tmp_path))
+    assert (tmp_path / "runs" / "comparison" / "comparison.html").is_file()
 
 
 def test_a_printed_command_can_be_pasted(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Decoded:
     Args:
         raw: The bytes as they are.
         encoding: The encoding; None finds it.
+        name: What the file is called in messages.
 
     Attributes:
         encoding: The encoding.
@@ -37,13 +38,15 @@ class Decoded:
         marks: How many byte-order marks it begins with.
     """
 
-    def __init__(self, raw: Bytes, encoding: str | None = None) -> None:
-        self._raw = raw
+    def __init__(self, raw: Bytes, encoding: str | None = None, name: str = "the file") -> None:
+        self._raw, self._name = raw, name
         self.start = self._kept = raw.read(START)
         mark, found = next(((mark, name) for mark, name in MARKS.items() if self.start.startswith(mark)), (b"", ""))
         self.encoding = encoding_of(encoding) if encoding else found or _without_mark(self.start)
         if found and self.encoding in (found, "utf-16", "utf-32"):
             self._kept, self.encoding = self.start[len(mark) :], found
+        elif self.encoding == "utf-16" and _without_mark(self.start) != UTF8:
+            self.encoding = _without_mark(self.start)
         self._ready = b""
         self.marks = 1 + self._kept.startswith(mark) if found else 0
         self._decoder = codecs.getincrementaldecoder(self.encoding)(errors=_HANDLER)
@@ -62,10 +65,18 @@ class Decoded:
         if self.encoding == UTF8:
             return data
         while True:
-            text = self._decoder.decode(data, final=not data)
+            text = self._decode(data)
             if text or not data:
                 return text.encode("utf-8", "surrogateescape")
             data = self._raw.read(size)
+
+    def _decode(self, data: bytes) -> str:
+        try:
+            return self._decoder.decode(data, final=not data)
+        except UnicodeError as error:  # of the file as a whole; single characters are marked
+            raise UserError(
+                f"{self._name} cannot be read as {self.encoding}: {error}; mend data.encoding, or leave it out"
+            ) from error
 
 
 def is_plain(piece: bytes) -> bool:

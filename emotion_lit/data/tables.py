@@ -188,10 +188,10 @@ def _text(path: str, text_format: TableFormat) -> Iterator[tuple[Decoded, str]]:
         if sys.stdin is None:
             raise UserError("standard input is closed; give --data.predict_path FILE")
         raw = getattr(sys.stdin, "buffer", None)
-        yield Decoded(_Encoded() if raw is None else raw, text_format.encoding), STDIN
+        yield Decoded(_Encoded() if raw is None else raw, text_format.encoding, STDIN), STDIN
         return
     with opened(Path(path)) as file:
-        text = Decoded(file, text_format.encoding)
+        text = Decoded(file, text_format.encoding, Path(path).name)
         check_text(text.start, Path(path).name)
         yield text, Path(path).name
 

@@ -1,5 +1,7 @@
 """Tables of text as people have them: read, with one line about what was found, or refused in one line."""
 
+import contextlib
+import encodings.aliases
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +179,13 @@ def test_a_text_that_is_a_table_is_said_and_read_as_one_where_it_is_asked_for(
     (tmp_path / "b.txt").write_text("one\ttwo\nthree\n")
     read(tmp_path / "b.txt")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("encoding", sorted({*encodings.aliases.aliases.values(), "idna", "punycode", "undefined"}))
+@pytest.mark.parametrize(
+    "content", [b"text,label\nso glad,joy\nso mad,fear\n", "text,label\nä ö,joy\n".encode("utf-16-le")]
+)
+def test_any_encoding_is_read_or_refused_in_a_line(tmp_path: Path, encoding: str, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with contextlib.suppress(UserError):
+        read(tmp_path / "a.csv", text_format=TableFormat(encoding=encoding))
