@@ -68,7 +68,7 @@ def spread(run: Path, copy: Path) -> Path:
         logits = torch.cat([model({"input_ids": torch.tensor([row])}) for row in rows])
     head = next(name for name, module in model.named_modules() if module is model.built.classifier)
     checkpoint = torch.load(file, weights_only=True)
-    weights, scale = checkpoint["state_dict"], 0.15 / logits.std(dim=0)
+    weights, scale = checkpoint["state_dict"], 0.06 / logits.std(dim=0)
     weights[f"{head}.weight"] = weights[f"{head}.weight"] * scale[:, None]
     weights[f"{head}.bias"] = (weights[f"{head}.bias"] - logits.mean(dim=0)) * scale
     checkpoint["emotion_lit"]["weights_sha256"] = weights_sha256(weights)
