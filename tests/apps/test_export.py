@@ -175,11 +175,12 @@ def test_8_bit_weights_leave_by_the_gate_of_predict(
     monkeypatch: pytest.MonkeyPatch,
     least: float,
 ) -> None:
+    run, _ = exported(True)
     monkeypatch.setattr("emotion_lit.inference.agreement.SAME_LABELS", least)
     monkeypatch.setattr("emotion_lit.inference.agreement.MEAN_DIFFERENCE", 1.0)
     monkeypatch.setattr("emotion_lit.inference.export_checks.INT8_ROWS", 300)
     monkeypatch.setattr("emotion_lit.inference.export_checks.INT8_ROWS_ALONE", 300)
-    folder = export(exported(True)[0], tmp_path / "onnx", "onnx")
+    folder = export(run, tmp_path / "onnx", "onnx")
     card, said = (folder / "README.md").read_text(), capsys.readouterr().err
     if least > 1:
         assert re.search(r"model_int8.onnx is not made: \d+ of 300 rows get other labels", said)
@@ -227,8 +228,9 @@ def test_a_killed_export_leaves_nothing(tiny_run: Path, tmp_path: Path) -> None:
 def test_an_export_that_says_something_else_is_not_kept(
     exported: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run, _ = exported(False)
     monkeypatch.setattr("emotion_lit.inference.exports.merged_network", _spoilt)
-    message = failing(capsys, "export", f"--ckpt_path={exported(False)[0]}", f"--output={tmp_path / 'out'}")
+    message = failing(capsys, "export", f"--ckpt_path={run}", f"--output={tmp_path / 'out'}")
     assert "does not say what the checkpoint says: with transformers' pipeline, 1 at a time" in message
     assert not list(tmp_path.iterdir())
 
