@@ -2,6 +2,8 @@
 
 import functools
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from emotion_lit import caches
 
@@ -48,3 +50,20 @@ def _use_caches_only() -> None:
 
     constants.HF_HUB_OFFLINE = True
     datasets.config.HF_HUB_OFFLINE = True
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the bars and the warnings of the client library, such as that a pattern has no files."""
+    from huggingface_hub import logging
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    hidden, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
+    disable_progress_bars()
+    logging.set_verbosity(40)  # errors alone
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if not hidden:
+            enable_progress_bars()

@@ -68,6 +68,7 @@ def handled() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _received, _deferred = None, ""  # whatever comes after in this process was not asked to stop
 
 
 def take_over() -> None:

@@ -42,7 +42,7 @@ def hub_folder(path: str) -> str:
     """
     if Path(path).exists() or "/" not in path or not is_hub_id(path):
         return path
-    with _clear_errors(path, None), _quietly():
+    with _clear_errors(path, None), hub.quietly():
         return _snapshot(path, None, EVERY_KIND)
 
 
@@ -57,7 +57,7 @@ def fetch_dataset(dataset: str, config: str | None, revision: str | None) -> Pat
     Raises:
         UserError: It cannot be fetched, or the configuration has to be named.
     """
-    with _clear_errors(dataset, revision), _quietly():
+    with _clear_errors(dataset, revision), hub.quietly():
         card = _card(dataset, revision)
         chosen, _ = card.choose(config, f"the data set {dataset}")
         wanted = EVERY_KIND
@@ -110,23 +110,6 @@ def _snapshot(dataset: str, revision: str | None, patterns: Sequence[str]) -> st
 
     hub.reachable()
     return str(snapshot_download(dataset, repo_type="dataset", revision=revision, allow_patterns=list(patterns)))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the bars and the warnings of the client library, such as that a pattern has no files."""
-    from huggingface_hub import logging
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    hidden, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
-    disable_progress_bars()
-    logging.set_verbosity(40)  # errors alone
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if not hidden:
-            enable_progress_bars()
 
 
 @contextmanager

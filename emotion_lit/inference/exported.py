@@ -199,7 +199,7 @@ def _probe(engine: Engine, stated: Contract, tokenizer: PreTrainedTokenizerBase)
 
 def _engine(folder: Path, stated: Contract, backbone: str | None, tokenizer: PreTrainedTokenizerBase) -> Engine:
     if (folder / ONNX_FILE).is_file():
-        return OnnxEngine(folder / ONNX_FILE)
+        return OnnxEngine((folder / ONNX_FILE).read_bytes())
     if (folder / "adapter_config.json").is_file():
         network, lost = load_adapter(folder, stated, backbone, tokenizer)
     else:

@@ -4,14 +4,17 @@ import contextlib
 import importlib.util
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emotion_lit import forks
 from emotion_lit.caches import seal
 from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
@@ -60,18 +63,35 @@ class OnnxEngine:
     """ONNX Runtime on the CPU.
 
     Args:
-        file: A network as `write_onnx` writes it.
+        network: A file as `write_onnx` writes it, or its content, which copies take along.
         temperature: By which its logits are divided already.
     """
 
-    def __init__(self, file: Path, temperature: float = 1.0) -> None:
+    def __init__(self, network: Path | bytes, temperature: float = 1.0) -> None:
         need_onnx()
+        self._network = network
+        self._temperature = temperature
+        self._open()
+
+    def _open(self) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        self._temperature = temperature
+        network = self._network if isinstance(self._network, bytes) else str(self._network)
+        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        forks.keep_in_children(self._session)
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The content of the file and the temperature: a session cannot be copied."""
+        network = self._network if isinstance(self._network, bytes) else self._network.read_bytes()
+        return {"_network": network, "_temperature": self._temperature}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Opens a session of its own."""
+        self.__dict__.update(state)
+        self._open()
 
     def __call__(self, batch: Batch) -> Tensor:
         """Logits of a batch, ``[batch, classes]``.
@@ -79,6 +99,8 @@ class OnnxEngine:
         Args:
             batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``.
         """
+        if self._process != os.getpid():  # the threads of a session do not survive a fork
+            self._open()
         ids = batch["input_ids"].cpu().numpy()
         mask = batch["attention_mask"].cpu().numpy() if "attention_mask" in batch else np.ones_like(ids)
         inputs = {"input_ids": ids, "attention_mask": mask}

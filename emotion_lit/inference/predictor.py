@@ -9,18 +9,22 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from emotion_lit import platforms
+from emotion_lit import forks, platforms
 from emotion_lit.data.batching import pack
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.texts import cut, is_text, mended
 from emotion_lit.data.tokenization import tokenize
+from emotion_lit.errors import UserError
 from emotion_lit.evaluation.palette import colour
 from emotion_lit.inference import frames
 from emotion_lit.inference.exported import load_exported
 from emotion_lit.inference.given_texts import one_or_many
+from emotion_lit.inference.places import find_model
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.decision import is_known, ranking
+from emotion_lit.model.pretrained import reason
+from emotion_lit.names import shown
 
 TOKENS_PER_BATCH = 1024
 
@@ -90,6 +94,11 @@ class Predictor:
         self.model = model.eval()
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Becomes a copy, in this process or in another one."""
+        forks.survive()
+        self.__dict__.update(state)
 
     @property
     def labels(self) -> list[str]:
@@ -162,6 +171,11 @@ class Predictor:
         result = torch.full((len(texts), len(self.labels)), torch.nan)
         readable = np.array([place for place, text in enumerate(texts) if is_text(text)], dtype=np.int64)
         tokenizer, device = self.model.tokenizer, self.model.device
+        if device.type == "cuda" and not torch.cuda.is_initialized():
+            raise UserError(
+                "the model is on the GPU, which a forked process cannot use; load it in the worker, start workers with "
+                'spawn, or load it with device="cpu"'
+            )
         compute = self.model.engine or self.model
         read = [cut(mended(texts[place]), self.max_length) for place in readable]
         tokens = tokenize(read, tokenizer, self.max_length)
@@ -187,28 +201,43 @@ class Predictor:
 def load(path: str | Path, backbone: str | None = None, device: str | None = None) -> Predictor:
     """Loads a trained model.
 
+    It can be copied and pickled, and then needs no file any more. In a forked process it computes with one thread.
+
     Args:
-        path: A checkpoint that `fit` wrote, its run folder, or a folder that `export` wrote.
+        path: A checkpoint that `fit` wrote, its run folder, a folder that `export` wrote, or the Hub id of a repository
+            that holds an export or a `best.ckpt`.
         backbone: Where the base model of a `head` or `lora` checkpoint, or of an adapter, is, if not where it was: a
             folder or a Hub id.
-        device: A torch device; by default a GPU where there is one. An exported folder runs on the CPU.
+        device: A torch device; by default a GPU where there is one, and for an exported folder the CPU, on which ONNX
+            Runtime always runs.
 
     Raises:
         UserError: The checkpoint, or the base model that it was trained on, cannot be loaded.
     """
-    exported = load_exported(Path(path), backbone)
+    place = find_model(path)
+    exported = load_exported(place, backbone)
     if exported is not None:
         model, max_length = exported
+        _move(model, device or "cpu")
         return Predictor(model, max_length, TOKENS_PER_BATCH)
-    checkpoint = checkpoints.read_checkpoint(path)
+    checkpoint = checkpoints.read_checkpoint(place)
     settings = dict(checkpoint[checkpoints.MODEL_KEY])
     if backbone:
         settings["backbone"] = backbone
     model = EmotionClassifier(**settings)
     model.on_load_checkpoint(checkpoint)
     model.load_state_dict(checkpoint["state_dict"])
-    model.to(device or platforms.device_type())
+    _move(model, device or platforms.device_type())
     data = checkpoint[checkpoints.DATA_KEY]
     max_length = data.get("max_length", 128)
     longest = model.longest_text(max_length)
     return Predictor(model, min(max_length, longest or max_length), data.get("tokens_per_batch", TOKENS_PER_BATCH))
+
+
+def _move(model: EmotionClassifier, device: str) -> None:
+    try:
+        model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"the model cannot go to the device {shown(device)}: {reason(error)}; give another one, such as cpu"
+        ) from error

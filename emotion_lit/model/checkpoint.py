@@ -62,8 +62,9 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
     if file.is_dir():
         places = [file / "checkpoints" / name, file / name, *_other_folder(file, name)]
         file = next((place for place in places if place.is_file()), places[0])
-    if Path(path, "config.yaml").is_file() and not file.is_file():
-        raise UserError(f"the run {path} has no {name}: {how_to_end(Path(path))}")
+    run = _run_of(Path(path))
+    if (run / "config.yaml").is_file() and not file.is_file():
+        raise UserError(f"the run {run} has no {file.name}: {how_to_end(run)}")
     if not file.is_file():
         found = sorted(Path("logs").glob(f"*/version_*/checkpoints/{name}"), key=os.path.getmtime)
         hint = (
@@ -85,6 +86,11 @@ def is_export(path: str | Path) -> bool:
     return (folder / "labels.json").is_file() or (
         (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
     )
+
+
+def _run_of(path: Path) -> Path:
+    """The folder of the run that a path would be of, if it is of one: the path, or what its checkpoints are in."""
+    return next((folder.parent for folder in (path, path.parent) if folder.name == "checkpoints"), path)
 
 
 def _other_folder(run: Path, name: str) -> list[Path]:

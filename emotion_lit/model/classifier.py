@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit import processes
+from emotion_lit import forks, processes
 from emotion_lit.console import say
 from emotion_lit.data.batching import BatchSampler
 from emotion_lit.data.datamodule import EmotionDataModule
@@ -129,6 +129,7 @@ class EmotionClassifier(pl.LightningModule):
         fast_paths: bool = True,
     ) -> None:
         super().__init__()
+        forks.survive()
         if len(labels) < 2:
             raise UserError(f"a classifier needs at least two labels; there is {listed(labels)}")
         check_names(labels)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from huggingface_hub import constants
 from emotion_lit import hub
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
-# Names of data sets that are refused, with the answer of the Hub.
+# Names of repositories that are refused, with the answer of the Hub.
 REFUSED = {"me/gated": (403, "GatedRepo"), "me/closed": (403, "")}
 
 
@@ -27,14 +28,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        name = next((one for one in (*self.served, *REFUSED) if f"datasets/{one}" in path), None)
+        names = "|".join(map(re.escape, (*self.served, *REFUSED)))
+        found = re.fullmatch(rf"/(?:api/)?(?:datasets/|models/)?({names})(/.*)?", path)
+        name, rest = found.groups("") if found else (None, "")
         if name is None:
             self._answer(401, {}, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         elif name in REFUSED and ("resolve" in path or name == "me/closed"):
             status, code = REFUSED[name]
             self._answer(status, {"error": code}, {"X-Error-Code": code, "X-Error-Message": "refused"})
         else:
-            self._serve(path.split(f"datasets/{name}", 1)[1], self.served.get(name, Path("nowhere")))
+            self._serve(rest, self.served.get(name, Path("nowhere")))
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -78,10 +81,10 @@ def _ref(name: str) -> dict[str, str]:
 
 @contextmanager
 def hub_server(served: dict[str, Path], cache: Path) -> Iterator[None]:
-    """Serves folders as data sets, at the place where the client library looks for the Hub.
+    """Serves folders as data sets and as models, at the place where the client library looks for the Hub.
 
     Args:
-        served: The folders by the ids of the data sets.
+        served: The folders by the ids of the repositories.
         cache: Where the library keeps what it fetches.
     """
     handler = type("Handler", (_Handler,), {"served": served})

@@ -121,7 +121,7 @@ class Trial:
                 self._compare(torch.tensor(written), "batch")
             elif step == "hf":
                 self._compare(self._by_transformers(), "transformers")
-            elif step in ("adapter", "onnx"):
+            if step in ("hf", "adapter", "onnx"):
                 self._compare(load(self.folder / step, backbone=str(self.backbone)).probabilities(TEXTS), step)
 
         return run

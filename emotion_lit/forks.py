@@ -1,0 +1,55 @@
+"""Forked processes: the threads of the libraries do not survive a fork, so that a child that waits for them hangs."""
+
+import ctypes
+import functools
+import os
+import sys
+import weakref
+from typing import Any
+
+# Read by `tokenizers` at each call.
+TOKENIZERS = "TOKENIZERS_PARALLELISM"
+
+_tokenizers_before: str | None = None
+_with_threads: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+@functools.cache
+def survive() -> None:
+    """Lets every process that is forked from now on compute with one thread; for models that may have computed before.
+
+    Without it, PyTorch waits in the child for threads that only the parent has (pytorch#17199).
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_hold_tokenizers, after_in_parent=_release_tokenizers, after_in_child=_in_child)
+
+
+def _hold_tokenizers() -> None:
+    global _tokenizers_before
+    _tokenizers_before = os.environ.get(TOKENIZERS)
+    os.environ[TOKENIZERS] = "false"  # else the child prints a paragraph about it, or hangs where it is true
+
+
+def _release_tokenizers() -> None:
+    if _tokenizers_before is None:
+        os.environ.pop(TOKENIZERS, None)
+    else:
+        os.environ[TOKENIZERS] = _tokenizers_before
+
+
+def keep_in_children(owner: Any) -> None:
+    """Never frees something in a forked process, which would wait for the end of its threads there for ever.
+
+    Args:
+        owner: What has threads.
+    """
+    survive()
+    _with_threads.add(owner)
+
+
+def _in_child() -> None:
+    for owner in _with_threads:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))  # at the end of the process, no other reference holds
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
