@@ -50,6 +50,15 @@ def keep_in_children(owner: Any) -> None:
 def _in_child() -> None:
     for owner in _with_threads:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))  # at the end of the process, no other reference holds
+    if "onnxruntime" in sys.modules:
+        _end_at_once()
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
+
+
+def _end_at_once() -> None:
+    """Lets this process end without the destructors of C++, as those of multiprocessing do: ONNX Runtime's wait too."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):  # of glibc, which calls the newest function first, with the exit code
+        libc.on_exit(libc._exit, None)

@@ -171,7 +171,7 @@ class Predictor:
         result = torch.full((len(texts), len(self.labels)), torch.nan)
         readable = np.array([place for place, text in enumerate(texts) if is_text(text)], dtype=np.int64)
         tokenizer, device = self.model.tokenizer, self.model.device
-        if device.type == "cuda" and not torch.cuda.is_initialized():
+        if device.type == "cuda" and not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             raise UserError(
                 "the model is on the GPU, which a forked process cannot use; load it in the worker, start workers with "
                 'spawn, or load it with device="cpu"'

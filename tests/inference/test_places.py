@@ -46,7 +46,7 @@ def test_a_model_on_the_hub_loads_and_is_there_offline(places: dict[str, Path], 
         ("me/a--b", "there is no file or folder me/a--b, and the Hub has no such names"),
         ("logs/emotion/best.ckpt", "there is no checkpoint logs/emotion/best.ckpt"),
         ("emotion/best.ckpt", "there is no checkpoint emotion/best.ckpt"),
-        ("./me/emo", "there is no checkpoint ./me/emo"),
+        ("./me/emo", "there is no checkpoint me/emo"),
     ],
 )
 def test_what_the_hub_has_not_is_one_line(name: str, line: str, tiny_backbone: Path, tmp_path: Path) -> None:
