@@ -15,6 +15,8 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
 # Rows that are looked at.
 SAMPLE_ROWS = 500
+# So few say nothing by what stands in several of them.
+FEW_ROWS = 3
 # The share of the first rows that a separator has to divide alike.
 ALIKE = 0.7
 
@@ -106,8 +108,9 @@ def find_dialect(start: bytes, suffix: str, setting: str | None, name: str) -> t
     good = [one for one in tried if one[2] >= ALIKE and one[1] and _divides(one[1])]
     if not good:
         return tried[0][:2]
+    good = [one for one in good if one[0].quoted] or good  # marks that pair up are quotation marks
     named = [one for one in good if is_named(one[1][0])]
-    best = named or [one for one in good if _repeats(one[1])] or good
+    best = named or [one for one in good if len(one[1]) > FEW_ROWS and _repeats(one[1])] or good
     most = max(share for *_, share in best)
     best = [one for one in best if one[2] == most]
     if len(best) > 1 and len({tuple(map(tuple, rows)) for _, rows, _ in best}) > 1:

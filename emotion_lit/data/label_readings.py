@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from emotion_lit.console import say
 from emotion_lit.data.dialects import NAMES
 from emotion_lit.data.label_values import Atom, Reading, is_missing
 from emotion_lit.data.labels import LabelError, LabelSettings, Lookup, normalize_name
@@ -107,6 +108,8 @@ def _separated(
         except LabelError as error:
             place = at(next(code for code, text in texts.items() if text == error.value))
             raise UserError(f"{place}: {error}") from None
+    if settings.separator and not any(settings.separator in text for text in texts.values()):
+        say(f"data.label_separator {settings.separator!r} has no effect; no label of {settings.column} has it")
     if not separator:
         return list(readings), None
     result = list(readings)

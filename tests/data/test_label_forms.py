@@ -276,3 +276,8 @@ def test_columns_of_ones_may_be_a_range() -> None:
     names = ["text", "anger", "joy", "trust", "id"]
     assert find_columns(names, ColumnSettings(one_hot=["anger..trust"]), "x.csv").one_hot == ("anger", "joy", "trust")
     assert find_columns(["text", "a..b"], ColumnSettings(one_hot=["a..b"]), "x.csv").one_hot == ("a..b",)
+
+
+def test_a_separator_that_no_label_has_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    read(["joy", "fear"], LabelSettings(separator="#"))
+    assert "data.label_separator '#' has no effect" in capsys.readouterr().err
