@@ -21,7 +21,7 @@ from tests.conftest import failing
         ("--trainer.callbacks=MisterX", "trainer.callbacks: cannot make MisterX: there is no such class"),
         (
             "--trainer.callbacks=ModelPruning",
-            "callbacks.ModelPruning: the following arguments are required: pruning_fn",
+            "pruning_fn",
         ),
         ("--trainer.logger=WandbLogger", "cannot make lightning.pytorch.loggers.WandbLogger: Requirement 'wandb"),
         ("--trainer.logger=MLFlowLogger", "cannot make lightning.pytorch.loggers.MLFlowLogger: Requirement 'mlflow"),

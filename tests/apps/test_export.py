@@ -157,6 +157,9 @@ def test_an_adapter_takes_its_own_base_alone(exports: Path, tiny_backbone: Path,
     # Another model where the base was is the same mistake.
     folder = Path(shutil.copytree(exports / "adapter", tmp_path / "export" / "adapter"))
     edited(folder / "labels.json", base_model="./nowhere/bert")
+    if (folder / "config.json").is_file():  # which states the same
+        stated = json.loads((folder / "config.json").read_text())["emotion_lit"]
+        edited(folder / "config.json", emotion_lit={**stated, "base_model": "./nowhere/bert"})
     with pytest.raises(UserError, match=r"the folder ./nowhere/bert \(weights .*\), is neither there nor beside it"):
         load(folder)
     shutil.copytree(tmp_path / "other", tmp_path / "export" / "bert")

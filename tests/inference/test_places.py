@@ -49,7 +49,10 @@ def test_a_model_on_the_hub_loads_and_is_there_offline(places: dict[str, Path], 
         ("./me/emo", "there is no checkpoint me/emo"),
     ],
 )
-def test_what_the_hub_has_not_is_one_line(name: str, line: str, tiny_backbone: Path, tmp_path: Path) -> None:
+def test_what_the_hub_has_not_is_one_line(
+    name: str, line: str, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where there are no logs
     served = {"me/foreign": tiny_backbone, "me/gated": tiny_backbone}
     with hub_server(served, tmp_path), pytest.raises(UserError) as raised:
         load(name)
