@@ -3,16 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emotion_lit.data.datamodule import EmotionDataModule
     from emotion_lit.inference.predictor import load
-    from emotion_lit.model.classifier import EmotionClassifier
+    from emotion_lit.training.datamodule import EmotionDataModule
+    from emotion_lit.training.module import EmotionClassifier
 
 __version__ = "0.1.0"
 __all__ = ["EmotionClassifier", "EmotionDataModule", "__version__", "load"]
 
 _HOMES = {
-    "EmotionClassifier": "emotion_lit.model.classifier",
-    "EmotionDataModule": "emotion_lit.data.datamodule",
+    "EmotionClassifier": "emotion_lit.training.module",
+    "EmotionDataModule": "emotion_lit.training.datamodule",
     "load": "emotion_lit.inference.predictor",
 }
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from emotion_lit import __version__
-from emotion_lit.commands import HELP, overview
+from emotion_lit.utils.commands import HELP, overview
 
 
 def run() -> None:
@@ -30,8 +30,8 @@ def _lacks_utf8() -> bool:
 
 def _command() -> None:
     """Runs a command of which no failure ends in a traceback."""
-    from emotion_lit import console, failures, signals
-    from emotion_lit.streams import close_streams, open_streams
+    from emotion_lit.utils import console, failures, signals
+    from emotion_lit.utils.streams import close_streams, open_streams
 
     open_streams()
     if sys.flags.optimize > 1:
@@ -60,8 +60,8 @@ def _command() -> None:
 
 def _prepared_main() -> Callable[[], object]:
     """The command line, whose libraries take seconds to import."""
-    from emotion_lit import console, signals
-    from emotion_lit.caches import place_library_caches
+    from emotion_lit.utils import console, signals
+    from emotion_lit.utils.caches import place_library_caches
 
     place_library_caches()
     try:

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from emotion_lit.names import listed, shown
+from emotion_lit.utils.names import listed, shown
 
 
 class UserError(Exception):

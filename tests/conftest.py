@@ -16,8 +16,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 from torch.utils.tensorboard import SummaryWriter
 
-from emotion_lit.callbacks import report
 from emotion_lit.cli import main
+from emotion_lit.training.callbacks import run_report
 from tests.faults.kills import make_backbone
 
 ROOT = Path(__file__).parent.parent
@@ -101,8 +101,8 @@ def tiny_backbone() -> Path:
 def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
     """Leaves out drawing, half of the time of a tiny run."""
     patch.setattr(SummaryWriter, "add_figure", lambda *_, **__: None)
-    patch.setattr(report, "draw_figures", lambda *_: {})
-    patch.setattr(report, "project", lambda *_: None)
+    patch.setattr(run_report, "draw_figures", lambda *_: {})
+    patch.setattr(run_report, "project", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from emotion_lit import EmotionClassifier, load
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import MODEL_KEY, read_checkpoint
-from emotion_lit.names import shown
-from emotion_lit.tables import markdown
+from emotion_lit.utils.console_tables import markdown
+from emotion_lit.utils.names import shown
 from tests.conftest import failing
 
 NAMES = [

@@ -10,10 +10,10 @@ import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 
-from emotion_lit import signals
 from emotion_lit.errors import UserError
+from emotion_lit.utils import signals
 from tests.conftest import BACKBONE
-from tests.test_signals import FIT, at_batch
+from tests.utils.test_signals import FIT, at_batch
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_an_interrupt_keeps_the_checkpoint_and_leaves_the_notebook_usable(
 def test_a_run_that_failed_at_its_start_is_known_everywhere(
     shell: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emotion_lit.model.classifier.EmotionClassifier.training_step", lambda *_: 1 / 0)
+    monkeypatch.setattr("emotion_lit.training.module.EmotionClassifier.training_step", lambda *_: 1 / 0)
     run = tmp_path / "own" / "version_0"
     shell.user_ns |= {"words": [*FIT, f"--trainer.default_root_dir={tmp_path}"], "run": run}
     assert not shell.run_cell("from emotion_lit.cli import main; from emotion_lit import load; main(words)").success

@@ -19,16 +19,16 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader
 
 from emotion_lit import EmotionClassifier, EmotionDataModule, load
-from emotion_lit.callbacks.checkpoints import BestCheckpoint
-from emotion_lit.callbacks.early_stopping import EarlyStopping
-from emotion_lit.callbacks.evaluation import Evaluation
-from emotion_lit.callbacks.fitting import fit_callbacks
-from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
-from emotion_lit.callbacks.predictions import PredictionWriter
-from emotion_lit.callbacks.progress import EpochSummary, TextProgress
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.inference.predictor import Predictor
+from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
+from emotion_lit.training.callbacks.early_stopping import EarlyStopping
+from emotion_lit.training.callbacks.evaluation import Evaluation
+from emotion_lit.training.callbacks.fitting import fit_callbacks
+from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
+from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
+from emotion_lit.training.callbacks.progress import EpochSummary, TextProgress
 
 LABELS = ["calm", "angry", "glad"]
 QUIET: dict[str, Any] = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emotion_lit.data.labels import LabelError
-from emotion_lit.names import listed
+from emotion_lit.utils.names import listed
 
 # Where such an object has the label, or the list of them.
 KEYS = ("choices", "choice", "labels", "label", "cats", "accept", "rating", "name")

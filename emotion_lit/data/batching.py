@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
 
-from emotion_lit import processes
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tokenization import Tokens
 from emotion_lit.model.features import TextOutputs
+from emotion_lit.utils import processes
 
 Batch = dict[str, Any]
 GOLDEN_RATIO = (5**0.5 - 1) / 2

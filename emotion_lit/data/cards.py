@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from emotion_lit.errors import UserError, unknown
-from emotion_lit.names import listed
+from emotion_lit.utils.names import listed
 
 CARD = "README.md"
 FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---", re.DOTALL)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from emotion_lit.data.headings import are_by_place
 from emotion_lit.errors import UserError, unknown
-from emotion_lit.names import listed, shown
+from emotion_lit.utils.names import listed, shown
 
 # The names that corpora use, folded; the first one of each is the default and wins over the others.
 TEXT_NAMES = (

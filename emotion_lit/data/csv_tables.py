@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from emotion_lit.console import say_once
 from emotion_lit.data import lines
 from emotion_lit.data.blocks import Block, OnError, Places, Rows, without_columns
 from emotion_lit.data.dialects import Dialect, Heading
@@ -15,6 +14,7 @@ from emotion_lit.data.encodings import is_plain
 from emotion_lit.data.lines import Pieces, RowLines
 from emotion_lit.data.unreadable import unreadable
 from emotion_lit.errors import UserError
+from emotion_lit.utils.console import say_once
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from emotion_lit import caches, hub
 from emotion_lit.data.cards import CARD, Card, read_card
 from emotion_lit.data.files import COMPRESSIONS, OTHER_NAMES, SUFFIXES, kind
 from emotion_lit.errors import UserError, unknown
-from emotion_lit.files import reason_of
+from emotion_lit.utils import caches, hub
+from emotion_lit.utils.files import reason_of
 
 # Old data sets have no owner.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from emotion_lit.console import say
 from emotion_lit.data.conversions import conversion, disguise
 from emotion_lit.errors import UserError
+from emotion_lit.utils.console import say
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow", ".txt")
 COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz", ".zip")

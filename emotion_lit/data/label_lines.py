@@ -9,7 +9,7 @@ from emotion_lit.data.columns import LABEL_NAMES, TEXT_NAMES
 from emotion_lit.data.dialects import separator_of
 from emotion_lit.data.tables import Block, OnError, Reject, TableFormat, read_blocks
 from emotion_lit.errors import UserError
-from emotion_lit.names import shown
+from emotion_lit.utils.names import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ import numpy as np
 from emotion_lit.data.annotations import choices_of
 from emotion_lit.data.label_lists import list_in_text
 from emotion_lit.data.labels import LabelError, trimmed
-from emotion_lit.names import shown
+from emotion_lit.utils.names import shown
 
 Atom = str | int | float
 # Written for "no value" by pandas, R, spreadsheets and SQL. A class may really be named `none`, which is not here.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_lit.errors import UserError, unknown
-from emotion_lit.names import listed
+from emotion_lit.utils.names import listed
 
 Labels = tuple[int, ...]
 # What cannot be seen, and is no blank for Python.

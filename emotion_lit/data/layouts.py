@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from emotion_lit.console import say
 from emotion_lit.data.cards import Card
 from emotion_lit.data.files import kind
 from emotion_lit.errors import UserError, unknown
-from emotion_lit.names import listed
+from emotion_lit.utils.console import say
+from emotion_lit.utils.names import listed
 
 SPLITS = ("train", "validation", "test")
 # What splits are called in names of files and folders.

@@ -8,7 +8,7 @@ import numpy as np
 from emotion_lit.data.distinct import DistinctValues
 from emotion_lit.data.labels import LabelError
 from emotion_lit.errors import UserError
-from emotion_lit.names import shown
+from emotion_lit.utils.names import shown
 
 MARKS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": 0, "none": 0, "nan": 0}
 

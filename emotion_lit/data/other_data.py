@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emotion_lit.console import say
 from emotion_lit.data.layouts import SPLITS
 from emotion_lit.data.sources import Rows
+from emotion_lit.utils.console import say
 
 # Settings that are about the rows of one data set, and say nothing about those of another.
 OF_ONE_DATASET = (

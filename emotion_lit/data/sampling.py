@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from emotion_lit.console import say
 from emotion_lit.data.coverage import cover_classes
 from emotion_lit.data.labels import LabelSet, Lookup
 from emotion_lit.data.skipped import OnBadRow
 from emotion_lit.data.sources import SPLITS, Rows
 from emotion_lit.errors import UserError, unknown
-from emotion_lit.names import listed
+from emotion_lit.utils.console import say
+from emotion_lit.utils.names import listed
 
 Size = int | float | str | None
 # The share of a lone file, or of a lone train split, that becomes each of the other splits.

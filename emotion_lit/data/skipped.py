@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
-from emotion_lit.console import say
 from emotion_lit.data.blocks import Reject
 from emotion_lit.errors import UserError
+from emotion_lit.utils.console import say
 
 OnBadRow = Literal["stop", "skip"]
 

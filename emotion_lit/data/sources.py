@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from emotion_lit.console import say
 from emotion_lit.data.cards import CARD, Card, read_card
 from emotion_lit.data.columns import Columns, ColumnSettings, find_columns
 from emotion_lit.data.conversions import conversion
 from emotion_lit.data.downloads import fetch_dataset, is_hub_id
-from emotion_lit.data.encoding import LabelColumn, encode
 from emotion_lit.data.files import SUFFIXES, check_readable, is_inside, kind, record_files
+from emotion_lit.data.label_encoding import LabelColumn, encode
 from emotion_lit.data.label_values import is_missing
 from emotion_lit.data.labels import Labels, LabelSet, LabelSettings
 from emotion_lit.data.layouts import SPLITS as SPLITS
@@ -21,6 +20,7 @@ from emotion_lit.data.skipped import OnBadRow
 from emotion_lit.data.splits import Split, SplitReader
 from emotion_lit.data.tables import TableFormat
 from emotion_lit.errors import UserError
+from emotion_lit.utils.console import say
 
 SAMPLE = "sample"
 SOURCE_COLUMN = "source"

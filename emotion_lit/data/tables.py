@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotion_lit.console import say_once
 from emotion_lit.data.arrow_tables import arrow_names, read_arrow_file
 from emotion_lit.data.blocks import Block, OnError, Record, Reject, Rows, is_json_text, stop, to_table, to_values
 from emotion_lit.data.csv_tables import CsvReader
@@ -21,6 +20,7 @@ from emotion_lit.data.lines import Pieces
 from emotion_lit.data.text_tables import TextReader
 from emotion_lit.data.unreadable import unreadable
 from emotion_lit.errors import UserError
+from emotion_lit.utils.console import say_once
 
 __all__ = [
     "Block",

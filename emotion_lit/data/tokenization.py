@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit import caches
-from emotion_lit.console import progress_bar
-from emotion_lit.files import atomic_path, reason_of, why_not_writable
 from emotion_lit.model.backbone import tokenizer_sha256
+from emotion_lit.utils import caches
+from emotion_lit.utils.console import progress_bar
+from emotion_lit.utils.files import atomic_path, reason_of, why_not_writable
 
 # Raise when the same inputs would give other files.
 FORMAT = 2

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from emotion_lit.data.sampling import fold
 from emotion_lit.data.sources import Rows
-from emotion_lit.names import listed, shown
+from emotion_lit.utils.names import listed, shown
 
 # Names that a sentence holds.
 MOST = 5

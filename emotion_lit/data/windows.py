@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from emotion_lit.console import say_once
 from emotion_lit.data.annotations import text_inside
 from emotion_lit.data.arrow_types import without_views
 from emotion_lit.data.columns import TASK_TEXT, TEXT_NAMES, find_text_column
@@ -26,6 +25,7 @@ from emotion_lit.data.tables import (
     to_values,
 )
 from emotion_lit.errors import UserError, unknown
+from emotion_lit.utils.console import say_once
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotion_lit.evaluation.outputs import Bools, Floats, Outputs
-from emotion_lit.evaluation.scores import confusion_counts, macro_f1
+from emotion_lit.evaluation.metrics import confusion_counts, macro_f1
+from emotion_lit.evaluation.predictions import Bools, Floats, Outputs
 
 DRAWS = 2000
 SEED = 0

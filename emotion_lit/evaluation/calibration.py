@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from emotion_lit.evaluation.outputs import Bools, Floats, Outputs
+from emotion_lit.evaluation.predictions import Bools, Floats, Outputs
 from emotion_lit.model.decision import DEFAULT_THRESHOLD
 
 # Bins of equal width, closed on the right, for the expected calibration error (arXiv 1706.04599).

@@ -15,7 +15,7 @@ from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.records import read_records
 from emotion_lit.data.sources import sample_file
 from emotion_lit.data.tokenization import tokenize
-from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.training.module import EmotionClassifier
 
 CONFIDENCE = 0.95
 # What has to be shown with that confidence: of 2,000 rows at most 12 may differ, of 299 none.

@@ -8,13 +8,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from emotion_lit import caches
-from emotion_lit.console import say
 from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
-from emotion_lit.files import reason_of, why_not_writable
-from emotion_lit.inference.onnx_files import OnnxEngine, need_onnx, write_int8, write_onnx
-from emotion_lit.model.classifier import EmotionClassifier
+from emotion_lit.inference.onnx import OnnxEngine, need_onnx, write_int8, write_onnx
+from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.utils import caches
+from emotion_lit.utils.console import say
+from emotion_lit.utils.files import reason_of, why_not_writable
 
 TORCH, TORCH_BF16, ONNX, ONNX_INT8 = "torch", "torch bf16", "onnx", "onnx int8"
 ENGINES = (TORCH, TORCH_BF16, ONNX, ONNX_INT8)

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from emotion_lit.console import say
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tokenization import tokenize
 from emotion_lit.errors import UserError
@@ -17,13 +16,14 @@ from emotion_lit.inference.agreement import (
     reference_probabilities,
     sample_texts,
 )
-from emotion_lit.inference.consumers import TOGETHER, Consumer, consumers, onnx_runtime
-from emotion_lit.inference.contract import Contract
-from emotion_lit.inference.exported import load_exported
-from emotion_lit.inference.exports import INT8_FILE, Format
+from emotion_lit.inference.export_consumers import TOGETHER, Consumer, consumers, onnx_runtime
+from emotion_lit.inference.export_contract import Contract
+from emotion_lit.inference.export_loader import load_exported
+from emotion_lit.inference.export_writers import INT8_FILE, Format
 from emotion_lit.inference.predictor import Predictor
-from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.pretrained import reason
+from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.utils.console import say
 
 # Rows that 8-bit weights are compared on: 32 together, and fewer one by one, which takes longer.
 INT8_ROWS, INT8_ROWS_ALONE = 2000, 500

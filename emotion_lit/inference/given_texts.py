@@ -6,7 +6,7 @@ from typing import Any
 
 from emotion_lit.data.texts import is_null
 from emotion_lit.errors import UserError
-from emotion_lit.names import shown
+from emotion_lit.utils.names import shown
 
 # The texts of something that is not a string or a list of these, in the words of the person who has it.
 FRAME, SERIES = 'model.frame(frame, "text")', "model.frame(series), or model(series.to_list())"

@@ -9,22 +9,22 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from emotion_lit import forks, platforms
 from emotion_lit.data.batching import pack
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.texts import cut, is_text, mended
 from emotion_lit.data.tokenization import tokenize
 from emotion_lit.errors import UserError
-from emotion_lit.evaluation.palette import colour
 from emotion_lit.inference import frames
-from emotion_lit.inference.exported import load_exported
+from emotion_lit.inference.export_loader import load_exported
 from emotion_lit.inference.given_texts import one_or_many
-from emotion_lit.inference.places import find_model
+from emotion_lit.inference.locations import find_model
 from emotion_lit.model import checkpoint as checkpoints
-from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.decision import is_known, ranking
 from emotion_lit.model.pretrained import reason
-from emotion_lit.names import shown
+from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.utils import forks, platforms
+from emotion_lit.utils.colors import colour
+from emotion_lit.utils.names import shown
 
 TOKENS_PER_BATCH = 1024
 

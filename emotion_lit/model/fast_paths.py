@@ -11,14 +11,14 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit.console import say
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tokenization import tokenize
 from emotion_lit.errors import UserError
-from emotion_lit.model import cpu, first_token
-from emotion_lit.model.pooling import Network
+from emotion_lit.model import cpu_kernels, first_token
+from emotion_lit.model.network import Network
+from emotion_lit.model.partial_forward import check_layers
 from emotion_lit.model.precision import SINGLE
-from emotion_lit.model.prefix import check_layers
+from emotion_lit.utils.console import say
 
 # Texts of different lengths; the second one is as short as a text can be.
 TEXTS, MOST_TOKENS = ("what a happy day", "a"), 128
@@ -113,7 +113,7 @@ def take_fast_paths(network: Network, probe: Probe) -> None:
 def _take_merged_adapters(network: Network, probe: Probe) -> None:
     name = "merged LoRA layers"
     try:
-        from emotion_lit.model import adapters
+        from emotion_lit.model import merged_lora
     except Exception as error:  # peft has other layers
         leave_out(name, network, reason_of(error))
         return
@@ -122,12 +122,12 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
         probe.step(network)  # some architectures change outputs in place, which is an error in training alone
         return probe.logits(network)
 
-    with adapters.trained_alike(network.encoder):
+    with merged_lora.trained_alike(network.encoder):
         take(
             name,
             network,
-            lambda: adapters.compute_merged(network.encoder),
-            lambda: adapters.compute_apart(network.encoder),
+            lambda: merged_lora.compute_merged(network.encoder),
+            lambda: merged_lora.compute_apart(network.encoder),
             probe.logits(network),
             logits,
         )
@@ -142,12 +142,12 @@ def take_attention(network: Network, probe: Probe, expected: Tensor | None = Non
         expected: Their logits, where they are known.
     """
     expected = probe.logits(network) if expected is None else expected
-    if cpu.has_exchangeable_attention(network.encoder):
+    if cpu_kernels.has_exchangeable_attention(network.encoder):
         take(
             "attention in single steps",
             network,
-            lambda: cpu.use_eager_attention(network.encoder),
-            lambda: cpu.use_own_attention(network.encoder),
+            lambda: cpu_kernels.use_eager_attention(network.encoder),
+            lambda: cpu_kernels.use_own_attention(network.encoder),
             expected,
             lambda: probe.logits(network),
         )
@@ -165,8 +165,8 @@ def take_training_paths(network: Network, probe: Probe) -> None:
     take(
         "dropout by bytes",
         network,
-        lambda: cpu.use_byte_dropout(network.encoder),
-        lambda: cpu.use_own_dropout(network.encoder),
+        lambda: cpu_kernels.use_byte_dropout(network.encoder),
+        lambda: cpu_kernels.use_own_dropout(network.encoder),
         expected,
         lambda: probe.logits(network),
     )
@@ -178,8 +178,8 @@ def leave_training_paths(network: Network) -> None:
     Args:
         network: The network.
     """
-    cpu.use_own_dropout(network.encoder)
-    cpu.use_own_attention(network.encoder)
+    cpu_kernels.use_own_dropout(network.encoder)
+    cpu_kernels.use_own_attention(network.encoder)
 
 
 def can_run_apart(network: Network, probe: Probe) -> bool:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from emotion_lit import caches
-from emotion_lit.files import reserve
-from emotion_lit.model.pooling import DEPTHS
+from emotion_lit.model.network import DEPTHS
+from emotion_lit.utils import caches
+from emotion_lit.utils.files import reserve
 
 # Raise when the same inputs would give other numbers.
 FORMAT = 3

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from emotion_lit import platforms
-from emotion_lit.model.cpu import eager_attention
+from emotion_lit.model.cpu_kernels import eager_attention
+from emotion_lit.utils import platforms
 
 # Architectures whose layers are built as BERT's, and whose classification head reads the first token.
 FAMILY = ("bert", "camembert", "electra", "roberta", "xlm-roberta")

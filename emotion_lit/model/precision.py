@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
-from emotion_lit import platforms
-from emotion_lit.console import say
+from emotion_lit.utils import platforms
+from emotion_lit.utils.console import say
 
 SINGLE, BFLOAT, HALF = "32-true", "bf16-mixed", "16-mixed"
 # Tokens, and widths of a layer: on a CPU those of a small encoder, on a GPU what fills it.

@@ -10,7 +10,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.pooling import Network
+from emotion_lit.model.network import Network
 
 Tuning = Literal["head", "lora", "full"]
 TrainableLayers = int | float | None

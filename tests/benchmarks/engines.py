@@ -16,9 +16,9 @@ from emotion_lit.data.padding import Padding
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.inference.agreement import compare
 from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine
-from emotion_lit.memory import keep_freed_memory
-from emotion_lit.model.classifier import EmotionClassifier
-from emotion_lit.model.cpu import use_eager_attention
+from emotion_lit.model.cpu_kernels import use_eager_attention
+from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.utils.memory import keep_freed_memory
 from tests.benchmarks.peak import measure
 from tests.benchmarks.turns import Measures, publish, spread, take_turns
 

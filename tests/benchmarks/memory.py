@@ -23,7 +23,7 @@ from tests.benchmarks.turns import ROOT, Measures, publish, take_turns
 PROGRAM = """
 import sys
 from emotion_lit.cli import main
-from emotion_lit.memory import peak_memory_mb
+from emotion_lit.utils.memory import peak_memory_mb
 main(sys.argv[1:])
 print(peak_memory_mb())
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from transformers import pipeline
 
-from emotion_lit.memory import peak_memory_mb
+from emotion_lit.utils.memory import peak_memory_mb
 
 
 def main() -> None:

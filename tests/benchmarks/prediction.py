@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emotion_lit import EmotionDataModule
-from emotion_lit.apps.export import export
+from emotion_lit.cli.export import export
 from tests.benchmarks.turns import Measures, publish, ratios, run_module, spread, take_turns
 
 PIPELINE = "transformers pipeline, fp32"

@@ -20,7 +20,7 @@ import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
 
 from emotion_lit.data.tables import read_blocks
-from emotion_lit.memory import peak_memory_mb
+from emotion_lit.utils.memory import peak_memory_mb
 from tests.benchmarks.turns import Measures, publish, ratios, run_module, spread, take_turns
 
 COLUMNS = ["text", "label"]

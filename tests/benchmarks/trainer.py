@@ -22,10 +22,10 @@ from transformers import (
 
 from emotion_lit import EmotionDataModule
 from emotion_lit.data.sources import SPLITS
-from emotion_lit.memory import peak_memory_mb
 from emotion_lit.model.backbone import locate
 from emotion_lit.model.precision import BFLOAT, native_precision
-from emotion_lit.platforms import device_type
+from emotion_lit.utils.memory import peak_memory_mb
+from emotion_lit.utils.platforms import device_type
 
 # The first project's recipe, and what makes Trainer fastest, with bfloat16 where this machine is faster in it.
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from emotion_lit.console import say, show
-from emotion_lit.tables import table
+from emotion_lit.utils.console import say, show
+from emotion_lit.utils.console_tables import table
 
 Measures = dict[str, float]
 ROOT = Path(__file__).parent.parent.parent

@@ -15,7 +15,7 @@ import datasets
 import pytest
 from huggingface_hub import constants
 
-from emotion_lit import hub
+from emotion_lit.utils import hub
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 # Names of repositories that are refused, with the answer of the Hub.

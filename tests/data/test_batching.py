@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from emotion_lit.data.batching import BatchSampler
-from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tokenization import Tokens
+from emotion_lit.training.datamodule import EmotionDataModule
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1003)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from emotion_lit.console import begin_log
 from emotion_lit.data.tables import TableFormat, column_names, read_blocks
 from emotion_lit.errors import UserError
+from emotion_lit.utils.console import begin_log
 
 ROWS = [
     (f"the {thing} made me cry, number {number}", ("joy", "fear")[number % 2]) for number, thing in enumerate("abcdef")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from emotion_lit.data.encoding import LabelColumn, encode
+from emotion_lit.data.label_encoding import LabelColumn, encode
 from emotion_lit.data.labels import LabelSettings
 from emotion_lit.data.one_hot import one_hot_values
 from emotion_lit.errors import UserError

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from emotion_lit.data.encoding import LabelColumn, encode
+from emotion_lit.data.label_encoding import LabelColumn, encode
 from emotion_lit.data.labels import LabelSet, LabelSettings
 from emotion_lit.errors import UserError
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_lit import caches
 from emotion_lit.data.tokenization import cached_tokens, tokenize
 from emotion_lit.model.backbone import load_tokenizer
-from tests.test_caches import DAMAGES, Damage
+from emotion_lit.utils import caches
+from tests.utils.test_caches import DAMAGES, Damage
 
 TEXTS = ["what a day!", "I am not amused", "so long " * 80]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from emotion_lit.data.datamodule import EmotionDataModule
 from emotion_lit.data.warnings import edit_distance, misspelled
+from emotion_lit.training.datamodule import EmotionDataModule
 from tests.conftest import SMALL, Train
 
 

@@ -4,7 +4,7 @@ from sklearn.metrics import f1_score
 
 from emotion_lit.evaluation import bootstrap
 from emotion_lit.evaluation.bootstrap import holm, macro_f1_gain, macro_f1_interval
-from tests.evaluation.test_scores import outputs
+from tests.evaluation.test_metrics import outputs
 
 
 def test_the_interval_is_that_of_drawing_rows_and_asking_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from emotion_lit.evaluation.calibration import (
     risk_coverage,
     tempered,
 )
-from emotion_lit.evaluation.outputs import Outputs
-from tests.evaluation.test_scores import outputs
+from emotion_lit.evaluation.predictions import Outputs
+from tests.evaluation.test_metrics import outputs
 
 
 @pytest.mark.parametrize("multi_label", [False, True])

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from emotion_lit.callbacks import report
 from emotion_lit.cli import main
+from emotion_lit.training.callbacks import run_report
 from tests.conftest import failing
 from tests.faults.kills import SMALL
 
@@ -148,7 +148,7 @@ def test_a_report_that_fails_costs_no_training(
         raise ValueError("no such color")
 
     with monkeypatch.context() as patch:
-        patch.setattr(report, "draw_figures", fail)
+        patch.setattr(run_report, "draw_figures", fail)
         run = fit()
     said = capsys.readouterr().err
     assert "missing      the report's figures: unexpected: ValueError: no such color" in said

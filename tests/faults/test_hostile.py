@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file
 
 from emotion_lit import EmotionClassifier, load
-from emotion_lit.apps.export import export
 from emotion_lit.cli import main
+from emotion_lit.cli.export import export
 from emotion_lit.errors import UserError
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.checkpoint import weights_sha256

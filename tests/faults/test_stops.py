@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from emotion_lit.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.cli import main
+from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
 from tests.faults.kills import FIT, SMALL, compare_runs
 
 # Those in which a place inside an epoch is the hardest to find again.

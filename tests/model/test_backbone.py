@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 import torch
 
-from emotion_lit import hub
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone
+from emotion_lit.utils import hub
 
 
 def network(name: str = "embedded", dropout: float | None = None) -> Any:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_lit.model.classifier import EmotionClassifier
 from emotion_lit.model.decision import decide, ranking
+from emotion_lit.training.module import EmotionClassifier
 
 NAN, INF = float("nan"), float("inf")
 

@@ -12,11 +12,11 @@ from lightning.pytorch import Trainer
 
 from emotion_lit import EmotionClassifier
 from emotion_lit.cli import main
-from emotion_lit.data.datamodule import EmotionDataModule
-from emotion_lit.model import adapters, cpu, fast_paths, first_token
-from emotion_lit.model.adapters import MergedLoraLinear
-from emotion_lit.model.cpu import ByteDropout
+from emotion_lit.model import cpu_kernels, fast_paths, first_token, merged_lora
+from emotion_lit.model.cpu_kernels import ByteDropout
 from emotion_lit.model.fast_paths import Probe, can_run_apart, difference, leave_training_paths, take_training_paths
+from emotion_lit.model.merged_lora import MergedLoraLinear
+from emotion_lit.training.datamodule import EmotionDataModule
 from tests.model.encoders import make_encoder
 
 LEFT_OUT = "shortcut left out: "
@@ -35,7 +35,7 @@ def shortcuts(model: EmotionClassifier) -> set[str]:
     found = {type(module).__name__ for module in model.network.modules()} & {"MergedLoraLinear", "ByteDropout"}
     if any("forward" in module.__dict__ for module in model.network.modules()):
         found.add("first token")
-    if model.network.encoder.config._attn_implementation == cpu.ATTENTION:
+    if model.network.encoder.config._attn_implementation == cpu_kernels.ATTENTION:
         found.add("attention")
     return found
 
@@ -86,9 +86,9 @@ def missing(*_: Any, **__: Any) -> None:
     ("place", "name", "line"),
     [
         (first_token, "_attend", "the last layer for the first token alone"),
-        (adapters, "_merge", "merged LoRA layers"),
-        (cpu, "eager_attention", "attention in single steps"),
-        (cpu, "byte_dropout", "dropout by bytes"),
+        (merged_lora, "_merge", "merged LoRA layers"),
+        (cpu_kernels, "eager_attention", "attention in single steps"),
+        (cpu_kernels, "byte_dropout", "dropout by bytes"),
     ],
 )
 def test_one_that_changes_anything_or_fails_is_left_out(
@@ -106,7 +106,7 @@ def test_one_that_changes_anything_or_fails_is_left_out(
     assert fine.network is not None
     take_training_paths(fine.network, Probe(fine.tokenizer))
     if name == "byte_dropout" and broken is off:
-        monkeypatch.setattr(cpu, name, lambda values, p: torch.nn.functional.dropout(values, p / 2))
+        monkeypatch.setattr(cpu_kernels, name, lambda values, p: torch.nn.functional.dropout(values, p / 2))
     else:
         monkeypatch.setattr(place, name, broken(getattr(place, name)))
     capsys.readouterr()
@@ -124,8 +124,8 @@ def test_a_library_without_a_private_name(
     tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr("transformers.masking_utils.eager_mask")
-    monkeypatch.delattr("emotion_lit.model.adapters")
-    monkeypatch.setitem(sys.modules, "emotion_lit.model.adapters", None)  # its import fails
+    monkeypatch.delattr("emotion_lit.model.merged_lora")
+    monkeypatch.setitem(sys.modules, "emotion_lit.model.merged_lora", None)  # its import fails
     model = built(tiny_backbone)
     assert model.network is not None
     take_training_paths(model.network, Probe(model.tokenizer))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from emotion_lit import platforms
 from emotion_lit.model import precision
 from emotion_lit.model.precision import BFLOAT, HALF, SINGLE, choose_precision, native_precision
+from emotion_lit.utils import platforms
 from tests.conftest import ROOT
 
 SAYS = "from emotion_lit.model.precision import native_precision; print(native_precision('cpu'))"

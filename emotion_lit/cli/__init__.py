@@ -1,0 +1,24 @@
+"""The command line."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emotion_lit.cli.program import EmotionCLI
+
+
+def main(args: Any = None) -> "EmotionCLI | None":
+    """Runs a command; a mistake of the user's ends it with one line and exit code 2.
+
+    Args:
+        args: The arguments; by default those of the process.
+
+    Returns:
+        The data, the model and the Trainer of a command that has them.
+
+    Raises:
+        SystemExit: The command has failed, or has nothing to return.
+        KeyboardInterrupt: It was interrupted; how to go on has been said.
+    """
+    from emotion_lit.cli.program import main  # imports Lightning, which takes seconds
+
+    return main(args)

@@ -1,0 +1,151 @@
+"""`python -m emotion_lit export`: a checkpoint as a folder for transformers, peft or ONNX Runtime."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from emotion_lit.cli.parser import EmotionParser
+from emotion_lit.cli.push import find_repository, push
+from emotion_lit.errors import UserError
+from emotion_lit.inference.export_checks import check_export, int8_agreement, say_left_out
+from emotion_lit.inference.export_loader import is_exported
+from emotion_lit.inference.export_writers import INT8_FILE, Format, leave_out_int8, write_export
+from emotion_lit.inference.origins import Origin, base_of, data_of
+from emotion_lit.inference.predictor import Predictor, load
+from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.backbone import quiet_transformers
+from emotion_lit.reporting.model_card import Facts, model_card
+from emotion_lit.utils.commands import COMMANDS
+from emotion_lit.utils.console import say
+from emotion_lit.utils.files import atomic_path, write_text
+from emotion_lit.utils.watcher import removed_if_killed
+
+
+def main(args: list[str]) -> None:
+    """Runs the command.
+
+    Args:
+        args: What was typed after `export`.
+    """
+    parser = EmotionParser(prog="python -m emotion_lit export", description=COMMANDS["export"])
+    parser.add_argument("--ckpt_path", type=Path, required=True, help="A checkpoint, or a run folder.")
+    parser.add_argument("--output", type=Path, required=True, help="The folder to write.")
+    parser.add_argument("--format", type=Format, default="hf", help="For transformers, peft or ONNX Runtime.")
+    parser.add_argument("--backbone", type=str | None, default=None, help="Where the base model is, if not as before.")
+    parser.add_argument(
+        "--overwrite",
+        type=bool,
+        default=False,
+        help="Whether to replace an export that is there, and, on the Hub, to remove files of others.",
+    )
+    parser.add_argument("--push_to_hub", type=str | None, default=None, help="A Hub id to upload the folder to.")
+    parser.add_argument(
+        "--private",
+        type=bool | None,
+        default=None,
+        help="Whether the repository on the Hub is private. By default a new one is, and another one stays as it is.",
+    )
+    typed = parser.parse_args(args)
+    export(
+        typed.ckpt_path,
+        typed.output,
+        typed.format,
+        typed.backbone,
+        typed.overwrite,
+        push_to_hub=typed.push_to_hub,
+        private=typed.private,
+    )
+
+
+def export(
+    ckpt_path: Path,
+    output: Path,
+    format: Format = "hf",
+    backbone: str | None = None,
+    overwrite: bool = False,
+    push_to_hub: str | None = None,
+    private: bool | None = None,
+) -> None:
+    """Writes a checkpoint as a folder for other programs, and checks that they give the same labels.
+
+    Args:
+        ckpt_path: A checkpoint, or a run folder.
+        output: The folder; it appears when it is complete and checked.
+        format: ``hf`` for transformers, ``adapter`` for peft, ``onnx`` for ONNX Runtime.
+        backbone: Where the base model of a `head` or `lora` checkpoint is, if not where it was.
+        overwrite: Whether to replace an export that is there, and, on the Hub, to remove files of others.
+        push_to_hub: A Hub id to upload the folder to.
+        private: Whether the repository is private; None is yes for a new one.
+
+    Raises:
+        UserError: The checkpoint cannot be exported like this, what was written gives other labels, or it cannot be
+            uploaded.
+    """
+    if private is not None and not push_to_hub:
+        raise UserError("private says who sees a repository on the Hub; give --push_to_hub too, or leave it out")
+    occupied = output.exists() and (not output.is_dir() or any(output.iterdir()))
+    if occupied and not overwrite:
+        raise UserError(f"{output} is there already; give another --output, or --overwrite true")
+    if occupied and not is_exported(output):
+        raise UserError(
+            f"{output} holds something else than an export, and is not overwritten; give another --output, or remove "
+            "it yourself"
+        )
+    file = checkpoints.find_checkpoint(ckpt_path)
+    repository = find_repository(push_to_hub, private, overwrite) if push_to_hub else None
+    predictor = load(file, backbone, device="cpu")
+    checkpoint = checkpoints.read_checkpoint(file)
+    facts = {
+        "name": (repository.name if repository else output.resolve().name).rsplit("/", 1)[-1],
+        "format": format,
+        "tuning": predictor.model.tuning,
+        "data": data_of(checkpoint),
+        "report": _report(file),
+        "repository": repository.name if repository else None,
+    }
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack, atomic_path(output) as folder:
+            stack.enter_context(removed_if_killed(folder))  # until it has its name
+            folder.mkdir()
+            checked = _write(predictor, folder, format, base_of(checkpoint, backbone), facts)
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror or error}") from error
+    say(checked)
+    say(f"exported     {output}")
+    if repository is not None:
+        push(output, repository)
+
+
+def _write(predictor: Predictor, folder: Path, format: Format, base: Origin, facts: dict[str, Any]) -> str:
+    """Writes an export and its card.
+
+    Returns:
+        How it was checked.
+    """
+    model = predictor.model
+    with quiet_transformers():
+        stated = write_export(model, folder, format, predictor.max_length, base.name)
+        checked = [check_export(model, folder, format, stated, predictor.tokens_per_batch)]
+        int8 = format == "onnx"
+        if int8:
+            agreement = int8_agreement(model, folder, stated)
+            int8 = agreement.is_enough
+            if int8:
+                checked.append(f"{INT8_FILE}: {agreement}")
+            else:
+                leave_out_int8(folder, stated)
+                say_left_out(agreement)
+    card = model_card(Facts(stated=stated, base=base, checked=tuple(checked), int8=int8, **facts))
+    write_text(folder / "README.md", card)
+    return ". ".join(checked)
+
+
+def _report(checkpoint: Path) -> dict[str, Any] | None:
+    """The report of the run that a checkpoint stands in."""
+    try:
+        report: dict[str, Any] = json.loads((checkpoint.parent.parent / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report

@@ -1,0 +1,188 @@
+"""The argument parser: whole keys, errors of one line, help that lists what a command uses, and paths from home."""
+
+import argparse
+import functools
+import io
+import itertools
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import jsonargparse
+import jsonargparse._core
+import jsonargparse._paths
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser
+
+from emotion_lit.cli.config_files import read_config
+from emotion_lit.cli.parser_errors import in_plain_words, of_object
+from emotion_lit.cli.settings_in_use import is_listed
+from emotion_lit.cli.suggestions import nearest
+from emotion_lit.errors import UserError
+from emotion_lit.utils import paths
+
+OPTION = re.compile(r"--([\w.-]+)")
+NOT_ACCEPTED = re.compile(r"does not accept option '([\w.-]+)'")
+
+CONFIG_FLAGS = ("--config", "-c")
+
+
+def _open_utf8(path: str, mode: str = "r") -> IO[Any]:
+    """Opens a configuration, with or without a byte order mark.
+
+    Raises:
+        UserError: It is in another encoding, or too large for a configuration.
+    """
+    if mode != "r":
+        return Path(path).open(mode, encoding=None if "b" in mode else "utf-8")
+    return io.StringIO(read_config(path))
+
+
+# jsonargparse opens files in the encoding of the system, which on Windows makes other labels of them.
+for module in (jsonargparse._core, jsonargparse._paths):
+    vars(module)["open"] = _open_utf8
+# Some defaults of Lightning's are enums of words, such as Timer's interval.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
+
+
+def _load_value(text: str) -> Any:
+    """A value of YAML, in which a typed word that begins with `#`, such as a separator, is no comment."""
+    return text if text.lstrip().startswith("#") and "\n" not in text else _load_yaml(text)
+
+
+_load_yaml = jsonargparse.get_loader("yaml")
+jsonargparse.set_loader("yaml", _load_value, (yaml.YAMLError,))
+
+
+def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:
+    """The words of a command, with configurations before all else, so that what is typed beats them wherever it stands.
+
+    Args:
+        words: The words.
+        commands: The commands there are; configurations before one of them are of all commands, and stay.
+    """
+    start = next((place + 1 for place, word in enumerate(words) if word in commands), len(words))
+    configs, following = list(words[:start]), iter(words[start:])
+    others: list[str] = []
+    for word in following:
+        if word in CONFIG_FLAGS:
+            configs += [word, *itertools.islice(following, 1)]
+        else:
+            (configs if word.startswith(CONFIG_FLAGS[0] + "=") else others).append(word)
+    return configs + others
+
+
+class EmotionParser(LightningArgumentParser):
+    """Lightning's parser, whose errors name the key and the nearest one that exists instead of printing the usage.
+
+    Attributes:
+        is_listed: Whether a setting, by its dotted key, is one that the help lists and errors suggest.
+    """
+
+    is_listed: Callable[[str], bool] = staticmethod(lambda _: True)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parses a command line.
+
+        Returns:
+            The settings, in which `~` is the home.
+        """
+        return _expanded(super().parse_args(*args, **kwargs))
+
+    def parse_object(self, *args: Any, **kwargs: Any) -> Any:
+        """Takes settings from Python.
+
+        Returns:
+            The settings, in which `~` is the home.
+        """
+        return _expanded(super().parse_object(*args, **kwargs))
+
+    def instantiate_classes(self, *args: Any, **kwargs: Any) -> Any:
+        """Makes the objects that settings describe.
+
+        Raises:
+            UserError: One of them cannot be made, often because what it needs is not installed.
+        """
+        try:
+            return super().instantiate_classes(*args, **kwargs)
+        except (ValueError, TypeError) as error:
+            line = of_object(str(error))
+            if line is None:
+                raise
+            raise UserError(line) from error
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises the error in one line.
+
+        Args:
+            message: What is wrong.
+            ex: What was raised about it.
+
+        Raises:
+            UserError: Always.
+        """
+        line = in_plain_words(str(message), self._types())
+        hint = self._hint(line)
+        raise UserError(line.rstrip(".") + hint if hint else line) from ex
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """The help page, with the settings that the command uses."""
+        with self._listed_alone():
+            return str(super().format_help(*args, **kwargs))
+
+    @contextmanager
+    def _listed_alone(self) -> Iterator[None]:
+        """Hides the others; for a moment, because what is hidden stands in no configuration."""
+        hidden = [action for action in self._actions if not self.is_listed(action.dest)]
+        helps, groups = [action.help for action in hidden], self._action_groups
+        for action in hidden:
+            action.help = argparse.SUPPRESS
+        self._action_groups = [one for one in groups if any(a.help != argparse.SUPPRESS for a in one._group_actions)]
+        try:
+            yield
+        finally:
+            self._action_groups = groups
+            for action, text in zip(hidden, helps, strict=True):
+                action.help = text
+
+    def _hint(self, line: str) -> str:
+        known = [key for key in self._types() if self.is_listed(key)]
+        words = NOT_ACCEPTED.findall(line)
+        if "nrecognized arguments" in line:
+            words += OPTION.findall(line)
+        meant = dict.fromkeys(near for word in words if (near := nearest(word, known)))
+        return f". Did you mean {', '.join(meant)}?" if meant else ""
+
+    def _types(self) -> dict[str, Any]:
+        """The settings by their dotted keys, and their types."""
+        parsers: list[Any] = [self]
+        for action in self._actions:
+            if isinstance(getattr(action, "choices", None), dict):
+                parsers += list(action.choices.values())  # type: ignore[union-attr]
+        actions = [action for parser in parsers for action in parser._actions if action.dest and action.option_strings]
+        return {action.dest: getattr(action, "_typehint", None) for action in actions}
+
+
+def for_command(parser: Any, command: str) -> None:
+    """Makes a parser help with a command.
+
+    Args:
+        parser: The command's `EmotionParser`, or that of all commands.
+        command: The command that is typed.
+    """
+    parser.is_listed = functools.partial(is_listed, command)
+    for action in parser._actions:
+        if action.dest == "ckpt_path":  # Lightning's own words name what it finds without us
+            action.help = "A checkpoint, or a run folder, logs/NAME/version_N; `fit` goes on from its last.ckpt."
+
+
+def _expanded(settings: Any) -> Any:
+    command = settings.get("subcommand")
+    paths.expand_all(settings[command] if command else settings)
+    return settings

@@ -1,0 +1,61 @@
+"""Keeps what libraries say to their developers off the screen of ours."""
+
+import logging
+import warnings
+
+from emotion_lit.utils.console import say
+
+# Each is nothing that a user can act on; the reason stands beside it.
+WARNINGS = (
+    r".*does not have many workers.*",  # padding costs less than a process to do it in
+    r".*LeafSpec.*is deprecated.*",  # Lightning's, inside PyTorch
+    r"LightningCLI's args parameter is intended to run from within Python.*",  # main(args) is for notebooks
+    r"The number of training batches .* is smaller than the logging interval.*",  # epochs are logged too
+    r"You're resuming from a checkpoint that ended before the epoch ended.*",  # our data module finds the place
+    r"Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
+    r"Experiment logs directory .* exists.*",
+    r"Glyph \d+ .* missing from .*",  # the figures say it, once
+    r"Be aware that when using `ckpt_path`, callbacks used to create.*",  # said in our words
+    r"Found \d+ module\(s\) in eval mode.*",  # what is frozen has no dropout
+    r"You're using the WeightAveraging callback.*",  # with a network that is built late, or to predict: both work
+    r"You are trying to `self.log\(\)` but `Trainer\(barebones.*",  # a line says that no scores are made
+    r"Precision .* is not supported by the model summary.*",  # its estimate of bytes
+    r"You requested to overfit but enabled .* shuffling.*",  # our batches stay the same then
+    r".*cache-system uses symlinks.*",  # huggingface_hub's on Windows; without them it copies
+)
+LOGGERS = (
+    "matplotlib",
+    "lightning.pytorch",
+    "lightning.fabric",
+    "pytorch_lightning",
+    "transformers",
+    "httpx",
+    "huggingface_hub",
+    "tensorboard",
+)
+# They speak where a user has set a profiler, a summary, `verbose`, or a search.
+ASKED_FOR = (
+    *(f"lightning.pytorch.callbacks.{name}" for name in ("model_summary", "early_stopping", "finetuning", "pruning")),
+    *("lightning.pytorch.profilers.profiler", "lightning.pytorch.tuner.lr_finder"),
+    "lightning.pytorch.tuner.batch_size_scaling",
+)
+
+
+class _ToConsole(logging.Handler):
+    """Says what is logged, without breaking a progress bar, and keeps it in the log of the run."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Says a record."""
+        say(record.getMessage(), wrap=False)
+
+
+def hush() -> None:
+    """Hides remarks of libraries about themselves; warnings about data and results stay, and what a user asked for."""
+    for message in WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ASKED_FOR:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.handlers, logger.propagate = [_ToConsole()], False

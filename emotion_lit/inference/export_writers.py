@@ -1,0 +1,213 @@
+"""A trained model as a folder for other programs: transformers, peft, or ONNX Runtime."""
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+
+from emotion_lit.errors import UserError
+from emotion_lit.inference.export_contract import (
+    CONFIG_FILE,
+    CONFIG_KEY,
+    LABELS_FILE,
+    PROBLEM_TYPES,
+    WEIGHT_FILES,
+    Contract,
+    stated_in_config,
+    weight_hashes,
+)
+from emotion_lit.inference.lora_merge import merged_network, temper
+from emotion_lit.inference.onnx import need_onnx, write_int8, write_onnx
+from emotion_lit.model import pretrained
+from emotion_lit.model.backbone import load_network, set_pad_token, tokenizer_sha256
+from emotion_lit.model.network import Network
+from emotion_lit.training.module import EmotionClassifier
+
+Format = Literal["hf", "adapter", "onnx"]
+ONNX_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+# Everything that an export may hold.
+FILES = (
+    *("README.md", LABELS_FILE, CONFIG_FILE, *WEIGHT_FILES),
+    *("adapter_config.json", "tokenizer.json", TOKENIZER_CONFIG),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja"),
+)
+# What a network was trained with; some tokenizers also number the parts of a text, which it never saw.
+INPUTS = ["input_ids", "attention_mask"]
+
+
+def write_export(model: EmotionClassifier, folder: Path, format: Format, max_length: int, base: str) -> Contract:
+    """Writes everything but the card.
+
+    Args:
+        model: A trained model.
+        folder: Where to.
+        format: For whom.
+        max_length: Where texts are cut, in tokens.
+        base: The name of the base model.
+
+    Returns:
+        What the export states of itself.
+
+    Raises:
+        UserError: The model cannot be written in this format.
+    """
+    tokenizer: Any = model.tokenizer
+    write = {"hf": _write_hf, "adapter": _write_adapter, "onnx": _write_onnx}[format]
+    _check_format(model, format)
+    _save_tokenizer(model, folder, max_length)
+    if format == "onnx":
+        _bake(model, folder, max_length)
+    stated = Contract(
+        labels=model.labels,
+        multi_label=model.multi_label,
+        thresholds=model.thresholds if model.multi_label else None,
+        max_length=max_length,
+        base_model=base,
+        temperature_in_weights=model.temperature or 1.0,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        pooling=model.pooling,
+        network_sha256=model.network_sha256,
+        tokenizer_sha256=tokenizer_sha256(pretrained.read_tokenizer(folder)),
+    )
+    write(model, folder, stated)
+    stated = replace(stated, weights=weight_hashes(folder))
+    stated.write(folder)
+    return stated
+
+
+def leave_out_int8(folder: Path, stated: Contract) -> None:
+    """Removes the file of 8-bit weights.
+
+    Args:
+        folder: An export.
+        stated: What it states of itself.
+    """
+    (folder / INT8_FILE).unlink()
+    replace(stated, weights=weight_hashes(folder)).write(folder)
+
+
+def _check_format(model: EmotionClassifier, format: Format) -> None:
+    if format == "onnx":
+        need_onnx()
+        return
+    if format == "adapter" and model.tuning != "lora":
+        raise UserError(f"a checkpoint with model.tuning {model.tuning} has no adapter; export it with --format hf")
+    if model.pooling != "cls":
+        raise UserError(
+            f"transformers has no head like that of model.pooling {model.pooling}, so --format {format} cannot be; "
+            "export with --format onnx, or train with --model.pooling cls"
+        )
+
+
+def _write_hf(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+    """Writes what `transformers.pipeline` loads: adapters merged, probabilities as ours."""
+    network = merged_network(model).body
+    _state(network.config, stated)
+    network.save_pretrained(folder)
+
+
+def _write_adapter(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+    """Writes what `PeftModel.from_pretrained` loads, the head included, and the configuration that its base takes."""
+    network = model.built
+    base = load_network(model.backbone, model.labels, model.multi_label, None)
+    set_pad_token(base, model.tokenizer)
+    head = sorted({_module_of(name.removeprefix("body.")) for name, _ in network.head_parameters()})
+    adapted = {name: module for name, module in network.encoder.named_modules() if hasattr(module, "lora_A")}
+    config = LoraConfig(
+        task_type="SEQ_CLS",
+        r=model.lora.rank,
+        lora_alpha=model.lora.alpha,
+        lora_dropout=model.lora.dropout,
+        target_modules=list(adapted),
+        fan_in_fan_out=any(getattr(module, "fan_in_fan_out", False) for module in adapted.values()),
+        modules_to_save=head,
+        inference_mode=True,
+    )
+    tuned: Any = get_peft_model(base, config)
+    weights = network.body.state_dict()
+    with torch.no_grad():
+        for name, parameter in tuned.named_parameters():
+            if "lora_" in name or ".modules_to_save." in name:
+                ours = name.removeprefix("base_model.model.").replace("modules_to_save.default.", "")
+                parameter.copy_(weights[ours])
+    temper(_last_layer(tuned, network), model.temperature)
+    tuned.peft_config["default"].base_model_name_or_path = stated.base_model
+    tuned.save_pretrained(folder, save_embedding_layers=False)
+    _save_config(base.config, folder, stated)
+
+
+def _write_onnx(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+    """Writes the network as ONNX, in single precision and with 8-bit weights."""
+    write_onnx(model, folder / ONNX_FILE)
+    write_int8(folder / ONNX_FILE, folder / INT8_FILE)
+    _save_config(model.built.body.config, folder, stated)
+
+
+def _state(config: Any, stated: Contract) -> None:
+    """Puts into a configuration what transformers and others read there."""
+    config.id2label = dict(enumerate(stated.labels))
+    config.label2id = {label: place for place, label in enumerate(stated.labels)}
+    config.problem_type = PROBLEM_TYPES[stated.multi_label]
+    setattr(config, CONFIG_KEY, dict(stated_in_config(stated)))
+    if hasattr(config, "use_mems_eval"):  # XLNet's memories of earlier texts, which a pipeline cannot share out
+        config.use_mems_eval = False
+
+
+def _save_config(config: Any, folder: Path, stated: Contract) -> None:
+    own = copy.deepcopy(config)
+    _state(own, stated)
+    own.save_pretrained(folder)
+
+
+def _last_layer(tuned: nn.Module, network: Network) -> nn.Linear:
+    """The last layer of the head in peft's model, which keeps a trained copy of every part of the head."""
+    name = next(name for name, module in network.body.named_modules() if module is network.classifier)
+    part, *rest = name.split(".")
+    found = tuned.get_submodule(".".join(["base_model.model", part, "modules_to_save.default", *rest]))
+    if not isinstance(found, nn.Linear):
+        raise UserError(f"the head ends in {type(found).__name__}, which no adapter can be written for; export with hf")
+    return found
+
+
+def _module_of(name: str) -> str:
+    """The part of the head as peft names it: the last module above the layers, such as ``pooler`` or ``classifier``."""
+    parts = name.split(".")
+    return "pooler" if "pooler" in parts else parts[0]
+
+
+def _save_tokenizer(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    """Saves the tokenizer with what a caller may leave out: where texts are cut and padded, and what is computed."""
+    model.tokenizer.save_pretrained(folder)
+    file = folder / TOKENIZER_CONFIG
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config |= {
+        "model_max_length": max_length,
+        "padding_side": model.tokenizer.padding_side,
+        "truncation_side": model.tokenizer.truncation_side,
+        "model_input_names": INPUTS,
+    }
+    file.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _bake(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+    """Puts truncation and padding into tokenizer.json, for those who load it with `tokenizers` alone."""
+    backend: Any = getattr(model.tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError(f"{type(model.tokenizer).__name__} has no tokenizer.json, which ONNX needs; export with hf")
+    from tokenizers import Tokenizer
+
+    own = model.tokenizer
+    tokenizer = Tokenizer.from_str(backend.to_str())
+    tokenizer.enable_truncation(max_length, direction=own.truncation_side)
+    tokenizer.enable_padding(
+        pad_id=int(own.pad_token_id or 0), pad_token=str(own.pad_token), direction=own.padding_side
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))

@@ -1,0 +1,1 @@
+"""Reports, figures, tables, comparisons of runs, and model cards."""

@@ -1,0 +1,104 @@
+"""The checkpoint from which a run goes on."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+
+from emotion_lit.model.checkpoint import LAST
+from emotion_lit.training.callbacks.agreement import Agreement
+from emotion_lit.training.callbacks.finite import check_weights
+from emotion_lit.utils import processes, signals
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps all that is needed to go on, in last.ckpt: weights, the optimizer's state, and the place in the data.
+
+    It is written after every epoch, when its best score and the patience are known, every few minutes in between, and
+    where training stops inside an epoch. The one before stays as previous.ckpt.
+
+    Args:
+        every_minutes: How much work a crash may cost.
+
+    Attributes:
+        asked: Whether a signal has asked for the end of training, to any process.
+        may_stop: Whether a run that stops here can go on as if it had not.
+    """
+
+    def __init__(self, every_minutes: float = 10.0) -> None:
+        self.every_minutes = every_minutes
+        self.asked = self.may_stop = False
+        self._saved = time.monotonic()
+        self._steps = 0
+        self._stepped = False
+        self._agreement = Agreement()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._saved = time.monotonic()
+        self._steps = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves when it is time; not between accumulated gradients, nor before a validation, which would be lost."""
+        self._stepped, self._steps = trainer.global_step != self._steps, trainer.global_step
+        self.asked, due = self._agreement.any(trainer, signals.received() is not None, self._is_due())
+        self._save_inside(trainer, not _validation_follows(trainer, batch_idx), due)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves when it is time, where the epoch goes on."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            answers = self._agreement.any(trainer, signals.received() is not None, self._is_due(), now=True)
+            self.asked, due = answers
+            self._save_inside(trainer, not trainer.is_last_batch, due)
+
+    def _save_inside(self, trainer: pl.Trainer, is_place: bool, due: bool) -> None:
+        self.may_stop = self._stepped and is_place and not trainer.is_last_batch
+        if self.may_stop and (due or self.asked or _ends_here(trainer)):
+            self.save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves; an epoch that has been stopped inside was saved where it stopped, and goes on from there."""
+        (self.asked,) = self._agreement.any(trainer, signals.received() is not None, now=True)
+        if trainer.is_last_batch:
+            self.save(trainer)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._saved >= 60 * self.every_minutes
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Saves, between two steps of the optimizer or at the end of an epoch.
+
+        Args:
+            trainer: The Trainer.
+
+        Raises:
+            UserError: The weights are not finite.
+        """
+        if trainer.fast_dev_run or not trainer.log_dir:  # type: ignore[attr-defined]
+            return
+        with processes.together():
+            check_weights(trainer)
+        trainer.save_checkpoint(Path(trainer.log_dir) / "checkpoints" / LAST)
+        self._saved = time.monotonic()
+
+
+def _validation_follows(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether Lightning validates after this batch."""
+    epochs = trainer.check_val_every_n_epoch
+    if not trainer.enable_validation or (epochs is not None and (trainer.current_epoch + 1) % epochs):
+        return False
+    place = trainer.fit_loop.total_batch_idx if epochs is None else batch_idx
+    every = trainer.val_check_batch
+    due = every is not None and (place + 1) % every == 0
+    return due or trainer.is_last_batch or trainer.should_stop
+
+
+def _ends_here(trainer: pl.Trainer) -> bool:
+    """Whether this batch is the last one although the epoch is not over."""
+    stops = trainer.should_stop and getattr(trainer.fit_loop, "_can_stop_early", True)
+    return stops or 0 < trainer.max_steps <= trainer.global_step

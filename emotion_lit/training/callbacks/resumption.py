@@ -1,0 +1,131 @@
+"""What may have changed between a run's stop and its resumption: it is honored, refused or left behind, and said."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import EarlyStopping, Timer
+
+from emotion_lit.errors import UserError
+from emotion_lit.model.checkpoint import Checkpoint
+from emotion_lit.training.callbacks.before_fine_tuning import Baseline
+from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
+from emotion_lit.training.datamodule import EmotionDataModule
+from emotion_lit.utils.console import say
+
+STATE = "Resumption"
+
+
+class Resumption(pl.Callback):
+    """Compares a run with what its checkpoint says that it was, before Lightning restores the rest of it."""
+
+    state_key = STATE
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Notes what cannot be seen from the settings."""
+        checkpoint[STATE] = {"processes": trainer.world_size}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Leaves behind what does not suit the data and the settings of now."""
+        if trainer.max_steps != -1:
+            _close_epoch(checkpoint)
+        self._compare_data(trainer, checkpoint)
+        self._compare_metrics(trainer, checkpoint)
+        _say_if_complete(trainer, checkpoint)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Says so where no time is left."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Timer) and (callback.time_remaining() or 1) <= 0:
+                say("trainer.max_time is used up; for more training, give a larger --trainer.max_time")
+
+    def _compare_data(self, trainer: pl.Trainer, checkpoint: Checkpoint) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, EmotionDataModule):
+            return
+        then = checkpoint.get(EmotionDataModule.__qualname__, {})
+        now = data.state_dict()
+        # Earlier versions kept a number, the place in the epoch, which Lightning knows too.
+        changed = {part for part in now if isinstance(then.get(part), str) and then[part] != now[part]}
+        if {"train", "batches"} & changed and _is_inside_an_epoch(checkpoint):
+            _begin_epoch_anew(checkpoint)
+            say("the training rows or their batches have changed: the epoch begins anew, with all of them")
+        if {"train", "validation"} & changed:
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, BestCheckpoint | EarlyStopping):
+                    checkpoint["callbacks"].pop(callback.state_key, None)
+            say("the rows of training or validation have changed: the best score is looked for anew")
+        if "test" in changed:
+            checkpoint["callbacks"].pop(Baseline().state_key, None)
+            say("the test rows have changed: the score from before the training does not carry over")
+
+    def _compare_metrics(self, trainer: pl.Trainer, checkpoint: Checkpoint) -> None:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if isinstance(callback, BestCheckpoint | EarlyStopping) and state is None:
+                kept = [key for key in checkpoint["callbacks"] if key.startswith(type(callback).__qualname__)]
+                if kept:
+                    say(f"{type(callback).__qualname__} watches {callback.monitor} from now on, and begins anew")
+            if isinstance(callback, EarlyStopping) and state is not None:
+                state["patience"] = callback.patience  # Lightning would take back what is typed
+                trainer.should_stop |= state["wait_count"] >= callback.patience
+
+
+def check_processes(checkpoint: Checkpoint, count: int) -> None:
+    """Checks that a run goes on with as many processes as it had.
+
+    Args:
+        checkpoint: Its checkpoint.
+        count: How many processes there are now.
+
+    Raises:
+        UserError: It does not; its steps would be others.
+    """
+    then = checkpoint.get(STATE, {}).get("processes", count)
+    if then != count:
+        raise UserError(
+            f"the run was trained by {then} process{'es' * (then > 1)}, each with its part of every step, and would be "
+            f"another one with {count}; go on with --trainer.devices {then}, or train anew"
+        )
+
+
+def _progress(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Lightning's counts of epochs, and of batches in the last of them."""
+    loops = checkpoint["loops"]["fit_loop"]
+    return loops["epoch_progress"], loops["epoch_loop.batch_progress"]
+
+
+def _is_inside_an_epoch(checkpoint: Checkpoint) -> bool:
+    epochs, batches = _progress(checkpoint)
+    return bool(epochs["current"]["started"] > epochs["current"]["processed"] and batches["current"]["processed"])
+
+
+def _close_epoch(checkpoint: Checkpoint) -> None:
+    """Counts an epoch that was saved at its end as complete; with max_steps, Lightning would end it a second time."""
+    epochs, _ = _progress(checkpoint)
+    current = epochs["current"]
+    if current["processed"] == current["started"] > current["completed"]:
+        for counts in (current, epochs["total"]):
+            counts["completed"] = counts["processed"]
+        _begin_epoch_anew(checkpoint)
+
+
+def _begin_epoch_anew(checkpoint: Checkpoint) -> None:
+    _, batches = _progress(checkpoint)
+    batches["current"] = dict.fromkeys(batches["current"], 0)
+    batches["total"]["completed"] = batches["total"]["processed"]
+    batches["is_last_batch"] = False
+
+
+def _say_if_complete(trainer: pl.Trainer, checkpoint: Checkpoint) -> None:
+    epochs, _ = _progress(checkpoint)
+    done, most = epochs["current"]["processed"], trainer.max_epochs or -1
+    if 0 < most <= done:
+        say(f"all {most} epochs are trained already; for more, give a larger --trainer.max_epochs")
+    elif 0 < trainer.max_steps <= checkpoint["global_step"]:
+        say(f"all {trainer.max_steps} steps are trained already; for more, give a larger --trainer.max_steps")
+    elif trainer.should_stop:
+        say("early stopping has ended the training already; for more, give a larger --early_stopping.patience")

@@ -1,0 +1,1 @@
+"""Files, processes, the terminal and the platform: what every other room builds on."""

@@ -1,0 +1,26 @@
+"""Work that goes on in a thread of its own while the cores compute."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from emotion_lit.utils import signals
+
+T = TypeVar("T")
+_END: Any = object()
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yields the same items, each prepared in a thread while the one before is in use.
+
+    Args:
+        items: What to yield; what it raises is raised here.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
+    try:
+        coming = thread.submit(next, items, _END)
+        while (item := coming.result()) is not _END:
+            coming = thread.submit(next, items, _END)
+            yield item
+    finally:  # at a signal it may be waiting for standard input, and go on waiting for ever
+        thread.shutdown(wait=signals.received() is None, cancel_futures=True)
