@@ -1,13 +1,56 @@
-"""What is predicted: the one place that turns probabilities into labels."""
+"""From logits to labels: the one place where probabilities are calibrated and classes are decided."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How logits of a trained model become probabilities, and probabilities become labels.
+
+    Args:
+        labels: The classes in the order of their ids.
+        multi_label: Whether a text may have several classes.
+        temperature: The calibration temperature, by which logits are divided.
+        thresholds: The decision threshold of each class; multi-label only.
+    """
+
+    labels: tuple[str, ...]
+    multi_label: bool
+    temperature: float
+    thresholds: tuple[float, ...]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities: softmax, or a sigmoid for each class where a text may have several.
+
+        Args:
+            logits: ``[rows, classes]``.
+
+        Returns:
+            ``[rows, classes]``, in single precision, or in double where the logits are.
+        """
+        # In half precision classes would tie.
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        scaled = logits / self.temperature
+        return scaled.sigmoid() if self.multi_label else scaled.softmax(dim=1)
+
+    def predicted(self, probabilities: Tensor) -> Tensor:
+        """Which classes are predicted.
+
+        Args:
+            probabilities: ``[rows, classes]``.
+
+        Returns:
+            ``[rows, classes]``, of booleans.
+        """
+        return decide(probabilities, self.multi_label, self.thresholds)
 
 
 def decide(probabilities: Tensor, multi_label: bool, thresholds: Sequence[float]) -> Tensor:

@@ -24,7 +24,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.batches import Batch, check_inputs, labelled, put_in_order, rows_of
-from emotion_lit.model.decision import DEFAULT_THRESHOLD, decide
+from emotion_lit.model.decision import DEFAULT_THRESHOLD, Decision
 from emotion_lit.model.fast_paths import (
     Probe,
     check_network,
@@ -412,10 +412,7 @@ class EmotionClassifier(pl.LightningModule):
         Args:
             logits: ``[batch, classes]``.
         """
-        # In half precision classes would tie; what is double stays.
-        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-        scaled = logits / (self.temperature or 1.0)
-        return scaled.sigmoid() if self.multi_label else scaled.softmax(dim=1)
+        return self.decision.probabilities(logits)
 
     def decide(self, probabilities: Tensor) -> Tensor:
         """Which classes are predicted.
@@ -426,7 +423,12 @@ class EmotionClassifier(pl.LightningModule):
         Returns:
             ``[rows, classes]``, of booleans.
         """
-        return decide(probabilities, self.multi_label, self.thresholds)
+        return self.decision.predicted(probabilities)
+
+    @property
+    def decision(self) -> Decision:
+        """How its logits become labels."""
+        return Decision(tuple(self.labels), self.multi_label, self.temperature or 1.0, tuple(self.thresholds))
 
     @property
     def thresholds(self) -> list[float]:
