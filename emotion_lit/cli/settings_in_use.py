@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emotion_lit.data.files import kind
+from emotion_lit.data.formats.files import kind
 from emotion_lit.utils import platforms
 from emotion_lit.utils.console import say
 

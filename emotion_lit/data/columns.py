@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from emotion_lit.data.headings import are_by_place
+from emotion_lit.data.formats.csv_header import are_by_place
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils.names import listed, shown
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from emotion_lit.data.cards import CARD, Card, read_card
-from emotion_lit.data.files import COMPRESSIONS, OTHER_NAMES, SUFFIXES, kind
+from emotion_lit.data.dataset_card import CARD, Card, read_card
+from emotion_lit.data.formats.files import COMPRESSIONS, OTHER_NAMES, SUFFIXES, kind
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils import caches, hub
 from emotion_lit.utils.files import reason_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emotion_lit.data.layouts import SPLITS
+from emotion_lit.data.dataset_layout import SPLITS
 from emotion_lit.data.sources import Rows
 from emotion_lit.utils.console import say
 

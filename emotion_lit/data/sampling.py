@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from emotion_lit.data.coverage import cover_classes
-from emotion_lit.data.labels import LabelSet, Lookup
-from emotion_lit.data.skipped import OnBadRow
+from emotion_lit.data.class_coverage import cover_classes
+from emotion_lit.data.labels.label_set import LabelSet, Lookup
+from emotion_lit.data.skipped_rows import OnBadRow
 from emotion_lit.data.sources import SPLITS, Rows
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils.console import say

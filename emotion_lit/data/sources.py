@@ -5,20 +5,20 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from emotion_lit.data.cards import CARD, Card, read_card
 from emotion_lit.data.columns import Columns, ColumnSettings, find_columns
-from emotion_lit.data.conversions import conversion
+from emotion_lit.data.dataset_card import CARD, Card, read_card
+from emotion_lit.data.dataset_layout import SPLITS as SPLITS
+from emotion_lit.data.dataset_layout import Layout, find_layout, split_of
 from emotion_lit.data.downloads import fetch_dataset, is_hub_id
-from emotion_lit.data.files import SUFFIXES, check_readable, is_inside, kind, record_files
-from emotion_lit.data.label_encoding import LabelColumn, encode
-from emotion_lit.data.label_values import is_missing
-from emotion_lit.data.labels import Labels, LabelSet, LabelSettings
-from emotion_lit.data.layouts import SPLITS as SPLITS
-from emotion_lit.data.layouts import Layout, find_layout, split_of
-from emotion_lit.data.one_hot import one_hot_values
-from emotion_lit.data.skipped import OnBadRow
-from emotion_lit.data.splits import Split, SplitReader
-from emotion_lit.data.tables import TableFormat
+from emotion_lit.data.formats.files import SUFFIXES, check_readable, is_inside, kind, record_files
+from emotion_lit.data.formats.readers import TableFormat
+from emotion_lit.data.formats.unsupported import conversion
+from emotion_lit.data.labels.encoder import LabelColumn, encode
+from emotion_lit.data.labels.label_set import Labels, LabelSet, LabelSettings
+from emotion_lit.data.labels.one_hot import one_hot_values
+from emotion_lit.data.labels.values import is_missing
+from emotion_lit.data.skipped_rows import OnBadRow
+from emotion_lit.data.split_reader import Split, SplitReader
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 

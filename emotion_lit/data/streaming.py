@@ -9,8 +9,8 @@ from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch, pack
+from emotion_lit.data.formats.readers import TableFormat, stop
 from emotion_lit.data.padding import Padding, pad
-from emotion_lit.data.tables import TableFormat, stop
 from emotion_lit.data.texts import cut, is_text, mended
 from emotion_lit.data.tokenization import Tokens, tokenize
 from emotion_lit.data.windows import FOUND, Window, Windows

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from emotion_lit.data.annotations import text_inside
-from emotion_lit.data.arrow_types import without_views
 from emotion_lit.data.columns import TASK_TEXT, TEXT_NAMES, find_text_column
-from emotion_lit.data.files import kind
 from emotion_lit.data.fingerprints import Hash, add_table, is_binary
-from emotion_lit.data.tables import (
+from emotion_lit.data.formats.arrow_types import without_views
+from emotion_lit.data.formats.files import kind
+from emotion_lit.data.formats.readers import (
     STDIN,
     Block,
     OnError,
@@ -24,6 +23,7 @@ from emotion_lit.data.tables import (
     read_blocks,
     to_values,
 )
+from emotion_lit.data.labels.annotation_tools import text_inside
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils.console import say_once
 

@@ -11,8 +11,8 @@ from scipy.stats import beta
 from torch import Tensor
 
 from emotion_lit.data.batching import Batch, pack
+from emotion_lit.data.formats.records import read_records
 from emotion_lit.data.padding import Padding, pad
-from emotion_lit.data.records import read_records
 from emotion_lit.data.sources import sample_file
 from emotion_lit.data.tokenization import tokenize
 from emotion_lit.training.module import EmotionClassifier

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_lit.data.files import SUFFIXES, kind
+from emotion_lit.data.formats.files import SUFFIXES, kind
 from emotion_lit.errors import UserError
 
 

@@ -12,18 +12,19 @@ import numpy as np
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit.data import sampling, warnings
+from emotion_lit.data import data_warnings as warnings
+from emotion_lit.data import sampling
 from emotion_lit.data.batching import Batch, BatchLoader, BatchSampler, LabelledTokens
 from emotion_lit.data.downloads import hub_folder
-from emotion_lit.data.labels import LabelSet
+from emotion_lit.data.formats.readers import TableFormat
+from emotion_lit.data.formats.records import record_files
+from emotion_lit.data.label_aggregation import merge_raters
+from emotion_lit.data.labels.label_set import LabelSet
 from emotion_lit.data.other_data import is_same_dataset, whole_split
 from emotion_lit.data.padding import Padding
-from emotion_lit.data.raters import merge_raters
-from emotion_lit.data.records import record_files
 from emotion_lit.data.sampling import Size
 from emotion_lit.data.sources import SPLITS, Rows, read_dataset
 from emotion_lit.data.streaming import OnBadRow, TextStream
-from emotion_lit.data.tables import TableFormat
 from emotion_lit.data.tokenization import cached_tokens
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer

@@ -19,7 +19,7 @@ from torchmetrics import MetricCollection
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import BatchSampler
-from emotion_lit.data.labels import check_names
+from emotion_lit.data.labels.label_set import check_names
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints

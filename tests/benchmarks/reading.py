@@ -19,7 +19,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
 
-from emotion_lit.data.tables import read_blocks
+from emotion_lit.data.formats.readers import read_blocks
 from emotion_lit.utils.memory import peak_memory_mb
 from tests.benchmarks.turns import Measures, publish, ratios, run_module, spread, take_turns
 

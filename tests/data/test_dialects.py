@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emotion_lit.data.tables import TableFormat, column_names, read_blocks
+from emotion_lit.data.formats.readers import TableFormat, column_names, read_blocks
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import begin_log
 

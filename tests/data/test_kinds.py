@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emotion_lit.data.files import kind, record_files
-from emotion_lit.data.tables import column_names, read_blocks
+from emotion_lit.data.formats.files import kind, record_files
+from emotion_lit.data.formats.readers import column_names, read_blocks
 from emotion_lit.errors import UserError
 
 ROWS = [{"text": "one, two", "label": "joy"}, {"text": "three", "label": "fear"}]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from emotion_lit.data.columns import ColumnSettings, find_columns, find_text_column
-from emotion_lit.data.label_encoding import LabelColumn, encode
-from emotion_lit.data.labels import LabelSettings
+from emotion_lit.data.labels.encoder import LabelColumn, encode
+from emotion_lit.data.labels.label_set import LabelSettings
 from emotion_lit.errors import UserError
 
 SEVERAL = LabelSettings(multi_label=True)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from emotion_lit.data.label_encoding import LabelColumn, encode
-from emotion_lit.data.labels import LabelSettings
-from emotion_lit.data.one_hot import one_hot_values
+from emotion_lit.data.labels.encoder import LabelColumn, encode
+from emotion_lit.data.labels.label_set import LabelSettings
+from emotion_lit.data.labels.one_hot import one_hot_values
 from emotion_lit.errors import UserError
 
 NAMES = ["joy", "Joy ", "fear", "love, actually", "a|b", "none", "None", "nan", "²", "0", "1.0", "-1", "[c]", "{", "💥"]

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from emotion_lit.data.label_encoding import LabelColumn, encode
-from emotion_lit.data.labels import LabelSet, LabelSettings
+from emotion_lit.data.labels.encoder import LabelColumn, encode
+from emotion_lit.data.labels.label_set import LabelSet, LabelSettings
 from emotion_lit.errors import UserError
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from emotion_lit.data.cards import Card, read_card
-from emotion_lit.data.layouts import find_layout
+from emotion_lit.data.dataset_card import Card, read_card
+from emotion_lit.data.dataset_layout import find_layout
 from emotion_lit.errors import UserError
 
 TWO = """---

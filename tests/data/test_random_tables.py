@@ -20,10 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emotion_lit.data import lines
-from emotion_lit.data.csv_tables import CsvReader
-from emotion_lit.data.json_tables import JsonReader
-from emotion_lit.data.tables import Block, TableFormat, column_names, read_blocks
+from emotion_lit.data.formats import lines
+from emotion_lit.data.formats.csv_reader import CsvReader
+from emotion_lit.data.formats.jsonl_reader import JsonReader
+from emotion_lit.data.formats.readers import Block, TableFormat, column_names, read_blocks
 from emotion_lit.errors import UserError
 
 QUICK, MANY = 40, 5000

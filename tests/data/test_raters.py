@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from emotion_lit import EmotionDataModule
-from emotion_lit.data.raters import merge_raters
+from emotion_lit.data.label_aggregation import merge_raters
 from emotion_lit.data.sources import Rows
 
 

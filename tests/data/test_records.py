@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emotion_lit.data import files, lines
-from emotion_lit.data.records import read_records, record_files
+from emotion_lit.data.formats import files, lines
+from emotion_lit.data.formats.records import read_records, record_files
 from emotion_lit.errors import UserError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_lit.data import sampling
-from emotion_lit.data.labels import Labels, LabelSet
+from emotion_lit.data.labels.label_set import Labels, LabelSet
 from emotion_lit.data.sources import Rows, read_dataset
 from emotion_lit.errors import UserError
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emotion_lit.data.tables import Block, Reject, column_names, read_blocks
+from emotion_lit.data.formats.readers import Block, Reject, column_names, read_blocks
 from emotion_lit.errors import UserError
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emotion_lit.data.warnings import edit_distance, misspelled
+from emotion_lit.data.data_warnings import edit_distance, misspelled
 from emotion_lit.training.datamodule import EmotionDataModule
 from tests.conftest import SMALL, Train
 

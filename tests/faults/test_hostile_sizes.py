@@ -17,7 +17,7 @@ MOST = 300
 READ = """
 import re, sys
 from pathlib import Path
-from emotion_lit.data.records import read_records
+from emotion_lit.data.formats.records import read_records
 from emotion_lit.errors import UserError
 import pyarrow.parquet
 def highest():

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion_lit.data.files import record_files
+from emotion_lit.data.formats.files import record_files
 from emotion_lit.errors import UserError
 from emotion_lit.inference.output_paths import check_apart
 from tests.conftest import failing

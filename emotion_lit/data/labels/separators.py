@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-from emotion_lit.data.labels import LabelError, normalize_name, trimmed
+from emotion_lit.data.labels.label_set import LabelError, normalize_name, trimmed
 from emotion_lit.utils.names import shown
 
 # These stand between names, and hardly ever in one; the next ones stand in names too ("love, actually").

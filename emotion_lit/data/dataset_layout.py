@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from emotion_lit.data.cards import Card
-from emotion_lit.data.files import kind
+from emotion_lit.data.dataset_card import Card
+from emotion_lit.data.formats.files import kind
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import listed

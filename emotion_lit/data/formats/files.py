@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from emotion_lit.data.conversions import conversion, disguise
+from emotion_lit.data.formats.unsupported import conversion, disguise
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 

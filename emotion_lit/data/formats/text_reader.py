@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from emotion_lit.data import lines
-from emotion_lit.data.blocks import Block, OnError, Places, Rows, to_table
-from emotion_lit.data.encodings import is_plain
-from emotion_lit.data.lines import Pieces, decoded
-from emotion_lit.data.unreadable import unreadable
+from emotion_lit.data.formats import lines
+from emotion_lit.data.formats.blocks import Block, OnError, Places, Rows, to_table
+from emotion_lit.data.formats.decoding_errors import unreadable
+from emotion_lit.data.formats.encodings import is_plain
+from emotion_lit.data.formats.lines import Pieces, decoded
 from emotion_lit.utils.console import say_once
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from emotion_lit.data.columns import LABEL_NAMES, TEXT_NAMES
-from emotion_lit.data.dialects import separator_of
-from emotion_lit.data.tables import Block, OnError, Reject, TableFormat, read_blocks
+from emotion_lit.data.formats.csv_dialect import separator_of
+from emotion_lit.data.formats.readers import Block, OnError, Reject, TableFormat, read_blocks
 from emotion_lit.errors import UserError
 from emotion_lit.utils.names import shown
 

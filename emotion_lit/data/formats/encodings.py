@@ -4,8 +4,8 @@ import codecs
 
 import numpy as np
 
-from emotion_lit.data import lines
-from emotion_lit.data.lines import Bytes
+from emotion_lit.data.formats import lines
+from emotion_lit.data.formats.lines import Bytes
 from emotion_lit.errors import UserError
 
 UTF8 = "utf-8"

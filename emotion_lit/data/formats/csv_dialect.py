@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emotion_lit.data.headings import by_place, column_titles, has_heading, is_named
-from emotion_lit.data.lines import decoded
+from emotion_lit.data.formats.csv_header import by_place, column_titles, has_heading, is_named
+from emotion_lit.data.formats.lines import decoded
 from emotion_lit.errors import UserError
 
 # Texts may be long; the csv module's own limit is 128 KiB a field.

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from emotion_lit.data.blocks import Block, Places
-from emotion_lit.data.files import kind, opened
+from emotion_lit.data.formats.blocks import Block, Places
+from emotion_lit.data.formats.files import kind, opened
 from emotion_lit.errors import UserError
 
 if TYPE_CHECKING:

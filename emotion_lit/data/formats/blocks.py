@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from emotion_lit.data.arrow_types import with_readable_times
+from emotion_lit.data.formats.arrow_types import with_readable_times
 from emotion_lit.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from emotion_lit.data import lines
-from emotion_lit.data.blocks import Block, OnError, Places, Rows, without_columns
-from emotion_lit.data.dialects import Dialect, Heading
-from emotion_lit.data.encodings import is_plain
-from emotion_lit.data.lines import Pieces, RowLines
-from emotion_lit.data.unreadable import unreadable
+from emotion_lit.data.formats import lines
+from emotion_lit.data.formats.blocks import Block, OnError, Places, Rows, without_columns
+from emotion_lit.data.formats.csv_dialect import Dialect, Heading
+from emotion_lit.data.formats.decoding_errors import unreadable
+from emotion_lit.data.formats.encodings import is_plain
+from emotion_lit.data.formats.lines import Pieces, RowLines
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say_once
 

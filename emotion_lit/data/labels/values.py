@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from emotion_lit.data.annotations import choices_of
-from emotion_lit.data.label_lists import list_in_text
-from emotion_lit.data.labels import LabelError, trimmed
+from emotion_lit.data.labels.annotation_tools import choices_of
+from emotion_lit.data.labels.label_set import LabelError, trimmed
+from emotion_lit.data.labels.list_literals import list_in_text
 from emotion_lit.utils.names import shown
 
 Atom = str | int | float

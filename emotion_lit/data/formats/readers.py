@@ -8,17 +8,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotion_lit.data.arrow_tables import arrow_names, read_arrow_file
-from emotion_lit.data.blocks import Block, OnError, Record, Reject, Rows, is_json_text, stop, to_table, to_values
-from emotion_lit.data.csv_tables import CsvReader
-from emotion_lit.data.dialects import Dialect, Heading, find_dialect, find_heading, separator_of
-from emotion_lit.data.encodings import UTF8, Decoded, encoding_of
-from emotion_lit.data.files import IN_BLOCKS, check_text, kind, opened
-from emotion_lit.data.json_arrays import ArrayReader
-from emotion_lit.data.json_tables import JsonReader
-from emotion_lit.data.lines import Pieces
-from emotion_lit.data.text_tables import TextReader
-from emotion_lit.data.unreadable import unreadable
+from emotion_lit.data.formats.arrow_reader import arrow_names, read_arrow_file
+from emotion_lit.data.formats.blocks import (
+    Block,
+    OnError,
+    Record,
+    Reject,
+    Rows,
+    is_json_text,
+    stop,
+    to_table,
+    to_values,
+)
+from emotion_lit.data.formats.csv_dialect import Dialect, Heading, find_dialect, find_heading, separator_of
+from emotion_lit.data.formats.csv_reader import CsvReader
+from emotion_lit.data.formats.decoding_errors import unreadable
+from emotion_lit.data.formats.encodings import UTF8, Decoded, encoding_of
+from emotion_lit.data.formats.files import IN_BLOCKS, check_text, kind, opened
+from emotion_lit.data.formats.json_array_reader import ArrayReader
+from emotion_lit.data.formats.jsonl_reader import JsonReader
+from emotion_lit.data.formats.lines import Pieces
+from emotion_lit.data.formats.text_reader import TextReader
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say_once
 

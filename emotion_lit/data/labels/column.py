@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from emotion_lit.data.dialects import NAMES
-from emotion_lit.data.label_values import Atom, Reading, is_missing
-from emotion_lit.data.labels import LabelError, LabelSettings, Lookup, normalize_name
-from emotion_lit.data.one_hot import is_one_hot
-from emotion_lit.data.separators import find_separator, split_labels
+from emotion_lit.data.formats.csv_dialect import NAMES
+from emotion_lit.data.labels.label_set import LabelError, LabelSettings, Lookup, normalize_name
+from emotion_lit.data.labels.one_hot import is_one_hot
+from emotion_lit.data.labels.separators import find_separator, split_labels
+from emotion_lit.data.labels.values import Atom, Reading, is_missing
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import shown

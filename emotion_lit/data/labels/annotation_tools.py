@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from emotion_lit.data.labels import LabelError
+from emotion_lit.data.labels.label_set import LabelError
 from emotion_lit.utils.names import listed
 
 # Where such an object has the label, or the list of them.

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 
-from emotion_lit.data.labels import Labels
+from emotion_lit.data.labels.label_set import Labels
 from emotion_lit.data.sampling import fold
 from emotion_lit.data.sources import Rows
 

@@ -2,7 +2,7 @@
 
 import re
 
-from emotion_lit.data.encodings import UTF8
+from emotion_lit.data.formats.encodings import UTF8
 
 # How Python keeps a byte that is no UTF-8.
 ESCAPED_BYTE = re.compile("[\udc80-\udcff]")

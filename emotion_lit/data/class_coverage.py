@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from emotion_lit.data.labels import Labels
+from emotion_lit.data.labels.label_set import Labels
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]

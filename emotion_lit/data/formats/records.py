@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from emotion_lit.data.blocks import OnError, Record, stop
-from emotion_lit.data.files import COMPRESSIONS, SUFFIXES, check_readable, is_inside, kind, record_files
-from emotion_lit.data.tables import TableFormat, column_names, read_blocks
+from emotion_lit.data.formats.blocks import OnError, Record, stop
+from emotion_lit.data.formats.files import COMPRESSIONS, SUFFIXES, check_readable, is_inside, kind, record_files
+from emotion_lit.data.formats.readers import TableFormat, column_names, read_blocks
 
 __all__ = [
     "COMPRESSIONS",

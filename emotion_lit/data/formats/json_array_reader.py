@@ -4,11 +4,11 @@ import codecs
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from emotion_lit.data import lines
-from emotion_lit.data.blocks import Block, OnError, Rows, to_table
-from emotion_lit.data.json_tables import DECODER, problem_of
-from emotion_lit.data.lines import Bytes
-from emotion_lit.data.unreadable import unreadable
+from emotion_lit.data.formats import lines
+from emotion_lit.data.formats.blocks import Block, OnError, Rows, to_table
+from emotion_lit.data.formats.decoding_errors import unreadable
+from emotion_lit.data.formats.jsonl_reader import DECODER, problem_of
+from emotion_lit.data.formats.lines import Bytes
 from emotion_lit.errors import UserError
 
 BLANKS = " \t\r\n\ufeff"

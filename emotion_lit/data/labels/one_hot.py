@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from emotion_lit.data.distinct import DistinctValues
-from emotion_lit.data.labels import LabelError
+from emotion_lit.data.labels.label_set import LabelError
+from emotion_lit.data.labels.unique_values import DistinctValues
 from emotion_lit.errors import UserError
 from emotion_lit.utils.names import shown
 

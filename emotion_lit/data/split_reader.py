@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from emotion_lit.data.annotations import text_inside
-from emotion_lit.data.files import kind
-from emotion_lit.data.label_lines import LabelLines
-from emotion_lit.data.skipped import NO_TEXT, Skipped
-from emotion_lit.data.tables import Block, Reject, TableFormat, column_names, read_blocks
+from emotion_lit.data.formats.files import kind
+from emotion_lit.data.formats.readers import Block, Reject, TableFormat, column_names, read_blocks
+from emotion_lit.data.labeled_lines import LabelLines
+from emotion_lit.data.labels.annotation_tools import text_inside
+from emotion_lit.data.skipped_rows import NO_TEXT, Skipped
 from emotion_lit.errors import UserError, unknown
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from emotion_lit.data.label_readings import Readings, as_id
-from emotion_lit.data.label_values import Atom
-from emotion_lit.data.labels import LabelError, LabelSettings, Lookup, check_names, normalize_name
+from emotion_lit.data.labels.column import Readings, as_id
+from emotion_lit.data.labels.label_set import LabelError, LabelSettings, Lookup, check_names, normalize_name
+from emotion_lit.data.labels.values import Atom
 from emotion_lit.errors import unknown
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import shown

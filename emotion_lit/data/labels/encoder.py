@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from emotion_lit.data.classes import Classes, find_classes
-from emotion_lit.data.distinct import DistinctValues
-from emotion_lit.data.label_readings import Readings, as_id, settle
-from emotion_lit.data.label_values import Reading, read_value
-from emotion_lit.data.labels import LabelError, Labels, LabelSet, LabelSettings, normalize_name
+from emotion_lit.data.labels.class_names import Classes, find_classes
+from emotion_lit.data.labels.column import Readings, as_id, settle
+from emotion_lit.data.labels.label_set import LabelError, Labels, LabelSet, LabelSettings, normalize_name
+from emotion_lit.data.labels.unique_values import DistinctValues
+from emotion_lit.data.labels.values import Reading, read_value
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import listed

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
-from emotion_lit.data.blocks import Reject
+from emotion_lit.data.formats.blocks import Reject
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 

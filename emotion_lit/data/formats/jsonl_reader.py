@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from emotion_lit.data import lines
-from emotion_lit.data.blocks import Block, OnError, Places, Record, Rows, is_json_text, to_table
-from emotion_lit.data.encodings import is_plain
-from emotion_lit.data.lines import Pieces, decoded
-from emotion_lit.data.unreadable import unreadable
+from emotion_lit.data.formats import lines
+from emotion_lit.data.formats.blocks import Block, OnError, Places, Record, Rows, is_json_text, to_table
+from emotion_lit.data.formats.decoding_errors import unreadable
+from emotion_lit.data.formats.encodings import is_plain
+from emotion_lit.data.formats.lines import Pieces, decoded
 
 if TYPE_CHECKING:
     import pyarrow as pa

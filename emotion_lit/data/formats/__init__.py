@@ -1,0 +1,1 @@
+"""File formats: rows of CSV, JSON, Parquet, Arrow and plain-text files."""

@@ -1,0 +1,1 @@
+"""Label columns: from values of any form to class ids."""
