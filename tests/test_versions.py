@@ -2,6 +2,7 @@
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.versions import ROOT, lowest, newest, replaced, requirements
 
@@ -22,9 +23,21 @@ def test_libraries_whose_private_names_are_used_are_capped(name: str) -> None:
 @pytest.mark.parametrize("file", ["constraints.txt", "constraints-newest.txt"])
 def test_pins_are_what_the_package_allows(file: str) -> None:
     lines = [line for line in (ROOT / file).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    pinned = {line.partition("==")[0].lower().replace("_", "-"): line.partition("==")[2] for line in lines}
+    pinned = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
     for requirement in requirements():
-        assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def test_both_constraint_files_pin_the_same_packages() -> None:
+    names = [
+        {
+            canonicalize_name(line.partition("==")[0])
+            for line in (ROOT / file).read_text(encoding="utf-8").splitlines()
+            if not line.startswith("#")
+        }
+        for file in ("constraints.txt", "constraints-newest.txt")
+    ]
+    assert names[0] == names[1]
 
 
 def test_caps_are_the_minor_after_the_newest_that_was_tested() -> None:
