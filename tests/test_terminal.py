@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_config_files import CONFIGS
 from tests.conftest import SMALL
 from tests.terminal import Session, at_terminal, emotion_lit
+from tests.training.settings.test_config_files import CONFIGS
 
 TINY = [*SMALL, "--data.train_size=70", "--data.val_size=21", "--data.test_size=21", "--trainer.max_epochs=1"]
 # What libraries print about themselves.

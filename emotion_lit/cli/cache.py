@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from emotion_lit.cli.parser import EmotionParser
 from emotion_lit.errors import UserError, unknown
+from emotion_lit.training.settings.parser import EmotionParser
 from emotion_lit.utils.caches import LIBRARY_CACHES, OURS, ROOMS, cache_dir
 from emotion_lit.utils.commands import COMMANDS
 from emotion_lit.utils.console import say, show

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from emotion_lit.cli.parser import EmotionParser
 from emotion_lit.cli.push import find_repository, push
 from emotion_lit.errors import UserError
 from emotion_lit.inference.export_checks import check_export, int8_agreement, say_left_out
@@ -16,10 +15,11 @@ from emotion_lit.inference.predictor import Predictor, load
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import quiet_transformers
 from emotion_lit.reporting.model_card import Facts, model_card
+from emotion_lit.training.settings.parser import EmotionParser
+from emotion_lit.utils.cleanup_process import removed_if_killed
 from emotion_lit.utils.commands import COMMANDS
 from emotion_lit.utils.console import say
 from emotion_lit.utils.files import atomic_path, write_text
-from emotion_lit.utils.watcher import removed_if_killed
 
 
 def main(args: list[str]) -> None:

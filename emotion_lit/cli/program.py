@@ -15,10 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
-from emotion_lit.cli import exits, quiet
-from emotion_lit.cli.parser import EmotionParser, configs_first, for_command
-from emotion_lit.cli.setting_bounds import check_bounds
-from emotion_lit.cli.settings_in_use import say_without_effect, typed_keys
+from emotion_lit.cli import error_handling
 from emotion_lit.data.other_data import OF_ONE_DATASET, is_same_dataset
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model import checkpoint as checkpoints
@@ -37,8 +34,11 @@ from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.devices import check_accelerator
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.training.run_folder import LOG, RunConfig, is_another_run, loggers
+from emotion_lit.training.settings.bounds import check_bounds
+from emotion_lit.training.settings.parser import EmotionParser, configs_first, for_command
+from emotion_lit.training.settings.unused_settings import say_without_effect, typed_keys
 from emotion_lit.training.weight_averaging import check_goes_on
-from emotion_lit.utils import console, platforms, schedulers, unsaved
+from emotion_lit.utils import console, launchers, library_logging, nonfatal, platforms, requeue
 from emotion_lit.utils.commands import COMMANDS, HELP, PROGRAM, overview
 from emotion_lit.utils.files import why_not_writable
 from emotion_lit.utils.memory import keep_few_kernels, keep_freed_memory
@@ -200,9 +200,9 @@ class EmotionCLI(LightningCLI):
         if subcommand != "fit":
             return None
         config = self.config[subcommand]
-        last = schedulers.interrupted_run(Path(config.trainer.default_root_dir or LOGS) / config.name, self.typed)
+        last = requeue.interrupted_run(Path(config.trainer.default_root_dir or LOGS) / config.name, self.typed)
         if last:
-            console.say(f"SLURM has started job {schedulers.job()} again: going on from {last}")
+            console.say(f"SLURM has started job {requeue.job_id()} again: going on from {last}")
         return str(last) if last else None
 
     def _parse_ckpt_path(self) -> None:
@@ -279,17 +279,17 @@ class EmotionCLI(LightningCLI):
         Raises:
             UserError: Its settings contradict each other, the machine, or what started this process.
         """
-        launcher = schedulers.settle(config.num_nodes)
+        launcher = launchers.settle(config.num_nodes)
         check_accelerator(config.accelerator)
         try:
             if launcher and launcher.name == "srun":
-                schedulers.check_stray(Path(kwargs.get("default_root_dir", ".")))
+                launchers.check_stray(Path(kwargs.get("default_root_dir", ".")))
                 kwargs["plugins"] = [*kwargs["plugins"], SLURMEnvironment(auto_requeue=False)]
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"the Trainer refuses its settings: {reason}") from error
-        schedulers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
+        launchers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
         if trainer.global_rank:
             console.silence()
         if trainer.world_size > 1 and (stream := _standard_stream(str(self.subcommand), self.config[self.subcommand])):
@@ -376,13 +376,13 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
     """
     open_streams()
     console.begin_log()
-    unsaved.forget_all()
-    if schedulers.is_orphan():  # it would run the command by itself, beside one that was started again
+    nonfatal.clear()
+    if launchers.is_orphan():  # it would run the command by itself, beside one that was started again
         raise SystemExit(0)
-    if schedulers.is_child():
+    if launchers.is_child():
         platforms.end_with_parent()
         console.silence()
-    quiet.hush()
+    library_logging.hush()
     keep_few_kernels()
     keep_freed_memory()
     platforms.keep_to_cpu_quota()
@@ -390,7 +390,7 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
     if typed in HELP:
         sys.stdout.write(overview())
         raise SystemExit(0)
-    with exits.in_one_line(typed if isinstance(typed, list) else []):
+    with error_handling.in_one_line(typed if isinstance(typed, list) else []):
         return _run(typed, args)
 
 

@@ -12,8 +12,8 @@ from emotion_lit.inference.export_contract import CONFIG_FILE, LABELS_FILE, file
 from emotion_lit.inference.export_writers import FILES
 from emotion_lit.utils import caches, hub
 from emotion_lit.utils.console import say
-from emotion_lit.utils.masking import masked
 from emotion_lit.utils.names import listed
+from emotion_lit.utils.redaction import redact
 
 # The Hub's own, which says what it keeps as large files.
 KEPT = ".gitattributes"
@@ -209,7 +209,7 @@ def _reasons(what: str) -> Iterator[None]:
             advice = "log in as somebody who may see it, or choose another repository"
         elif not advice and (status is None or status >= 500) and not isinstance(error, ValueError):
             advice = "run the same command again later"
-        line = masked(" ".join(_said(error).split())).rstrip(".;")
+        line = redact(" ".join(_said(error).split())).rstrip(".;")
         raise UserError(f"{what}: {line or type(error).__name__}{'; ' if advice else ''}{advice}") from error
 
 

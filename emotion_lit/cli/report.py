@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_lit.cli.parser import EmotionParser
 from emotion_lit.evaluation.prediction_table import AFTER, BEFORE, Evidence
 from emotion_lit.evaluation.summary import judge
 from emotion_lit.reporting.compare_runs import compare
 from emotion_lit.reporting.learning_curves import read_history
 from emotion_lit.reporting.run_report import EVIDENCE, draw_figures, read_report, write_report
 from emotion_lit.reporting.tables import headline_rows
+from emotion_lit.training.settings.parser import EmotionParser
 from emotion_lit.utils.commands import COMMANDS
 from emotion_lit.utils.console import say, show
 from emotion_lit.utils.console_tables import table

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sequential
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tokenization import Tokens
 from emotion_lit.model.features import TextOutputs
-from emotion_lit.utils import processes
+from emotion_lit.utils import distributed
 
 Batch = dict[str, Any]
 GOLDEN_RATIO = (5**0.5 - 1) / 2
@@ -86,7 +86,7 @@ class BatchSampler(DistributedSampler[list[int]]):
     @property
     def rank_and_size(self) -> tuple[int, int]:
         """Which process this is, of how many that share the rows."""
-        rank, size = self._share or (processes.rank(), processes.count())
+        rank, size = self._share or (distributed.rank(), distributed.world_size())
         return (rank, size) if len(self.lengths) >= size else (0, 1)
 
     def set_epoch(self, epoch: int) -> None:

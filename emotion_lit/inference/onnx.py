@@ -27,7 +27,7 @@ from emotion_lit.inference.lora_merge import merged_network
 from emotion_lit.model.fast_paths import Probe, reason_of
 from emotion_lit.model.network import Network
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.utils import forks
+from emotion_lit.utils import fork_safety
 from emotion_lit.utils.caches import seal
 from emotion_lit.utils.files import atomic_path
 
@@ -80,7 +80,7 @@ class OnnxEngine:
         options.intra_op_num_threads = torch.get_num_threads()
         network = self._network if isinstance(self._network, bytes) else str(self._network)
         self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-        forks.keep_in_children(self._session)
+        fork_safety.never_free_in_child(self._session)
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.decision import is_known, ranking
 from emotion_lit.model.pretrained import reason
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.utils import forks, platforms
+from emotion_lit.utils import fork_safety, platforms
 from emotion_lit.utils.colors import colour
 from emotion_lit.utils.names import shown
 
@@ -97,7 +97,7 @@ class Predictor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Becomes a copy, in this process or in another one."""
-        forks.survive()
+        fork_safety.enable()
         self.__dict__.update(state)
 
     @property

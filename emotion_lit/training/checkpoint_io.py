@@ -11,7 +11,7 @@ from torch import Tensor
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import KEY, LAST, PREVIOUS
 from emotion_lit.model.checkpoint_paths import remember_paths
-from emotion_lit.utils import failures, unsaved
+from emotion_lit.utils import failures, nonfatal
 from emotion_lit.utils.files import atomic_path, replace, temporary_name
 
 # What `torch.load` reads without running code.
@@ -46,9 +46,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             if failures.explain(error) is None:
                 raise
             if not self._makes_room(checkpoint, file):
-                unsaved.note(file.name, error)
+                nonfatal.record(file.name, error)
                 return
-        unsaved.found(file.name)
+        nonfatal.resolve(file.name)
 
     @staticmethod
     def _makes_room(checkpoint: dict[str, Any], file: Path) -> bool:

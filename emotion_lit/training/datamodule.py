@@ -29,7 +29,7 @@ from emotion_lit.data.tokenization import cached_tokens
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.positions import longest_text
-from emotion_lit.utils import caches, processes
+from emotion_lit.utils import caches, distributed
 from emotion_lit.utils.console import say
 from emotion_lit.utils.paths import expanded
 
@@ -340,11 +340,11 @@ class EmotionDataModule(pl.LightningDataModule):
         Raises:
             UserError: Something of it cannot be read.
         """
-        with processes.together():
+        with distributed.fail_together():
             self._prepare(stage)
         if stage == "predict":
-            self._stream = self._text_stream(processes.first(self._predict_files))
-            self.predict_rows, self._stream.digest = processes.first(self._surveyed)
+            self._stream = self._text_stream(distributed.on_rank_zero(self._predict_files))
+            self.predict_rows, self._stream.digest = distributed.on_rank_zero(self._surveyed)
 
     def _prepare(self, stage: str) -> None:
         if stage not in STAGE_SPLITS:
@@ -530,8 +530,8 @@ class EmotionDataModule(pl.LightningDataModule):
         dataset = self.prepared(split)
         rank, world_size = share or (None, None)
         if shuffle:
-            with processes.together():
-                processes.check_rows(len(dataset), split)
+            with distributed.fail_together():
+                distributed.check_rows(len(dataset), split)
         sampler = BatchSampler(
             dataset.padded_lengths,
             self.tokens_per_batch * (1 if shuffle else EVALUATION),

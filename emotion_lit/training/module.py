@@ -52,7 +52,7 @@ from emotion_lit.training.optim import (
     parameter_groups,
 )
 from emotion_lit.training.strategies import prepare_strategy
-from emotion_lit.utils import forks, processes
+from emotion_lit.utils import distributed, fork_safety
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import listed
 from emotion_lit.utils.paths import expanded
@@ -129,7 +129,7 @@ class EmotionClassifier(pl.LightningModule):
         fast_paths: bool = True,
     ) -> None:
         super().__init__()
-        forks.survive()
+        fork_safety.enable()
         if len(labels) < 2:
             raise UserError(f"a classifier needs at least two labels; there is {listed(labels)}")
         check_names(labels)
@@ -222,7 +222,7 @@ class EmotionClassifier(pl.LightningModule):
     def configure_model(self) -> None:
         """Builds the network on Lightning's call, unless there is one for a checkpoint or of an export."""
         if self.network is None and self.engine is None and self._trainer is not None:
-            with processes.together():
+            with distributed.fail_together():
                 self.build()
         if self._trainer is not None and self._trainer.training and self.network is not None:
             if self._is_mixed_on_cpu:
@@ -603,7 +603,7 @@ class EmotionClassifier(pl.LightningModule):
     def _check_step(self) -> None:
         """Refuses an arithmetic that the architecture does not train in, before anything is computed in it."""
         if isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):  # others split the network
-            with processes.together(), self.trainer.precision_plugin.forward_context():
+            with distributed.fail_together(), self.trainer.precision_plugin.forward_context():
                 check_step(self.built, Probe(self.tokenizer), str(self.trainer.precision))
 
     def on_fit_end(self) -> None:

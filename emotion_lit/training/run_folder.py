@@ -14,7 +14,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.checkpoint import LAST, PREVIOUS
 from emotion_lit.model.checkpoint_contents import REMEMBERED
-from emotion_lit.utils import console, platforms, processes, unsaved
+from emotion_lit.utils import console, distributed, nonfatal, platforms
 from emotion_lit.utils.files import atomic_path, why_not_writable
 
 # What a run has said, in its folder.
@@ -34,7 +34,7 @@ class RunConfig(SaveConfigCallback):
         if source and folder:  # also where it goes on in the folder of the run, whatever was typed
             self.config.trainer.default_root_dir = str(Path(folder).parent.parent)
         super().setup(trainer, pl_module, stage)
-        with processes.together():
+        with distributed.fail_together():
             if folder and trainer.is_global_zero:
                 console.keep_log(Path(folder) / LOG)
                 if source and source.resolve() != Path(folder).resolve():
@@ -101,7 +101,7 @@ class RunLogger(TensorBoardLogger):
 
     @staticmethod
     def _try(write: Callable[[], None]) -> None:
-        with unsaved.spared(CURVES):
+        with nonfatal.suppress(CURVES):
             write()
 
 

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from emotion_lit.utils.console_tables import text_width
-from emotion_lit.utils.masking import masked
+from emotion_lit.utils.redaction import redact
 from emotion_lit.utils.streams import is_terminal, terminal_width
 
 # Seconds; into a file each state of a bar is a line of its own, so more seldom, and none for short work.
@@ -35,7 +35,7 @@ class _Log:
         self.once: set[str] = set()
 
     def add(self, text: str) -> None:
-        self.lines.append(masked(text))
+        self.lines.append(redact(text))
         self.flush()
 
     def flush(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emotion_lit import __version__
 from emotion_lit.utils.files import WRITING
-from emotion_lit.utils.masking import masked
+from emotion_lit.utils.redaction import redact
 
 DEBUG = "EMOTION_LIT_DEBUG"
 TRACEBACK = "traceback.txt"
@@ -162,7 +162,7 @@ def _keep(text: str) -> Path | None:
 
 def _write(file: Path, text: str) -> bool:
     try:
-        file.write_text(masked(text), encoding="utf-8", errors="backslashreplace")
+        file.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
     except OSError:
         return False
     return True

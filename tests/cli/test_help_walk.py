@@ -22,9 +22,9 @@ from jsonargparse._link_arguments import ActionLink
 
 from emotion_lit.cli import main
 from emotion_lit.cli.program import EmotionCLI
-from emotion_lit.cli.settings_in_use import is_listed
 from emotion_lit.data import sources
 from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.training.settings.unused_settings import is_listed
 from emotion_lit.utils.console_tables import table
 from tests.conftest import BACKBONE
 from tests.faults.kills import make_backbone

@@ -12,8 +12,8 @@ from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.utils.paths import READ, WRITTEN, expand_all, expanded
-from tests.cli.test_settings_in_use import parse
 from tests.conftest import failing
+from tests.training.settings.test_unused_settings import parse
 
 
 @pytest.fixture

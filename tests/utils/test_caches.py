@@ -20,7 +20,7 @@ from emotion_lit.cli import main
 from emotion_lit.inference.onnx import write_int8, write_onnx
 from emotion_lit.model.features import FrozenPart, TextOutputs
 from emotion_lit.utils import caches, files
-from emotion_lit.utils.processes import file_of_machine
+from emotion_lit.utils.distributed import node_file
 from tests.conftest import SMALL
 
 Damage = Callable[[Path], None]
@@ -181,7 +181,7 @@ def outputs(value: float) -> FrozenPart:
 
 
 def keep(file: Path, sealed: bool = True) -> None:
-    with file_of_machine(
+    with node_file(
         file,
         local_rank=0,
         create=lambda made: TextOutputs.create(outputs(0.5), OFFSETS, made),

@@ -4,7 +4,7 @@ import time
 
 import lightning.pytorch as pl
 
-from emotion_lit.utils import processes
+from emotion_lit.utils import distributed
 
 SECONDS = 1.0
 
@@ -45,7 +45,7 @@ class Agreement:
         """The answers of all, and when to ask again: after as many batches as the slowest makes in a second."""
         place = trainer.fit_loop.total_batch_idx
         pace = (time.monotonic() - self._time) / max(1, place - self._place)
-        everyone = processes.gathered((mine, pace))
+        everyone = distributed.all_gather((mine, pace))
         self._next = place + max(1, int(SECONDS / max(1e-3, *(pace for _, pace in everyone))))
         self._place, self._time = place, time.monotonic()
         return [answers for answers, _ in everyone]

@@ -18,7 +18,7 @@ from emotion_lit.training.metrics import default_monitor
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.training.monitors import Mode, better
 from emotion_lit.training.weight_averaging import averages
-from emotion_lit.utils import processes, unsaved
+from emotion_lit.utils import distributed, nonfatal
 from emotion_lit.utils.console import say
 from emotion_lit.utils.files import link
 from emotion_lit.utils.paths import expanded
@@ -145,7 +145,7 @@ class BestCheckpoint(ModelCheckpoint):
         self._refused = False
         super().on_validation_end(trainer, pl_module)
         if trainer.world_size > 1:
-            self._refused = any(processes.gathered(self._refused))
+            self._refused = any(distributed.all_gather(self._refused))
         if self._refused:
             vars(self).update(before)
         elif (self.best_model_path, self.best_model_score) != (before["best_model_path"], before["best_model_score"]):
@@ -154,9 +154,9 @@ class BestCheckpoint(ModelCheckpoint):
     def _name_best(self, trainer: pl.Trainer) -> None:
         """Gives the best one its second name."""
         if trainer.is_global_zero and self.best_file and self.best_file != Path(self.best_model_path):
-            with unsaved.spared(self.best_file.name):
+            with nonfatal.suppress(self.best_file.name):
                 link(Path(self.best_model_path), self.best_file)
-                unsaved.found(self.best_file.name)
+                nonfatal.resolve(self.best_file.name)
 
     def amend(self, trainer: pl.Trainer, model: dict[str, Any]) -> None:
         """Changes settings of the model in the best checkpoint.
@@ -176,7 +176,7 @@ class BestCheckpoint(ModelCheckpoint):
                 "was scored; a callback that exchanges them has to be Lightning's WeightAveraging or EMAWeightAveraging"
             )
         super()._save_checkpoint(trainer, filepath)
-        self._refused = unsaved.is_missing(Path(filepath).name)
+        self._refused = nonfatal.is_recorded(Path(filepath).name)
 
     def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
         if not self._refused:
@@ -195,13 +195,13 @@ class BestCheckpoint(ModelCheckpoint):
         if self.best_model_path or not self.dirpath or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         path = str(Path(self.dirpath) / f"{BEST}.ckpt")
-        if self._begun in (None, trainer.global_step) and processes.first(lambda: _is_whole(path)):
+        if self._begun in (None, trainer.global_step) and distributed.on_rank_zero(lambda: _is_whole(path)):
             self.best_model_path = path  # nothing was trained that could be better
             return
-        with processes.together():
+        with distributed.fail_together():
             check_weights(trainer)
         trainer.save_checkpoint(path, weights_only=True)
-        if processes.first(Path(path).is_file):
+        if distributed.on_rank_zero(Path(path).is_file):
             self.best_model_path = path
 
     def state_dict(self) -> dict[str, Any]:
@@ -241,7 +241,7 @@ class BestCheckpoint(ModelCheckpoint):
         kept, shared = state["best_k_models"], str(Path(self.dirpath or "") / f"{BEST}.ckpt")
         if self.filename != BEST and shared in kept and Path(shared).is_file():
             own = str(Path(shared).with_name(f"{BEST}-before.ckpt"))
-            if processes.first(lambda: _is_linked(Path(shared), Path(own))):
+            if distributed.on_rank_zero(lambda: _is_linked(Path(shared), Path(own))):
                 kept = {own if path == shared else path: score for path, score in kept.items()}
                 state["best_model_path"] = own if state["best_model_path"] == shared else state["best_model_path"]
         ranked = sorted(kept, key=lambda path: float(kept[path]), reverse=self.mode == "max")

@@ -40,7 +40,7 @@ from emotion_lit.model.precision import BFLOAT, native_precision
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.utils import processes
+from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
 
 # The rows that an engine is compared on; of a short input, a twentieth is, but no less than 500 rows.
@@ -77,7 +77,7 @@ class EngineChoice(pl.Callback):
                 model.engine = WatchedEngine(name, engine, model, refused=writer.go_on_with_torch)
             except Exception as error:  # on another process than the one that has chosen
                 say(f"{name} is not used: {why_refused(error)}; PyTorch goes on", from_all=True)
-        if writer.engine != TORCH and processes.rank() == 0:
+        if writer.engine != TORCH and distributed.rank() == 0:
             say(f"engine: {name}")
 
     def _choose(

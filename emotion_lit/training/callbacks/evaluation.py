@@ -20,7 +20,7 @@ from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.run_summary import say_warnings
 from emotion_lit.training.datamodule import LIMITS, EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.utils import processes
+from emotion_lit.utils import distributed
 from emotion_lit.utils.console import progress_bar, say, show
 from emotion_lit.utils.console_tables import table
 from emotion_lit.utils.files import write_text
@@ -80,7 +80,7 @@ class Collected:
     def of_all(self) -> "Collected":
         """What all processes have collected, on each of them."""
         whole = Collected()
-        whole._parts = [part for parts in processes.gathered(self._parts) for part in parts]
+        whole._parts = [part for parts in distributed.all_gather(self._parts) for part in parts]
         return whole
 
     @property

@@ -22,7 +22,7 @@ from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.utils import caches, processes
+from emotion_lit.utils import caches, distributed
 from emotion_lit.utils.console import progress_bar, say
 from emotion_lit.utils.files import reason_of, sweep, temporary_name
 from emotion_lit.utils.memory import available_memory
@@ -91,14 +91,14 @@ class FrozenFeatures(pl.Callback):
         folder = data.cache_dir / "features"
         if part.layers is None:
             kept = TextOutputs.read(folder / f"{key}.npy", offsets, part.dtype)
-            if all(processes.gathered(kept is not None)):
+            if all(distributed.all_gather(kept is not None)):
                 return kept
         file = self._file(trainer, folder, key, temporary=part.layers is not None)
         if file is None or not self._compute(part, trainer, model, data, split, offsets, file):
             return None
         # Token states are read by this run alone.
         outputs = TextOutputs.read(file, offsets, part.dtype, sealed=part.layers is None)
-        with processes.together():
+        with distributed.fail_together():
             if outputs is None:
                 raise UserError(f"process {trainer.global_rank} cannot read {file}, which the first one has written")
         return outputs
@@ -109,7 +109,7 @@ class FrozenFeatures(pl.Callback):
         if trainer.local_rank == 0 and (writable := caches.writable_dir(folder)):
             file = writable / f"{key}.npy"
             file = temporary_name(file) if temporary else file  # no other run's
-        files = processes.gathered(file)[:: trainer.num_devices]  # of the first process of each machine
+        files = distributed.all_gather(file)[:: trainer.num_devices]  # of the first process of each machine
         if None in files:
             return None
         if temporary and file:
@@ -133,7 +133,7 @@ class FrozenFeatures(pl.Callback):
         network.eval()
         try:
             with (
-                processes.file_of_machine(
+                distributed.node_file(
                     file,
                     trainer.local_rank,
                     create=lambda made: TextOutputs.create(part, offsets, made),

@@ -12,7 +12,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import LAST, PREVIOUS, from_here
 from emotion_lit.training.callbacks.agreement import Agreement
 from emotion_lit.training.callbacks.steps import batches_of_step
-from emotion_lit.utils import processes
+from emotion_lit.utils import distributed
 from emotion_lit.utils.files import replace
 
 ROWS_SHOWN, CHARACTERS_SHOWN = 8, 40
@@ -52,7 +52,7 @@ class FiniteLoss(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks before the model is scored and kept."""
         self._ask(trainer)
-        with processes.together():
+        with distributed.fail_together():
             check_weights(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -61,7 +61,7 @@ class FiniteLoss(pl.Callback):
 
     def _ask(self, trainer: pl.Trainer) -> None:
         bad = -1 if self._bad is None else int(self._bad)
-        with processes.together():
+        with distributed.fail_together():
             if bad >= 0:
                 self._stop(trainer, bad)
 

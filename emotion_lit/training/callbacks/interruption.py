@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
-from emotion_lit.utils import failures, processes, schedulers, signals
+from emotion_lit.utils import distributed, failures, requeue, signals
 
 
 class Interruption(Checkpoint):
@@ -37,7 +37,7 @@ class Interruption(Checkpoint):
         signals.take_over()
         signals.defer("this step or validation")
         if failures.run_folder:
-            schedulers.keep_record(failures.run_folder, self.arguments)
+            requeue.write_record(failures.run_folder, self.arguments)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -57,7 +57,7 @@ class Interruption(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stops before the report, if there was a signal since; while it is made, a signal ends it at once."""
-        if any(processes.gathered(signals.received() is not None)):
+        if any(distributed.all_gather(signals.received() is not None)):
             self._stop(trainer)
         signals.defer("")
 
@@ -65,14 +65,14 @@ class Interruption(Checkpoint):
         """Forgets the job of a run that is complete."""
         signals.defer("")
         if failures.run_folder and not signals.received():
-            schedulers.remove_record(failures.run_folder)
+            requeue.remove_record(failures.run_folder)
 
     def _stop_if_asked(self, trainer: pl.Trainer) -> None:
         if self.last.asked and self.last.may_stop:
             self._stop(trainer)
 
     def _stop(self, trainer: pl.Trainer) -> None:
-        processes.wait()
+        distributed.barrier()
         if not trainer.is_global_zero:
             raise SystemExit(0)  # how the command ends depends on the first process
         raise signals.Stop(signals.received() or signal.SIGTERM)

@@ -11,7 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from emotion_lit.model.checkpoint import LAST
 from emotion_lit.training.callbacks.agreement import Agreement
 from emotion_lit.training.callbacks.finite import check_weights
-from emotion_lit.utils import processes, signals
+from emotion_lit.utils import distributed, signals
 
 
 class LastCheckpoint(Checkpoint):
@@ -81,7 +81,7 @@ class LastCheckpoint(Checkpoint):
         """
         if trainer.fast_dev_run or not trainer.log_dir:  # type: ignore[attr-defined]
             return
-        with processes.together():
+        with distributed.fail_together():
             check_weights(trainer)
         trainer.save_checkpoint(Path(trainer.log_dir) / "checkpoints" / LAST)
         self._saved = time.monotonic()

@@ -25,7 +25,7 @@ from emotion_lit.inference.writers import FORMATS, Columns, Csv, json_line
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.utils import platforms, processes, signals
+from emotion_lit.utils import distributed, platforms, signals
 from emotion_lit.utils.console import say
 from emotion_lit.utils.paths import expanded
 from emotion_lit.utils.streams import check_stdout, write_result
@@ -100,13 +100,13 @@ class PredictionWriter(pl.Callback):
             return
         model, data = model_of(self, pl_module), data_of(self, trainer)
         self._maker = RowMaker(model, data, self.top_k, self.threshold, self.probabilities)
-        state = processes.first(lambda: self._opened(model, data, str(trainer.precision)))
+        state = distributed.on_rank_zero(lambda: self._opened(model, data, str(trainer.precision)))
         if self.parts is None and state is not None:  # on another process than the first
             self.parts = self._new_parts(_target(self.path), self._maker.columns())
             self.parts.state = state
         if state is not None:
             done = {number: part.digest for number, part in state.done.items()}
-            data.stream.resume(done, processes.rank(), processes.count())
+            data.stream.resume(done, distributed.rank(), distributed.world_size())
             data.rows_done = state.rows
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._active = True
@@ -153,7 +153,7 @@ class PredictionWriter(pl.Callback):
         parts = self.parts
         if parts is None:
             return choose(None)
-        parts.state.engine = processes.first(lambda: self._decided(parts, choose))
+        parts.state.engine = distributed.on_rank_zero(lambda: self._decided(parts, choose))
         return parts.state.engine
 
     def _decided(self, parts: Parts, choose: Callable[[str | None], str]) -> str:
@@ -169,13 +169,13 @@ class PredictionWriter(pl.Callback):
 
     def go_on_with_torch(self) -> None:
         """Lets a later run begin with PyTorch, where an engine has died."""
-        if self.parts is not None and processes.rank() == 0:
+        if self.parts is not None and distributed.rank() == 0:
             self._remember(self.parts, TORCH)
 
     def on_predict_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lets each process work by itself."""
         self._apart = True
-        if processes.count() > 1:
+        if distributed.world_size() > 1:
             signals.take_over()  # Lightning's own handler waits for the first process, which may have had no signal
 
     def on_predict_batch_end(
@@ -195,7 +195,7 @@ class PredictionWriter(pl.Callback):
             self._wait()
             self._writing = self._thread.submit(self._write, window, self._found)
             self._arrived = 0
-            if processes.count() > 1 and self.parts is not None and self.parts.has_failed():
+            if distributed.world_size() > 1 and self.parts is not None and self.parts.has_failed():
                 self._wait()
                 self._meet(None)
 
@@ -259,7 +259,7 @@ class PredictionWriter(pl.Callback):
                 return
             self._counts = counts
         self._end()
-        if processes.rank() == 0:
+        if distributed.rank() == 0:
             self._report(self._counts)
 
     def _report(self, counts: dict[str, int]) -> None:
@@ -285,16 +285,16 @@ class PredictionWriter(pl.Callback):
             UserError: Another one has been killed.
         """
         self._apart = False
-        if error is not None and self.parts is not None and processes.count() > 1:
+        if error is not None and self.parts is not None and distributed.world_size() > 1:
             self.parts.say_failed()
         try:
-            failed = processes.gathered(error is not None)
+            failed = distributed.all_gather(error is not None)
         except RuntimeError as reason:
             raise UserError(
                 "another process of this command has ended; the same command goes on where it stopped"
             ) from reason
-        with processes.together():
-            if error is not None and failed.index(True) == processes.rank():
+        with distributed.fail_together():
+            if error is not None and failed.index(True) == distributed.rank():
                 raise error
 
     def _published(self, stream: TextStream, parts: Parts, limited: bool) -> dict[str, int] | None:
@@ -303,7 +303,7 @@ class PredictionWriter(pl.Callback):
         Raises:
             UserError: The input is not what it was when the work began, or a part has been damaged.
         """
-        read = processes.gathered((stream.windows, stream.digests[-1:]))
+        read = distributed.all_gather((stream.windows, stream.digests[-1:]))
         if any(windows is None for windows, _ in read):
             return None
         expected = read[0] if stream.digest is None else (read[0][0], [stream.digest])
@@ -321,7 +321,7 @@ class PredictionWriter(pl.Callback):
                 parts.publish()
             return parts.state.counts()
 
-        return processes.first(publish)
+        return distributed.on_rank_zero(publish)
 
     def _end(self) -> None:
         self._active = False
@@ -338,7 +338,7 @@ class PredictionWriter(pl.Callback):
             return
         self._end()
         try:
-            if self._apart and self.parts is not None and processes.count() > 1:
+            if self._apart and self.parts is not None and distributed.world_size() > 1:
                 self.parts.say_failed()
                 if isinstance(exception, Exception):  # and no signal, at which nothing is waited for
                     with suppress(Exception):  # its own, which is raised already
@@ -348,7 +348,7 @@ class PredictionWriter(pl.Callback):
 
     def _stop(self) -> None:
         self._end()
-        if self.parts is not None and processes.rank() == 0:
+        if self.parts is not None and distributed.rank() == 0:
             kept = self.parts.rows_kept()
             self.parts.close()
             if kept:

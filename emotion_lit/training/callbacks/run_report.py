@@ -35,7 +35,7 @@ from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.callbacks.validation import ValidationFigures
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.utils import unsaved
+from emotion_lit.utils import nonfatal
 from emotion_lit.utils.commands import PROGRAM, command_line
 from emotion_lit.utils.console import say, show
 from emotion_lit.utils.console_tables import table
@@ -65,9 +65,9 @@ class Report(pl.Callback):
         folder = Path(trainer.log_dir or ".")  # asks all processes
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        with unsaved.spared("the report"):
+        with nonfatal.suppress("the report"):
             self._report(trainer, model, data, folder)
-        unsaved.say_all()
+        nonfatal.summarize()
 
     def _report(self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, folder: Path) -> None:
         """Scores with all processes, and then writes with the first one, for which the others need not wait."""
@@ -84,10 +84,10 @@ class Report(pl.Callback):
         if not trainer.is_global_zero:
             return
         if best and keeper:
-            with unsaved.spared(f"the temperature in {best}"):
+            with nonfatal.suppress(f"the temperature in {best}"):
                 keeper.amend(trainer, {"temperature": model.temperature, "threshold": model.threshold})
         evidence, costs = self._evidence(after, model, data)
-        with unsaved.spared(EVIDENCE):
+        with nonfatal.suppress(EVIDENCE):
             evidence.save(folder / EVIDENCE)
         judged = judge(evidence, model.temperature or 1.0, costs)
         judged[AFTER]["validation"] = evaluate_outputs(validation, model.labels, data.rows("validation").sources)
@@ -99,9 +99,9 @@ class Report(pl.Callback):
             "environment": environment(model.device),
         }
         drawn: dict[str, Figure] = {}
-        with unsaved.spared("the report's figures"):
+        with nonfatal.suppress("the report's figures"):
             drawn = draw_figures(report, evidence, read_history(folder))
-        with unsaved.spared("TensorBoard's figures"):
+        with nonfatal.suppress("TensorBoard's figures"):
             if isinstance(trainer.logger, TensorBoardLogger):
                 log_report(trainer, report, drawn)
                 add_curves(

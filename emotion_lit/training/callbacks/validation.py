@@ -13,7 +13,7 @@ from emotion_lit.reporting.tensorboard import add_curves
 from emotion_lit.training.callbacks.best_checkpoint import best_checkpoint
 from emotion_lit.training.callbacks.context import model_of
 from emotion_lit.training.callbacks.evaluation import Collected
-from emotion_lit.utils import unsaved
+from emotion_lit.utils import nonfatal
 
 # Charts and the patterns of the scalars on them.
 LAYOUT = {
@@ -44,7 +44,7 @@ class ValidationFigures(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Puts training and validation on one chart a metric (TensorBoard's Custom Scalars)."""
         if isinstance(trainer.logger, TensorBoardLogger) and trainer.current_epoch == 0:
-            with unsaved.spared("TensorBoard's figures"):
+            with nonfatal.suppress("TensorBoard's figures"):
                 trainer.logger.experiment.add_custom_scalars(LAYOUT)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -66,7 +66,7 @@ class ValidationFigures(pl.Callback):
         outputs = self._collected.of_all().outputs(model)
         self._keep_if_best(trainer, outputs)
         if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
-            with unsaved.spared("TensorBoard's figures"):
+            with nonfatal.suppress("TensorBoard's figures"):
                 writer, step = trainer.logger.experiment, max(trainer.global_step - 1, 0)  # as scalars of now
                 writer.add_figure("validation/confusion", confusion_figure(outputs, model.labels), step)
                 writer.add_figure("validation/reliability", reliability_figure(reliability(outputs)), step)

@@ -1,9 +1,9 @@
 import pytest
 
-from emotion_lit.cli.settings_in_use import LEFT_ASIDE, is_listed
-from emotion_lit.cli.suggestions import ALIASES, nearest
-from tests.cli.test_settings_in_use import parse
+from emotion_lit.training.settings.aliases import ALIASES, nearest
+from emotion_lit.training.settings.unused_settings import LEFT_ASIDE, is_listed
 from tests.conftest import failing
+from tests.training.settings.test_unused_settings import parse
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,14 @@ import yaml
 
 from emotion_lit.cli import main
 from emotion_lit.cli.program import EmotionCLI
-from emotion_lit.cli.settings_in_use import LEFT_ASIDE, NEVER, RULES, is_listed, typed_keys, without_effect
+from emotion_lit.training.settings.unused_settings import (
+    LEFT_ASIDE,
+    NEVER,
+    RULES,
+    is_listed,
+    typed_keys,
+    without_effect,
+)
 
 
 class _ParsedError(Exception):

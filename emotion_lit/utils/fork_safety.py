@@ -15,7 +15,7 @@ _with_threads: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @functools.cache
-def survive() -> None:
+def enable() -> None:
     """Lets every process that is forked from now on compute with one thread; for models that may have computed before.
 
     Without it, PyTorch waits in the child for threads that only the parent has (pytorch#17199).
@@ -37,13 +37,13 @@ def _release_tokenizers() -> None:
         os.environ[TOKENIZERS] = _tokenizers_before
 
 
-def keep_in_children(owner: Any) -> None:
+def never_free_in_child(owner: Any) -> None:
     """Never frees something in a forked process, which would wait for the end of its threads there for ever.
 
     Args:
         owner: What has threads.
     """
-    survive()
+    enable()
     _with_threads.add(owner)
 
 

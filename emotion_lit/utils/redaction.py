@@ -9,7 +9,7 @@ VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 MASK = "***"
 
 
-def masked(text: str) -> str:
+def redact(text: str) -> str:
     """A text without what gives access to something.
 
     Args:

@@ -25,7 +25,7 @@ PATIENCE = datetime.timedelta(days=7)
 _failed_together = False
 
 
-class Elsewhere(SystemExit):
+class FailedElsewhere(SystemExit):
     """The end of a process because of another one's error, which that one reports."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def exit_code(code: int) -> int:
     return 0 if _failed_together and rank() > 0 else code
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes run this command."""
     return dist.get_world_size() if _several() else 1
 
@@ -62,20 +62,20 @@ def _group() -> Any:
     return dist.new_group(backend="gloo", timeout=PATIENCE)
 
 
-def gathered(value: T) -> list[T]:
+def all_gather(value: T) -> list[T]:
     """The values of all processes, in their order.
 
     Args:
         value: That of this process; it has to be picklable.
     """
-    if count() == 1:
+    if world_size() == 1:
         return [value]
-    values: list[Any] = [None] * count()
+    values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value, group=_group())
     return values
 
 
-def first(work: Callable[[], T]) -> T:
+def on_rank_zero(work: Callable[[], T]) -> T:
     """What the first process computes, on all of them.
 
     Args:
@@ -85,13 +85,13 @@ def first(work: Callable[[], T]) -> T:
         Its result, which has to be picklable.
 
     Raises:
-        Elsewhere: It failed there.
+        FailedElsewhere: It failed there.
     """
     result: T | None = None
-    with together():
+    with fail_together():
         if rank() == 0:
             result = work()
-    if count() > 1:
+    if world_size() > 1:
         box = [result]
         dist.broadcast_object_list(box, src=0, group=_group())
         result = box[0]
@@ -99,13 +99,13 @@ def first(work: Callable[[], T]) -> T:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def fail_together() -> Iterator[None]:
     """Ends all processes where one of them fails in here; it should hold nothing in which they wait for each other.
 
     Raises:
         Exception: What this process has raised, if it is the first that has raised something.
         OSError: The system has refused something to another one; whoever can do without it goes on.
-        Elsewhere: Another one has failed otherwise, and reports it.
+        FailedElsewhere: Another one has failed otherwise, and reports it.
     """
     global _failed_together
     error: Exception | None = None
@@ -114,7 +114,7 @@ def together() -> Iterator[None]:
     except Exception as raised:
         error = raised
     refused = (error.errno, error.strerror) if isinstance(error, OSError) else None
-    errors = [(place, why) for place, (failed, why) in enumerate(gathered((error is not None, refused))) if failed]
+    errors = [(place, why) for place, (failed, why) in enumerate(all_gather((error is not None, refused))) if failed]
     _failed_together = bool(errors)
     if not errors:
         return
@@ -123,11 +123,11 @@ def together() -> Iterator[None]:
         raise error
     if why is not None:
         raise OSError(*why)
-    raise Elsewhere
+    raise FailedElsewhere
 
 
 @contextlib.contextmanager
-def file_of_machine(
+def node_file(
     path: Path, local_rank: int, create: Callable[[Path], None], finish: Callable[[Path], None]
 ) -> Iterator[Path]:
     """A file that all processes of a machine fill, and that takes its name when all of them are done.
@@ -143,24 +143,24 @@ def file_of_machine(
     """
     with contextlib.ExitStack() as stack:
         unfinished: Path | None = None
-        with together():
+        with fail_together():
             if local_rank == 0:
                 unfinished = stack.enter_context(atomic_path(path))
                 create(unfinished)
-        shared = gathered(unfinished)[rank() - local_rank]
-        with together():
+        shared = all_gather(unfinished)[rank() - local_rank]
+        with fail_together():
             if shared is None:
                 raise FileNotFoundError(errno.ENOENT, "the first process of this machine has not made it", str(path))
             yield shared
-        with together():
+        with fail_together():
             if unfinished is not None:
                 finish(unfinished)
-    wait()
+    barrier()
 
 
-def wait() -> None:
+def barrier() -> None:
     """Waits for all processes."""
-    gathered(None)
+    all_gather(None)
 
 
 def check_rows(rows: int, split: str) -> None:
@@ -173,8 +173,8 @@ def check_rows(rows: int, split: str) -> None:
     Raises:
         UserError: There is not.
     """
-    if rows < count():
+    if rows < world_size():
         raise UserError(
-            f"{rows} rows of {split} cannot be shared among {count()} processes; start at most {rows} "
+            f"{rows} rows of {split} cannot be shared among {world_size()} processes; start at most {rows} "
             "(--trainer.devices), or take more rows"
         )

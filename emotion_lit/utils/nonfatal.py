@@ -9,12 +9,12 @@ from emotion_lit.utils.console import say
 _missing: dict[str, str] = {}
 
 
-def forget_all() -> None:
+def clear() -> None:
     """Forgets what an earlier run could not keep."""
     _missing.clear()
 
 
-def note(what: str, error: Exception) -> None:
+def record(what: str, error: Exception) -> None:
     """Says that something could not be kept.
 
     Args:
@@ -29,7 +29,7 @@ def note(what: str, error: Exception) -> None:
     _missing[what] = reason
 
 
-def found(what: str) -> None:
+def resolve(what: str) -> None:
     """Takes back that something is missing.
 
     Args:
@@ -38,7 +38,7 @@ def found(what: str) -> None:
     _missing.pop(what, None)
 
 
-def is_missing(what: str) -> bool:
+def is_recorded(what: str) -> bool:
     """Whether something could not be kept.
 
     Args:
@@ -48,7 +48,7 @@ def is_missing(what: str) -> bool:
 
 
 @contextlib.contextmanager
-def spared(what: str) -> Iterator[None]:
+def suppress(what: str) -> Iterator[None]:
     """Lets a run go on where something fails that it can do without.
 
     Args:
@@ -57,10 +57,10 @@ def spared(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        note(what, error)
+        record(what, error)
 
 
-def say_all() -> None:
+def summarize() -> None:
     """Says all of it, at the end of a run."""
     for what, reason in _missing.items():
         say(f"missing      {what}: {reason}", wrap=False)

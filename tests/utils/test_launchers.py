@@ -15,7 +15,7 @@ import torch
 
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
-from emotion_lit.utils import schedulers
+from emotion_lit.utils import launchers, requeue
 from tests.conftest import ROOT, SMALL, failing
 
 BATCH = {"SLURM_JOB_ID": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "job"}
@@ -164,7 +164,7 @@ def test_without_a_launcher_a_command_is_one_process(
 ) -> None:
     for name, value in variables.items():
         environment.setenv(name, value)
-    assert schedulers.settle() is None
+    assert launchers.settle() is None
     printed = capsys.readouterr().err
     assert said in printed
     assert printed.count("\n") == (1 if said else 0)
@@ -203,22 +203,22 @@ def test_processes_that_nobody_counts_on_are_refused(
 def test_several_tasks_of_srun_stay_lightning_s(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in {**BATCH, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "RANK": "5"}.items():
         environment.setenv(name, value)
-    launcher = schedulers.settle()
+    launcher = launchers.settle()
     assert launcher is not None
     assert launcher.name == "srun"
     assert os.environ["SLURM_NTASKS"] == "2"
     assert "RANK" not in os.environ
-    schedulers.check_processes(launcher, 2)
+    launchers.check_processes(launcher, 2)
     (tmp_path / "hpc_ckpt_1.ckpt").touch()
     with pytest.raises(UserError, match="hpc_ckpt_1.ckpt is none of our checkpoints"):
-        schedulers.check_stray(tmp_path)
+        launchers.check_stray(tmp_path)
 
 
 def test_what_lightning_starts_itself_keeps_its_variables(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv(schedulers.PARENT, str(os.getppid()))
+    environment.setenv(launchers.PARENT, str(os.getppid()))
     environment.setenv("LOCAL_RANK", "1")
     environment.setenv("WORLD_SIZE", "2")
-    assert schedulers.settle() is None
+    assert launchers.settle() is None
     assert os.environ["LOCAL_RANK"] == "1"
 
 
@@ -228,13 +228,13 @@ def test_a_job_that_the_system_started_again_finds_its_run(tmp_path: Path, monke
     run = tmp_path / "version_0"
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints" / "last.ckpt").touch()
-    schedulers.keep_record(run, ["fit"])
-    assert schedulers.interrupted_run(tmp_path, ["fit"]) is None  # the same command twice in one script
+    requeue.write_record(run, ["fit"])
+    assert requeue.interrupted_run(tmp_path, ["fit"]) is None  # the same command twice in one script
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert schedulers.interrupted_run(tmp_path, ["fit"]) == run / "checkpoints" / "last.ckpt"
-    assert schedulers.interrupted_run(tmp_path, ["fit", "--name=b"]) is None
+    assert requeue.interrupted_run(tmp_path, ["fit"]) == run / "checkpoints" / "last.ckpt"
+    assert requeue.interrupted_run(tmp_path, ["fit", "--name=b"]) is None
     monkeypatch.setenv("SLURM_JOB_ID", "5")
-    assert schedulers.interrupted_run(tmp_path, ["fit"]) is None
+    assert requeue.interrupted_run(tmp_path, ["fit"]) is None
 
 
 def test_a_process_whose_command_was_killed_does_not_run_it_by_itself(

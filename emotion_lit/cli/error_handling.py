@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 
 from emotion_lit.errors import UserError
-from emotion_lit.utils import console, failures, processes, schedulers, signals
+from emotion_lit.utils import console, distributed, failures, requeue, signals
 from emotion_lit.utils.commands import resume_command
 from emotion_lit.utils.streams import is_notebook
 
@@ -66,9 +66,9 @@ def _fail(line: str, error: Exception) -> None:
         raise UserError(line) from None
     if line == failures.ELSEWHERE and os.environ.get("LOCAL_RANK", "0") != "0":
         raise SystemExit(0) from error  # what a person reads, and the exit code, are the first one's
-    which = f"process {processes.rank()}: " if processes.rank() else ""
+    which = f"process {distributed.rank()}: " if distributed.rank() else ""
     console.say(f"error: {which}{line}", wrap=False, from_all=True)
-    raise SystemExit(processes.exit_code(2)) from error
+    raise SystemExit(distributed.exit_code(2)) from error
 
 
 def _say_how_to_go_on(stop: signals.Stop, typed: Sequence[str]) -> bool:
@@ -82,8 +82,8 @@ def _say_how_to_go_on(stop: signals.Stop, typed: Sequence[str]) -> bool:
     requeued = False
     if run and (run / "checkpoints" / "last.ckpt").is_file():
         if stop.signal == signals.REQUEUE:
-            schedulers.keep_record(run, typed, requeued=True)  # before: SLURM ends the job at once
-            requeued = schedulers.requeue()
+            requeue.write_record(run, typed, requeued=True)  # before: SLURM ends the job at once
+            requeued = requeue.requeue_job()
         console.say(f"{what}; go on with: {resume_command(run)}", wrap=False)
     elif typed and typed[0] == "predict":
         console.say(f"{what}; the same command goes on where it stopped")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from emotion_lit.utils import console, failures
-from emotion_lit.utils.masking import masked
+from emotion_lit.utils.redaction import redact
 
 TOKEN = "hf_" + "aB3" * 11
 
@@ -16,7 +16,7 @@ def test_tokens_and_passwords_are_masked(monkeypatch: pytest.MonkeyPatch) -> Non
         ("Bearer a-token-of-another-form", "Bearer ***"),
         ("me@example.org, hf_hub, https://host/a@b, a/b@c", "me@example.org, hf_hub, https://host/a@b, a/b@c"),
     ):
-        assert masked(text) == wanted
+        assert redact(text) == wanted
 
 
 def test_no_token_is_in_a_log_or_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

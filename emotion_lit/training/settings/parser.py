@@ -17,11 +17,11 @@ import jsonargparse._paths
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
-from emotion_lit.cli.config_files import read_config
-from emotion_lit.cli.parser_errors import in_plain_words, of_object
-from emotion_lit.cli.settings_in_use import is_listed
-from emotion_lit.cli.suggestions import nearest
 from emotion_lit.errors import UserError
+from emotion_lit.training.settings.aliases import nearest
+from emotion_lit.training.settings.config_files import read_config
+from emotion_lit.training.settings.parser_errors import in_plain_words, of_object
+from emotion_lit.training.settings.unused_settings import is_listed
 from emotion_lit.utils import paths
 
 OPTION = re.compile(r"--([\w.-]+)")
