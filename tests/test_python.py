@@ -273,7 +273,7 @@ def test_predictions_come_in_the_order_of_the_texts(
     data = EmotionDataModule(backbone=model.backbone, predict_path=str(file), tokens_per_batch=64)
     found = predicted(model, datamodule=data)
     assert found[20].isnan().all()
-    expected = Predictor(model, data.max_length, 1024).probabilities(texts)
+    expected = Predictor(model, data.settings.max_length, 1024).probabilities(texts)
     torch.testing.assert_close(torch.cat([found[:20], found[21:]]), expected, atol=1e-5, rtol=0)
     data.setup("predict")
     batches = data.predict_dataloader()
@@ -283,7 +283,7 @@ def test_predictions_come_in_the_order_of_the_texts(
 def test_scores_of_a_split_come_in_its_order(fitted: tuple[EmotionClassifier, EmotionDataModule]) -> None:
     model, data = fitted
     found = predicted(model, data.test_dataloader())
-    expected = Predictor(model, data.max_length, 1024).probabilities(data.rows("test").texts)
+    expected = Predictor(model, data.settings.max_length, 1024).probabilities(data.rows("test").texts)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 

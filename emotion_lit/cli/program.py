@@ -16,7 +16,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from emotion_lit.cli import error_handling
-from emotion_lit.data.other_data import OF_ONE_DATASET, is_same_dataset
+from emotion_lit.data.settings import DATASET_SPECIFIC, is_same_dataset
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.precision import choose_precision
@@ -150,7 +150,7 @@ class EmotionCLI(LightningCLI):
         chosen.set_defaults(remembered)
         self.config = self._parsed(parser, args)
         if self._judges_other_data(subcommand, remembered):
-            forgotten = {key for key in remembered if key.removeprefix("data.") in OF_ONE_DATASET}
+            forgotten = {key for key in remembered if key.removeprefix("data.") in DATASET_SPECIFIC}
             remembered = {key: value for key, value in remembered.items() if key not in forgotten}
             chosen.set_defaults({key: plain[key] for key in forgotten})
             self.config = self._parsed(parser, args)

@@ -1,17 +1,13 @@
 """Token-budget batches of like length."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
+from torch.utils.data import DistributedSampler
 
-from emotion_lit.data.padding import Padding, pad
-from emotion_lit.data.tokenization import Tokens
-from emotion_lit.model.features import TextOutputs
 from emotion_lit.utils import distributed
 
 Batch = dict[str, Any]
@@ -196,92 +192,3 @@ def padded_tokens(batch: Batch) -> int:
         batch: A batch of labelled texts.
     """
     return int(batch["input_ids"].numel() if "input_ids" in batch else batch["tokens"])
-
-
-class LabelledTokens(Dataset[Batch]):
-    """Tokenized rows with their targets; it is indexed by a whole batch at a time.
-
-    Args:
-        tokens: The tokens of the rows.
-        targets: What the loss is computed against, ``[rows, classes]``.
-        first: Each row's first class, ``[rows]``; -1 where it has none.
-        padding: What they are padded with, and where.
-        multiple: The length of a batch is rounded up to a multiple of so many tokens.
-
-    Attributes:
-        features: Outputs of a frozen encoder, one vector a text, to come in place of the tokens.
-        states: Outputs of frozen lower layers, one vector a token, to come with the tokens.
-    """
-
-    def __init__(
-        self,
-        tokens: Tokens,
-        targets: npt.NDArray[np.float32],
-        first: npt.NDArray[np.int64],
-        padding: Padding,
-        multiple: int = 1,
-    ) -> None:
-        self.tokens = tokens
-        self.targets = torch.from_numpy(targets)
-        self.first = torch.from_numpy(first)
-        self.padding = padding
-        self.multiple = multiple
-        self.features: TextOutputs | None = None
-        self.states: TextOutputs | None = None
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    @property
-    def padded_lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens per row, rounded up as the rows are padded."""
-        return -(-self.tokens.lengths // self.multiple) * self.multiple
-
-    def __getitem__(self, rows: list[int]) -> Batch:
-        index = torch.tensor(rows)
-        if self.features is None:
-            batch = pad(self.tokens, rows, self.padding, self.multiple)
-        else:
-            batch = {"features": self.features[rows], "tokens": int(self.tokens.lengths[rows].sum())}
-        if self.states is not None:
-            batch["states"] = self.padding.moved(
-                self.states[rows], self.tokens.lengths[rows], batch["input_ids"].shape[1]
-            )
-        return {**batch, "targets": self.targets[index], "label": self.first[index], "row": index}
-
-
-class BatchLoader(DataLoader[Batch]):
-    """A loader whose sampler yields whole batches.
-
-    Args:
-        dataset: The rows.
-        batches: The batches.
-        num_workers: Processes that pad ahead.
-        pin_memory: Whether batches go to a GPU of NVIDIA's.
-        sampler: Rows in order ask for the same batches in every epoch: Lightning does so to overfit.
-        kwargs: What else Lightning gives when it makes a loader again, which stays as it is here.
-    """
-
-    def __init__(
-        self,
-        dataset: LabelledTokens,
-        batches: BatchSampler,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        sampler: Iterable[Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        batches.repeats = isinstance(sampler, SequentialSampler)
-        super().__init__(
-            dataset,
-            sampler=batches,
-            batch_size=None,
-            num_workers=num_workers,
-            pin_memory=pin_memory,
-            persistent_workers=num_workers > 0,
-        )
-        self.batches = batches
-
-    def __iter__(self) -> Any:
-        # Lightning asks for an iterator before it knows where a resumed run is; workers would begin at once.
-        yield from super().__iter__()

@@ -4,8 +4,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from emotion_lit.data.sampling import fold
-from emotion_lit.data.sources import Rows
+from emotion_lit.data.deduplication import normalize_text
+from emotion_lit.data.rows import Rows
 from emotion_lit.utils.names import listed, shown
 
 # Names that a sentence holds.
@@ -31,10 +31,10 @@ def contradictory_texts(rows: Rows) -> list[str]:
     labels: dict[str, set[frozenset[int]]] = defaultdict(set)
     texts: dict[str, str] = {}
     for text, ids in zip(rows.texts, rows.labels, strict=True):
-        folded = fold(text)
-        labels[folded].add(frozenset(ids))
-        texts.setdefault(folded, text)
-    return [texts[folded] for folded, found in labels.items() if len(found) > 1]
+        normalized = normalize_text(text)
+        labels[normalized].add(frozenset(ids))
+        texts.setdefault(normalized, text)
+    return [texts[normalized] for normalized, found in labels.items() if len(found) > 1]
 
 
 def label_warnings(splits: Mapping[str, Rows], names: Sequence[str], multi_label: bool) -> list[str]:

@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 
 from emotion_lit.data.dataset_card import Card
 from emotion_lit.data.formats.files import kind
+from emotion_lit.data.rows import SPLITS
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import listed
 
-SPLITS = ("train", "validation", "test")
 # What splits are called in names of files and folders.
 SPLIT_NAMES = {
     "train": ("train", "training"),

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from emotion_lit.data.formats.blocks import Reject
+from emotion_lit.data.settings import OnBadRow
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
-
-OnBadRow = Literal["stop", "skip"]
 
 NO_TEXT = "no text (null, blank or not a string)"
 # Reasons that a line has room for.

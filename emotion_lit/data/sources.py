@@ -1,23 +1,21 @@
 """Where labelled rows come from: a Hub id, a folder, a file, or the bundled sample."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from emotion_lit.data.columns import Columns, ColumnSettings, find_columns
 from emotion_lit.data.dataset_card import CARD, Card, read_card
-from emotion_lit.data.dataset_layout import SPLITS as SPLITS
 from emotion_lit.data.dataset_layout import Layout, find_layout, split_of
 from emotion_lit.data.downloads import fetch_dataset, is_hub_id
 from emotion_lit.data.formats.files import SUFFIXES, check_readable, is_inside, kind, record_files
-from emotion_lit.data.formats.readers import TableFormat
 from emotion_lit.data.formats.unsupported import conversion
 from emotion_lit.data.labels.encoder import LabelColumn, encode
 from emotion_lit.data.labels.label_set import Labels, LabelSet, LabelSettings
 from emotion_lit.data.labels.one_hot import one_hot_values
 from emotion_lit.data.labels.values import is_missing
-from emotion_lit.data.skipped_rows import OnBadRow
+from emotion_lit.data.rows import Rows
+from emotion_lit.data.settings import DataSettings, OnBadRow
 from emotion_lit.data.split_reader import Split, SplitReader
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
@@ -35,101 +33,47 @@ def sample_file(split: str) -> Path:
     return Path(__file__).parent / SAMPLE / f"{split}.jsonl"
 
 
-@dataclass
-class Rows:
-    """Labelled texts.
+def read_dataset(settings: DataSettings) -> tuple[LabelSet, dict[str, Rows]]:
+    """Reads a labeled dataset.
 
     Args:
-        texts: The texts.
-        labels: The class ids of each text, the first one leading.
-        sources: The corpus that each text comes from; empty strings where the data does not say.
-        skipped: How many rows beside these cannot be used, and the place of the first, by reason.
-    """
-
-    texts: list[str]
-    labels: list[Labels]
-    sources: list[str]
-    skipped: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def take(self, indices: Sequence[int]) -> "Rows":
-        """The rows at these places.
-
-        Args:
-            indices: The places.
-        """
-        return Rows(
-            [self.texts[index] for index in indices],
-            [self.labels[index] for index in indices],
-            [self.sources[index] for index in indices],
-        )
-
-
-def read_dataset(
-    dataset: str,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    label_names: Sequence[str] | None = None,
-    multi_label: bool = False,
-    label_columns: Sequence[str] = (),
-    label_separator: str | None = None,
-    classes: Sequence[str] = (),
-    text_format: TableFormat = TableFormat(),
-    config: str | None = None,
-    revision: str | None = None,
-    on_error: OnBadRow = "stop",
-) -> tuple[LabelSet, dict[str, Rows]]:
-    """Reads a labelled data set.
-
-    Args:
-        dataset: A Hub id, a folder in Hub layout, a file, or ``sample``.
-        text_column: The column of texts; by default it is found.
-        label_column: The column of labels; by default it is found.
-        label_names: The classes in the order of their ids, where the data does not say.
-        multi_label: Whether a row may have several classes, or none.
-        label_columns: Columns of zeros and ones, one for each class, instead of a column of labels.
-        label_separator: What stands between several labels in a text; by default it is found.
-        classes: The classes of a trained model.
-        text_format: How files of text are divided into rows, where that is not to be found.
-        config: Which of several configurations.
-        revision: Which revision on the Hub.
-        on_error: What to do about rows without text or label, or that cannot be read.
+        settings: The dataset, its columns and labels, and the format of its files.
 
     Returns:
-        The classes, and the rows by split. A file comes as one split, ``train``.
+        The classes, and the rows by split. A single file is one split, ``train``.
 
     Raises:
-        UserError: The data set, a column or a row cannot be read.
+        UserError: The dataset, a column or a row cannot be read.
     """
-    folder, layout = _locate(dataset, config, revision)
+    dataset = settings.dataset
+    folder, layout = _locate(dataset, settings.config, settings.revision)
     readers = {
         split: SplitReader(
             f"{dataset}, {split}" if folder.is_dir() else dataset,
             [folder / file for file in files],
             {folder / file: layout.classes[file] for file in files if file in layout.classes},
-            text_format,
+            settings.table_format,
         )
         for split, files in layout.splits.items()
     }
     leading = next(iter(readers.values()))
-    columns = find_columns(leading.names, ColumnSettings(text_column, label_column, label_columns), leading.where)
+    chosen = ColumnSettings(settings.text_column, settings.label_column, settings.label_columns)
+    columns = find_columns(leading.names, chosen, leading.where)
     for note in columns.notes:
         say(f"{leading.where}: {note}")
-    splits = _read(readers, columns, on_error)
-    settings = LabelSettings(
-        names=label_names or columns.one_hot or None,
+    splits = _read(readers, columns, settings.on_error)
+    label_settings = LabelSettings(
+        names=settings.labels or columns.one_hot or None,
         stated=_names_of_files(splits, columns.label or "") or layout.names.get(columns.label or ""),
-        classes=classes,
-        multi_label=multi_label,
-        separator=label_separator,
+        classes=settings.classes or (),
+        multi_label=settings.multi_label,
+        separator=settings.label_separator,
         column=f"column `{columns.label}`" if columns.label else f"{len(columns.one_hot)} columns of 0 and 1",
     )
-    found = [_label_column(split, columns, label_names) for split in splits.values()]
-    encoded = encode(found, settings, on_error)
+    found = [_label_column(split, columns, settings.labels) for split in splits.values()]
+    encoded = encode(found, label_settings, settings.on_error)
     rows = {
-        name: _rows(split, columns, labels, unusable, on_error)
+        name: _rows(split, columns, labels, unusable, settings.on_error)
         for (name, split), labels, unusable in zip(splits.items(), encoded.rows, encoded.unusable, strict=True)
     }
     return encoded.label_set, rows

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit.model.backbone import tokenizer_sha256
+from emotion_lit.errors import UserError
 from emotion_lit.utils import caches
 from emotion_lit.utils.console import progress_bar
 from emotion_lit.utils.files import atomic_path, reason_of, why_not_writable
@@ -67,6 +68,16 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_lengt
             bar.update(len(chunk))
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     return Tokens(np.concatenate(ids) if ids else np.empty(0, np.int32), offsets.astype(np.int64))
+
+
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A hash of a tokenizer's vocabulary and rules, without truncation and padding, which each call sets."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        rules: dict[str, Any] = {"vocabulary": tokenizer.get_vocab(), "class": type(tokenizer).__name__}
+    else:
+        rules = {**json.loads(backend.to_str()), "truncation": None, "padding": None}
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
 def cached_tokens(
@@ -134,3 +145,22 @@ def _read(folder: Path, texts: int) -> Tokens | None:
         caches.is_at_fault(folder, "is damaged", "computing it again")
         return None
     return Tokens(ids, np.array(offsets), folder.name, from_cache=True)
+
+
+def check_max_length(max_length: int, tokenizer: PreTrainedTokenizerBase, positions: int | None) -> None:
+    """Checks that the tokenizer and the encoder can read texts of a length.
+
+    Args:
+        max_length: The length, in tokens.
+        tokenizer: The backbone's tokenizer.
+        positions: The number of positions of the encoder; None if it has no limit.
+
+    Raises:
+        UserError: They cannot.
+    """
+    longest = min(size for size in (positions, tokenizer.model_max_length, max_length) if size)
+    if max_length > longest:
+        raise UserError(
+            f"data.max_length is {max_length}, but the backbone reads at most {longest} tokens; "
+            f"set --data.max_length {longest}"
+        )

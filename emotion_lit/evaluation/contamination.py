@@ -6,7 +6,7 @@ from typing import Any
 
 from datasketch import MinHash, MinHashLSH
 
-from emotion_lit.data.sampling import fold
+from emotion_lit.data.deduplication import normalize_text
 
 # Two texts are nearly the same if of their runs of so many characters this share is common to both.
 RUN = 5
@@ -27,8 +27,8 @@ def overlap(train: Sequence[str], test: Sequence[str]) -> list[str]:
     Returns:
         For each test text ``same`` (without regard to case and white space), ``nearly``, or nothing.
     """
-    seen = {fold(text) for text in train}
-    folded = [fold(text) for text in test]
+    seen = {normalize_text(text) for text in train}
+    folded = [normalize_text(text) for text in test]
     marks = [SAME if text in seen else "" for text in folded]
     runs = {place: _runs(text) for place, text in enumerate(folded) if not marks[place]}
     index, empty = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS), MinHash(PERMUTATIONS, hashfunc=zlib.crc32)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
 from emotion_lit.model import pretrained
-from emotion_lit.model.backbone import tokenizer_sha256
 from emotion_lit.model.checkpoint_contents import MOST, is_of
 from emotion_lit.utils.files import reason_of, write_text
 

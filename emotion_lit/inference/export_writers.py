@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
 from emotion_lit.inference.export_contract import (
     CONFIG_FILE,
@@ -24,7 +25,7 @@ from emotion_lit.inference.export_contract import (
 from emotion_lit.inference.lora_merge import merged_network, temper
 from emotion_lit.inference.onnx import need_onnx, write_int8, write_onnx
 from emotion_lit.model import pretrained
-from emotion_lit.model.backbone import load_network, set_pad_token, tokenizer_sha256
+from emotion_lit.model.backbone import load_network, set_pad_token
 from emotion_lit.model.network import Network
 from emotion_lit.training.module import EmotionClassifier
 

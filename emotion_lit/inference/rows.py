@@ -54,10 +54,10 @@ class RowMaker:
             columns |= {_named("label", rank): TEXT, _named("score", rank): SCORE}
         columns |= {"labels": SEVERAL} if self.model.multi_label else {}
         columns |= {f"p_{label}": SCORE for label in self.model.labels} if self.probabilities else {}
-        taken = sorted({*columns, "note"} & set(self.data.keep_columns))
+        taken = sorted({*columns, "note"} & set(self.data.settings.keep_columns))
         if taken:
             raise UserError(f"data.keep_columns has {taken[0]}, which is a column of the predictions; leave it out")
-        return {**columns, **dict.fromkeys(self.data.keep_columns), "note": TEXT}
+        return {**columns, **dict.fromkeys(self.data.settings.keep_columns), "note": TEXT}
 
     def rows(self, window: Window, found: Sequence[npt.NDArray[np.float64] | None]) -> list[Row]:
         """The rows of a window.
@@ -67,12 +67,12 @@ class RowMaker:
             found: The probabilities of each text; None where there is no text.
         """
         data = self.data
-        ids, texts = window.values(data.id_column), window.values(data.stream.text_key)
-        kept = [window.values(column) for column in data.keep_columns]
+        ids, texts = window.values(data.settings.id_column), window.values(data.stream.text_key)
+        kept = [window.values(column) for column in data.settings.keep_columns]
         rows = []
         for place, (note, labels) in enumerate(zip(window.notes, self._labels(found), strict=True)):
             made = {"id": ids[place], "text": _text(texts[place]), **labels}
-            made |= {column: values[place] for column, values in zip(data.keep_columns, kept, strict=True)}
+            made |= {column: values[place] for column, values in zip(data.settings.keep_columns, kept, strict=True)}
             notes = [note, NOT_FINITE if is_unlabelled(labels) and note != NO_TEXT else ""]
             rows.append(plain({**made, "note": "; ".join(filter(None, notes)) or None}))
         return rows
@@ -83,7 +83,7 @@ class RowMaker:
         Args:
             window: The window.
         """
-        found = {column: window.array(column) for column in self.data.keep_columns}
+        found = {column: window.array(column) for column in self.data.settings.keep_columns}
         return {column: array for column, array in found.items() if array is not None}
 
     def _labels(self, found: Sequence[npt.NDArray[np.float64] | None]) -> list[Row]:

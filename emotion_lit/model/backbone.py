@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import importlib.util
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -225,20 +224,6 @@ def tensor_bytes(tensor: Tensor) -> bytes:
     """
     flat = tensor.detach().cpu().contiguous().flatten()
     return flat.view(torch.uint8).numpy().tobytes()
-
-
-def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A hash of what decides how a tokenizer cuts text, but for truncation and padding, which a call sets.
-
-    Args:
-        tokenizer: The tokenizer.
-    """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        rules: dict[str, Any] = {"vocabulary": tokenizer.get_vocab(), "class": type(tokenizer).__name__}
-    else:
-        rules = {**json.loads(backend.to_str()), "truncation": None, "padding": None}
-    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
 def _configured(config: PretrainedConfig, labels: Sequence[str], dropout: float | None) -> PretrainedConfig:

@@ -141,16 +141,17 @@ def _sections() -> dict[str, dict[str, Any]]:
     # These import this module.
     import lightning.pytorch as pl
 
+    from emotion_lit.data.settings import NOT_SAVED
     from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
     from emotion_lit.training.callbacks.early_stopping import EarlyStopping
     from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
-    from emotion_lit.training.datamodule import OF_THE_MOMENT, EmotionDataModule
+    from emotion_lit.training.datamodule import EmotionDataModule
     from emotion_lit.training.module import EmotionClassifier
 
     data, trainer = _parameters(EmotionDataModule), _parameters(pl.Trainer)
     return {
         MODEL_KEY: _parameters(EmotionClassifier),
-        DATA_KEY: {key: kind for key, kind in data.items() if key not in OF_THE_MOMENT},
+        DATA_KEY: {key: kind for key, kind in data.items() if key not in NOT_SAVED},
         TRAINER_KEY: {
             "seed_everything": bool | int | None,
             "name": str,

@@ -1,4 +1,4 @@
-"""Outputs of what is frozen, computed once per text and kept on disk."""
+"""Outputs of the frozen part of a network, computed once per text."""
 
 import hashlib
 import json
@@ -12,9 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from emotion_lit.data.vectors import to_array
 from emotion_lit.model.network import DEPTHS
-from emotion_lit.utils import caches
-from emotion_lit.utils.files import reserve
 
 # Raise when the same inputs would give other numbers.
 FORMAT = 3
@@ -65,100 +64,24 @@ class FrozenPart:
         return tokens * self.width * self.dtype.itemsize
 
 
-class TextOutputs:
-    """Outputs of a part of a network for many texts, end to end in a memory-mapped file.
+@torch.inference_mode()
+def fill_vectors(
+    part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path
+) -> None:
+    """Computes the outputs of a frozen part, and writes them to their places in a file.
 
     Args:
-        values: ``[vectors, width]``; bfloat16, which numpy has not, as its bits.
-        offsets: Where each text begins and, last, where the last one ends, ``[texts + 1]``.
-        dtype: What the values are.
+        part: The part of the network.
+        batches: Batches on the network's device.
+        offsets: The index of each text's first vector, and the number of vectors, ``[texts + 1]``.
+        file: The file, made by `StoredVectors.create`.
+
+    Raises:
+        OSError: The file cannot be written.
     """
-
-    def __init__(self, values: npt.NDArray[Any], offsets: npt.NDArray[np.int64], dtype: torch.dtype) -> None:
-        self.values = values
-        self.offsets = offsets
-        self.lengths = np.diff(offsets)
-        self.dtype = dtype
-
-    @classmethod
-    def read(
-        cls, file: Path, offsets: npt.NDArray[np.int64], dtype: torch.dtype, *, sealed: bool = True
-    ) -> "TextOutputs | None":
-        """The outputs that were kept, or None if they are not there.
-
-        Args:
-            file: Where they would be.
-            offsets: Where each text begins in it, ``[texts + 1]``.
-            dtype: What the values are.
-            sealed: As they were computed.
-        """
-        values = caches.read_array(file, sealed)
-        if values is not None and len(values) != offsets[-1]:
-            caches.is_at_fault(file, "is damaged", "computing it again")
-            values = None
-        return None if values is None else cls(values, offsets, dtype)
-
-    @staticmethod
-    def create(part: FrozenPart, offsets: npt.NDArray[np.int64], file: Path) -> None:
-        """Makes an empty file of the outputs of all texts, with room on the disk.
-
-        Args:
-            part: What gives the outputs.
-            offsets: Where each text begins in the file, ``[texts + 1]``.
-            file: The file.
-
-        Raises:
-            OSError: There is no room.
-        """
-        stored = np.dtype(np.uint16 if part.dtype == torch.bfloat16 else np.float32)
-        shape = (int(offsets[-1]), part.width)
-        kept = np.lib.format.open_memmap(file, mode="w+", dtype=stored, shape=shape)
-        reserve(file, kept.offset + kept.nbytes)
-
-    @staticmethod
-    @torch.inference_mode()
-    def fill(part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path) -> None:
-        """Computes outputs, and puts them where they belong in the file.
-
-        Args:
-            part: What gives the outputs.
-            batches: Batches on the network's device.
-            offsets: Where each text begins in the file, ``[texts + 1]``.
-            file: What `create` has made.
-
-        Raises:
-            OSError: They cannot be kept there.
-        """
-        kept = np.lib.format.open_memmap(file, mode="r+")
-        for batch in batches:
-            outputs = _bits(part.run(batch).to(part.dtype).cpu())
-            for row, vectors in zip(batch["row"].tolist(), outputs, strict=True):
-                kept[offsets[row] : offsets[row + 1]] = vectors[: offsets[row + 1] - offsets[row]]
-        kept.flush()
-
-    def __getitem__(self, rows: list[int]) -> Tensor:
-        """The outputs of some texts.
-
-        Args:
-            rows: Which.
-
-        Returns:
-            ``[rows, width]`` where every text has one vector, else ``[rows, longest, width]``, zero where it has fewer.
-        """
-        if len(self.values) == len(self.lengths):
-            return _tensor(self.values[rows], self.dtype)
-        lengths = self.lengths[rows]
-        batch = np.zeros((len(rows), lengths.max(), self.values.shape[1]), dtype=self.values.dtype)
-        for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            batch[place, :length] = self.values[self.offsets[row] : self.offsets[row] + length]
-        return _tensor(batch, self.dtype)
-
-
-def _tensor(array: npt.NDArray[Any], dtype: torch.dtype) -> Tensor:
-    values = torch.from_numpy(array)
-    return values.view(dtype) if dtype == torch.bfloat16 else values
-
-
-def _bits(values: Tensor) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = (values.view(torch.uint16) if values.dtype == torch.bfloat16 else values).numpy()
-    return array
+    kept = np.lib.format.open_memmap(file, mode="r+")
+    for batch in batches:
+        outputs = to_array(part.run(batch).to(part.dtype).cpu())
+        for row, vectors in zip(batch["row"].tolist(), outputs, strict=True):
+            kept[offsets[row] : offsets[row + 1]] = vectors[: offsets[row + 1] - offsets[row]]
+    kept.flush()

@@ -20,6 +20,8 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import BatchSampler
 from emotion_lit.data.labels.label_set import check_names
+from emotion_lit.data.settings import DataSettings
+from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
@@ -255,7 +257,7 @@ class EmotionClassifier(pl.LightningModule):
             self._identity = {
                 "name": checkpoints.relative_path(self.backbone),
                 "network_sha256": backbones.network_sha256(pretrained),
-                "tokenizer_sha256": backbones.tokenizer_sha256(self.tokenizer),
+                "tokenizer_sha256": tokenizer_sha256(self.tokenizer),
             }
             checkpoints.check_identity(self._identity, carried.get("backbone", self._identity))
             if self.tuning == "full":
@@ -324,14 +326,14 @@ class EmotionClassifier(pl.LightningModule):
             for weights in {"state_dict", weight_averaging.CURRENT} & set(checkpoint):
                 checkpoint[weights] = {k: v for k, v in checkpoint[weights].items() if k in trained}
         data = getattr(self.trainer, "datamodule", None)
-        settings = data.settings if isinstance(data, EmotionDataModule) else self._data_settings
+        settings = data.settings.saved if isinstance(data, EmotionDataModule) else self._data_settings
         folder = getattr(self.trainer.checkpoint_callback, "dirpath", None) or "."
         checkpoints.describe(checkpoint, self.settings, settings, self._identity, self._files, folder)
 
     @property
     def _data_settings(self) -> dict[str, Any]:
         """What `load` and `predict` have to know of the data, where these came from loaders of the user's own."""
-        longest = inspect.signature(EmotionDataModule).parameters["max_length"].default
+        longest = DataSettings.max_length
         return {"max_length": min(longest, self.longest_text(longest) or longest), "multi_label": self.multi_label}
 
     def on_load_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
@@ -339,7 +341,7 @@ class EmotionClassifier(pl.LightningModule):
         self.trained_on = checkpoint[checkpoints.DATA_KEY]
         data = getattr(self._trainer, "datamodule", None)
         if isinstance(data, EmotionDataModule):
-            data.check_judged(checkpoint[checkpoints.DATA_KEY])
+            data.check_not_trained_on(checkpoint[checkpoints.DATA_KEY])
         if self.network is None:
             self.build(checkpoint)
         ours = self.state_dict()
@@ -536,7 +538,7 @@ class EmotionClassifier(pl.LightningModule):
                     "model.class_weights balanced counts the classes in EmotionDataModule; with loaders of your own, "
                     "give a list of weights in the order of the labels"
                 )
-            counts, rows = data.class_counts, len(data.rows("train"))
+            counts, rows = data.corpus.class_counts("train"), len(data.rows("train"))
             weights = balanced_pos_weights(counts, rows) if self.multi_label else balanced_weights(counts)
         self.loss_weights = torch.tensor(weights, dtype=torch.float32, device=self.device)
 
@@ -585,7 +587,7 @@ class EmotionClassifier(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Chooses the faster attention and dropout."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.trained_on = data.settings if isinstance(data, EmotionDataModule) else {}
+        self.trained_on = data.settings.saved if isinstance(data, EmotionDataModule) else {}
         network = self.built
         leave_training_paths(network)  # of a `fit` that was interrupted
         if self.fast_paths and self.device.type == "cpu":

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from emotion_lit import EmotionDataModule
-from emotion_lit.data.sources import SPLITS
+from emotion_lit.data.rows import SPLITS
 from emotion_lit.model.backbone import locate
 from emotion_lit.model.precision import BFLOAT, native_precision
 from emotion_lit.utils.memory import peak_memory_mb
@@ -77,7 +77,7 @@ def _encoded(data: EmotionDataModule, split: str, tokenizer: Any) -> Dataset:
     rows = data.rows(split)
     dataset = Dataset.from_dict({"text": rows.texts, "label": [ids[0] for ids in rows.labels]})
     return dataset.map(
-        lambda batch: tokenizer(batch["text"], truncation=True, max_length=data.max_length),
+        lambda batch: tokenizer(batch["text"], truncation=True, max_length=data.settings.max_length),
         batched=True,
         remove_columns="text",
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from emotion_lit.data.settings import DataSettings
 from emotion_lit.data.sources import read_dataset
 from emotion_lit.errors import UserError
 from tests.data.test_sources import ROWS, as_csv, as_jsonl, as_parquet, refused, write
@@ -82,7 +83,7 @@ def test_each_gets_one_line(
 ) -> None:
     write(tmp_path, files)
     try:
-        read_dataset(str(tmp_path / dataset), **settings)
+        read_dataset(DataSettings(str(tmp_path / dataset), **settings))
         said = capsys.readouterr().err
     except UserError as error:
         said = str(error)
@@ -93,7 +94,7 @@ def test_each_gets_one_line(
 def test_rows_that_cannot_be_used_are_counted_by_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = b",\n" + b" ,joy\n" + b"why,\n" + b"x,joy,1\n" + b"\xff,joy\n"
     write(tmp_path, {"a.csv": GOOD + bad})
-    _, splits = read_dataset(str(tmp_path / "a.csv"), on_error="skip")
+    _, splits = read_dataset(DataSettings(str(tmp_path / "a.csv"), on_error="skip"))
     assert splits["train"].texts == [row["text"] for row in ROWS]
     skipped = splits["train"].skipped
     assert {reason[:8]: one["rows"] for reason, one in skipped.items()} == {
@@ -111,7 +112,7 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(tmp_path: Path, capsys: 
 def test_no_text_becomes_the_word_none(tmp_path: Path) -> None:
     rows = [*ROWS, {"text": None, "label": "joy"}, {"text": float("nan"), "label": "joy"}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    _, splits = read_dataset(str(tmp_path / "a.jsonl"), on_error="skip")
+    _, splits = read_dataset(DataSettings(str(tmp_path / "a.jsonl"), on_error="skip"))
     assert splits["train"].texts == [row["text"] for row in ROWS]
 
 
@@ -119,7 +120,7 @@ def test_a_hidden_test_split_is_left_out(tmp_path: Path, capsys: pytest.CaptureF
     for name, hidden in {"null": None, "minus one": -1, "blank": "", "nan": "nan"}.items():
         test = [{"text": row["text"], "label": hidden} for row in ROWS]
         folder = write(tmp_path / name, {"train.jsonl": as_jsonl(ROWS), "test.jsonl": as_jsonl(test)})
-        labels, splits = read_dataset(folder)
+        labels, splits = read_dataset(DataSettings(folder))
         assert list(splits) == ["train"]
         assert labels.names == ("anger", "joy", "sadness")
         assert f"{folder}, test: test has no labels, and is left out" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Models on data that they were not trained on: all rows are judged, and with settings of their own."""
+"""Models on data that they were not trained on: all rows are evaluated, and with settings of their own."""
 
 import json
 from pathlib import Path
@@ -50,17 +50,17 @@ def test_the_settings_of_the_rows_are_remembered(own: Path) -> None:
 
 def test_the_same_file_keeps_its_held_out_rows(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert judged(own, "test", None)["data"]["rows"] == {"test": 3}
-    assert "3 of 4 rows of test are judged (data.test_size)" in capsys.readouterr().err
+    assert "3 of 4 rows of test are evaluated (data.test_size)" in capsys.readouterr().err
     assert judged(own, "test", own / ".." / own.name / "own.csv", "--data.test_size=4")["data"]["rows"] == {"test": 4}
 
 
 def test_all_rows_of_another_file_are_judged(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(own, {"other.csv": as_csv(rows_of(40, word="other"))})
     assert judged(own, "validate", own / "other.csv")["data"]["rows"] == {"validation": 40}
-    assert "other.csv has no validation split: all 40 rows are judged" in capsys.readouterr().err
+    assert "other.csv has no validation split: all 40 rows are evaluated" in capsys.readouterr().err
     typed = judged(own, "test", own / "other.csv", "--data.exclude_labels=[joy]", "--data.test_size=5")
     assert typed["data"]["rows"] == {"test": 5}
-    assert "5 of 26 rows of test are judged (data.test_size)" in capsys.readouterr().err
+    assert "5 of 26 rows of test are evaluated (data.test_size)" in capsys.readouterr().err
 
 
 def test_labels_that_the_model_does_not_know(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,10 +101,10 @@ def test_in_python_all_rows_of_other_data_are_judged(own: Path, capsys: pytest.C
     write(own / "train alone", {"train.jsonl": as_jsonl(rows_of(12))})
     write(own / "both", {"train.jsonl": as_jsonl(rows_of(12)), "test.jsonl": as_jsonl(rows_of(6))})
     for name, stage, split, rows, said in (
-        ("more.csv", trainer.test, "test", 40, "all 40 rows are judged"),
-        ("train alone", trainer.test, "test", 12, "all 12 rows are judged"),
+        ("more.csv", trainer.test, "test", 40, "all 40 rows are evaluated"),
+        ("train alone", trainer.test, "test", 12, "all 12 rows are evaluated"),
         ("both", trainer.test, "test", 6, ""),
-        ("both", trainer.validate, "validation", 6, "all 6 rows of test are judged"),
+        ("both", trainer.validate, "validation", 6, "all 6 rows of test are evaluated"),
         ("own.csv", trainer.test, "test", 4, "has no validation and no test split"),
     ):
         excluded = ["other"] if name == "own.csv" else []

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emotion_lit.data.settings import DataSettings
 from emotion_lit.data.sources import read_dataset
 from emotion_lit.errors import UserError
 from tests.data.hub_server import hub_at, hub_server
@@ -67,7 +68,7 @@ def write(folder: Path, files: dict[str, bytes]) -> str:
 
 def content(dataset: str, **settings: Any) -> dict[str, list[tuple[str, str]]]:
     """The texts and the names of their classes, by split."""
-    labels, splits = read_dataset(dataset, **settings)
+    labels, splits = read_dataset(DataSettings(dataset, **settings))
     return {
         split: [(text, labels.names[ids[0]]) for text, ids in zip(rows.texts, rows.labels, strict=True)]
         for split, rows in splits.items()
@@ -117,7 +118,7 @@ def test_what_datasets_saves_gives_the_same_rows(named: bool, tmp_path: Path) ->
     made["train"].to_parquet(tmp_path / "own.parquet")
     assert content(str(tmp_path / "splits")) == WHOLE
     assert content(str(tmp_path / "lone")) == content(str(tmp_path / "own.parquet")) == {"train": WHOLE["train"]}
-    labels, _ = read_dataset(str(tmp_path / "splits"))
+    labels, _ = read_dataset(DataSettings(str(tmp_path / "splits")))
     assert labels.names == (tuple(ordered) if named else tuple(sorted(NAMES)))
 
 
@@ -192,6 +193,6 @@ def test_offline_the_cache_serves(tmp_path: Path) -> None:
 
 def refused(dataset: str, **settings: Any) -> str:
     with pytest.raises(UserError) as error:
-        read_dataset(dataset, **settings)
+        read_dataset(DataSettings(dataset, **settings))
     assert "\n" not in str(error.value)
     return str(error.value)

@@ -93,7 +93,7 @@ def test_sources_that_number_the_rows_are_left_out(tmp_path: Path) -> None:
     rows = labelled(joy=50, fear=50)
     numbered = [{**row, "source": f"post {number}"} for number, row in enumerate(rows)]
     assert warnings_of(tmp_path, numbered) == [
-        "the column source has 100 values for 100 rows; there are no scores by source"
+        "the column source has 100 values for 100 rows; there are no metrics by source"
     ]
     data = EmotionDataModule(str(tmp_path / "rows.jsonl"))
     assert set(data.rows("test").sources) == {""}

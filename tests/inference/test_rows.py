@@ -30,7 +30,7 @@ def several(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         leave_out_figures(patch)
         cli = main(["fit", *SMALL, *words, f"--trainer.default_root_dir={folder}", "--name=several"])
     assert cli is not None
-    counts = torch.tensor(cli.datamodule.class_counts)
+    counts = torch.tensor(cli.datamodule.corpus.class_counts("train"))
     torch.testing.assert_close(cli.model.loss_weights, (140 - counts) / counts)
     run = folder / "several" / "version_0"
     file = run / "checkpoints" / "best.ckpt"

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 
+from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone
 from emotion_lit.utils import hub
@@ -25,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_identity_is_that_of_the_content(folder: str) -> None:
     assert backbone.network_sha256(network()) == backbone.network_sha256(network(folder))
     tokenizers = [backbone.load_tokenizer(name) for name in ("embedded", folder)]
-    assert len({backbone.tokenizer_sha256(tokenizer) for tokenizer in tokenizers}) == 1
+    assert len({tokenizer_sha256(tokenizer) for tokenizer in tokenizers}) == 1
     changed = network()
     with torch.no_grad():
         changed.base_model.embeddings.word_embeddings.weight[0, 0] += 1e-3
@@ -34,9 +35,9 @@ def test_identity_is_that_of_the_content(folder: str) -> None:
 
 def test_identity_does_not_depend_on_how_the_tokenizer_was_used() -> None:
     tokenizer = backbone.load_tokenizer("embedded")
-    before = backbone.tokenizer_sha256(tokenizer)
+    before = tokenizer_sha256(tokenizer)
     tokenizer(["some text"], truncation=True, max_length=5, padding="max_length")
-    assert backbone.tokenizer_sha256(tokenizer) == before
+    assert tokenizer_sha256(tokenizer) == before
 
 
 def test_labels_and_dropout_stand_in_the_configuration() -> None:

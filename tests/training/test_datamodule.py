@@ -20,8 +20,8 @@ def test_a_file_is_split_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
     rows = [(f"text number {place}", "yes" if place % 4 else "no") for place in range(200)]
     data = EmotionDataModule(dataset=write_csv(tmp_path / "own.csv", rows), backbone="embedded")
     assert data.label_names == ["no", "yes"]
-    assert data.count_classes("train") == [40, 120]
-    assert data.count_classes("test") == [5, 15]
+    assert data.corpus.class_counts("train") == [40, 120]
+    assert data.corpus.class_counts("test") == [5, 15]
     assert "has no validation and no test split" in capsys.readouterr().err
 
 
@@ -37,7 +37,7 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
 def test_the_six_emotion_task() -> None:
     data = EmotionDataModule(dataset="sample", backbone="embedded", exclude_labels=["Neutral"])
     assert data.label_names == ["Surprise", "Fear", "Sadness", "Joy", "Anger", "Love"]
-    assert data.count_classes("train") == [280] * 6
+    assert data.corpus.class_counts("train") == [280] * 6
 
 
 def test_sources_filter() -> None:
@@ -52,7 +52,7 @@ def test_duplicates_leave_train_and_are_counted(tmp_path: Path) -> None:
     data = EmotionDataModule(dataset=str(tmp_path), backbone="embedded")
     assert data.rows("train").texts == ["a b", "d"]
     assert data.rows("validation").texts == ["C"]
-    assert data.duplicates_removed == {"held_out": 1, "repeated": 1, "validation": 1}
+    assert data.corpus.duplicates_removed == {"held_out": 1, "repeated": 1, "validation": 1}
     said = data_lines(data)
     assert "2 texts left train as duplicates (1 stand in validation or test too)" in said
     assert "1 left validation, because they stand in test too" in said
@@ -66,7 +66,7 @@ def test_validation_that_is_test_is_refused_by_name(tmp_path: Path) -> None:
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
     data = EmotionDataModule(dataset=str(tmp_path), backbone="embedded")
     assert len(data.rows("test")) == 2
-    with pytest.raises(UserError, match="every validation text of .* also stands in test.*--data.deduplicate false"):
+    with pytest.raises(UserError, match="every validation text of .* also occurs in test.*--data.deduplicate false"):
         data.rows("validation")
     kept = EmotionDataModule(dataset=str(tmp_path), backbone="embedded", deduplicate=False)
     assert len(kept.rows("validation")) == 2

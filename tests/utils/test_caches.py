@@ -17,8 +17,9 @@ import torch
 
 from emotion_lit import load
 from emotion_lit.cli import main
+from emotion_lit.data.vectors import StoredVectors
 from emotion_lit.inference.onnx import write_int8, write_onnx
-from emotion_lit.model.features import FrozenPart, TextOutputs
+from emotion_lit.model.features import FrozenPart, fill_vectors
 from emotion_lit.utils import caches, files
 from emotion_lit.utils.distributed import node_file
 from tests.conftest import SMALL
@@ -184,10 +185,10 @@ def keep(file: Path, sealed: bool = True) -> None:
     with node_file(
         file,
         local_rank=0,
-        create=lambda made: TextOutputs.create(outputs(0.5), OFFSETS, made),
+        create=lambda made: StoredVectors.create(made, OFFSETS, 3, torch.float32),
         finish=lambda full: caches.seal(full) if sealed else None,
     ) as unfinished:
-        TextOutputs.fill(outputs(0.5), [{"row": torch.arange(5)}], OFFSETS, unfinished)
+        fill_vectors(outputs(0.5), [{"row": torch.arange(5)}], OFFSETS, unfinished)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -197,12 +198,12 @@ def test_damaged_features_are_not_trained_on(
     file = tmp_path / "features" / "key.npy"
     file.parent.mkdir()
     keep(file)
-    kept = TextOutputs.read(file, OFFSETS, torch.float32)
+    kept = StoredVectors.read(file, OFFSETS, torch.float32)
     assert kept is not None
     assert kept[[0, 4]].eq(0.5).all()
     del kept
     damage(file)
-    assert TextOutputs.read(file, OFFSETS, torch.float32) is None
+    assert StoredVectors.read(file, OFFSETS, torch.float32) is None
     assert lines_about(capsys, "is damaged")
 
 
@@ -238,8 +239,8 @@ def test_a_network_as_onnx_is_sealed_and_still_one(
 def test_what_one_run_reads_alone_is_not_sealed(tmp_path: Path) -> None:
     keep(tmp_path / "key.npy", sealed=False)
     assert (tmp_path / "key.npy").stat().st_size == 128 + 5 * 3 * 4
-    assert TextOutputs.read(tmp_path / "key.npy", OFFSETS, torch.float32) is None
-    assert TextOutputs.read(tmp_path / "key.npy", OFFSETS, torch.float32, sealed=False) is not None
+    assert StoredVectors.read(tmp_path / "key.npy", OFFSETS, torch.float32) is None
+    assert StoredVectors.read(tmp_path / "key.npy", OFFSETS, torch.float32, sealed=False) is not None
 
 
 def test_token_states_of_killed_runs_are_swept(tmp_path: Path) -> None:

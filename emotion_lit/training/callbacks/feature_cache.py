@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 
 from emotion_lit.data.batching import Batch
-from emotion_lit.data.sources import SPLITS
+from emotion_lit.data.rows import SPLITS
+from emotion_lit.data.vectors import StoredVectors
 from emotion_lit.errors import UserError
 from emotion_lit.model.fast_paths import Probe, can_run_apart
-from emotion_lit.model.features import FrozenPart, TextOutputs, features_key
+from emotion_lit.model.features import FrozenPart, features_key, fill_vectors
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.datamodule import EmotionDataModule
@@ -84,20 +85,20 @@ class FrozenFeatures(pl.Callback):
 
     def _outputs(
         self, part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, split: str
-    ) -> TextOutputs | None:
+    ) -> StoredVectors | None:
         tokens = data.prepared(split).tokens
         offsets = tokens.offsets if part.layers is not None else np.arange(len(tokens.lengths) + 1)
         key = features_key(model.network_sha256, tokens.key, str(trainer.precision), part.layers)
-        folder = data.cache_dir / "features"
+        folder = data.settings.cache_folder / "features"
         if part.layers is None:
-            kept = TextOutputs.read(folder / f"{key}.npy", offsets, part.dtype)
+            kept = StoredVectors.read(folder / f"{key}.npy", offsets, part.dtype)
             if all(distributed.all_gather(kept is not None)):
                 return kept
         file = self._file(trainer, folder, key, temporary=part.layers is not None)
         if file is None or not self._compute(part, trainer, model, data, split, offsets, file):
             return None
         # Token states are read by this run alone.
-        outputs = TextOutputs.read(file, offsets, part.dtype, sealed=part.layers is None)
+        outputs = StoredVectors.read(file, offsets, part.dtype, sealed=part.layers is None)
         with distributed.fail_together():
             if outputs is None:
                 raise UserError(f"process {trainer.global_rank} cannot read {file}, which the first one has written")
@@ -136,13 +137,13 @@ class FrozenFeatures(pl.Callback):
                 distributed.node_file(
                     file,
                     trainer.local_rank,
-                    create=lambda made: TextOutputs.create(part, offsets, made),
+                    create=lambda made: StoredVectors.create(made, offsets, part.width, part.dtype),
                     finish=lambda full: None if part.layers is not None else caches.seal(full),
                 ) as unfinished,
                 trainer.precision_plugin.forward_context(),
             ):
                 batches = _with_progress(trainer, loader, f"encode {split}", rows)
-                TextOutputs.fill(part, batches, offsets, unfinished)
+                fill_vectors(part, batches, offsets, unfinished)
         except OSError as error:
             caches.is_at_fault(file.parent, f"cannot be written: {reason_of(error)}", "every epoch encodes the texts")
             return False
@@ -187,9 +188,9 @@ def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data:
     """Whether running the lower layers once saves time, and what it keeps has room; says so in a line."""
     pays, reason = False, ""
     if trainer.is_global_zero:
-        sweep(data.cache_dir / "features")  # what killed runs have left takes room
+        sweep(data.settings.cache_folder / "features")  # what killed runs have left takes room
         space = part.bytes(sum(len(data.prepared(split).tokens.ids) for split in SPLITS))
-        free = {"disk": shutil.disk_usage(_existing(data.cache_dir)).free, "memory": available_memory()}
+        free = {"disk": shutil.disk_usage(_existing(data.settings.cache_folder)).free, "memory": available_memory()}
         scarce = min(free, key=lambda kind: free[kind])
         if trainer.max_epochs == 1:
             reason = "with the others: one epoch runs them once anyway"

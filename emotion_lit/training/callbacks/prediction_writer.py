@@ -117,7 +117,7 @@ class PredictionWriter(pl.Callback):
         target = None if self.path == STDOUT else _target(self.path)
         if target is not None and target.suffix not in FORMATS:
             raise UserError(f"prediction.path {self.path} should end in .csv, .jsonl or .parquet, or be - for stdout")
-        check_apart(target, data.stream.files, data.predict_path or STDOUT)
+        check_apart(target, data.stream.files, data.settings.predict_path or STDOUT)
         if target is None:
             check_stdout()
             return None
@@ -125,7 +125,12 @@ class PredictionWriter(pl.Callback):
             "the version of emotion_lit": __version__,
             "the checkpoint": [model.weights_sha256, model.labels, model.temperature, model.threshold],
             "the input": data.stream.digest,
-            "a setting of the data": [data.max_length, data.tokens_per_batch, data.text_column, data.id_column],
+            "a setting of the data": [
+                data.settings.max_length,
+                data.settings.tokens_per_batch,
+                data.settings.text_column,
+                data.settings.id_column,
+            ],
             "trainer.precision": precision,
             "prediction.engine": [self.engine, self.quantize],
             "a setting of the prediction": [list(columns), self.threshold, self.on_error, self.escape_formulas],

@@ -95,7 +95,7 @@ class Report(pl.Callback):
             **judged,
             "model": portable(MODEL_KEY, model.settings),
             "training": self._training(trainer, model, best),
-            "data": {**data.describe(), "settings": portable(DATA_KEY, data.settings)},
+            "data": {**data.describe(), "settings": portable(DATA_KEY, data.settings.saved)},
             "environment": environment(model.device),
         }
         drawn: dict[str, Figure] = {}

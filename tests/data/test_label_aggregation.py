@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from emotion_lit import EmotionDataModule
-from emotion_lit.data.label_aggregation import merge_raters
-from emotion_lit.data.sources import Rows
+from emotion_lit.data.label_aggregation import aggregate_labels
+from emotion_lit.data.rows import Rows
 
 
 def rows(*pairs: tuple[str, tuple[int, ...]]) -> Rows:
@@ -13,7 +13,7 @@ def rows(*pairs: tuple[str, tuple[int, ...]]) -> Rows:
 
 def test_with_several_labels_a_text_has_all_of_its_rows() -> None:
     train = rows(("a", (1,)), ("b", (0,)), ("A ", (0,)), ("c", ()), ("c", (2,)), ("d", (1,)), ("d", (1,)))
-    merged, counts = merge_raters({"train": train}, multi_label=True)
+    merged, counts = aggregate_labels({"train": train}, multi_label=True)
     assert dict(zip(merged["train"].texts, merged["train"].labels, strict=True)) == {
         **{"a": (1, 0), "b": (0,), "c": (2,)},
         "d": (1,),
@@ -24,7 +24,7 @@ def test_with_several_labels_a_text_has_all_of_its_rows() -> None:
 
 def test_with_one_label_the_majority_counts_and_else_the_first() -> None:
     train = rows(("a", (0,)), ("a", (1,)), ("a", (1,)), ("b", (2,)), ("b", (0,)), ("c", (1,)))
-    merged, counts = merge_raters({"train": train}, multi_label=False)
+    merged, counts = aggregate_labels({"train": train}, multi_label=False)
     assert merged["train"].labels == [(1,), (1,), (1,), (2,), (2,), (1,)]
     assert counts == {"merged": 0, "outvoted": 2}
 
@@ -32,9 +32,9 @@ def test_with_one_label_the_majority_counts_and_else_the_first() -> None:
 @pytest.mark.parametrize("multi_label", [True, False])
 def test_a_split_that_scores_keeps_its_few_repeats(multi_label: bool) -> None:
     test = rows(("a", (0,)), ("a", (1,)), *((f"text {place}", (0,)) for place in range(9)))
-    assert merge_raters({"test": test}, multi_label)[0]["test"].labels == test.labels
+    assert aggregate_labels({"test": test}, multi_label)[0]["test"].labels == test.labels
     systematic = rows(*((f"text {place // 2}", (place % 2,)) for place in range(20)))
-    merged = merge_raters({"test": systematic}, multi_label)[0]["test"]
+    merged = aggregate_labels({"test": systematic}, multi_label)[0]["test"]
     assert (len(merged), set(merged.labels)) == ((10, {(0, 1)}) if multi_label else (20, {(0,)}))
 
 
@@ -48,4 +48,4 @@ def test_a_file_with_a_row_for_each_label(tmp_path: Path, capsys: pytest.Capture
     assert "30 rows repeat a text with other labels, and are merged" in capsys.readouterr().err
     single = EmotionDataModule(str(tmp_path / "data.csv"), "embedded")
     single.rows("train")
-    assert single.repeats == {"merged": 0, "outvoted": 30}
+    assert single.corpus.repeats == {"merged": 0, "outvoted": 30}
