@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emotion_lit.cli.program import EmotionCLI
+    from emotion_lit.training.settings.lightning_cli import EmotionCLI
 
 
 def main(args: Any = None) -> "EmotionCLI | None":
@@ -19,6 +19,6 @@ def main(args: Any = None) -> "EmotionCLI | None":
         SystemExit: The command has failed, or has nothing to return.
         KeyboardInterrupt: It was interrupted; how to go on has been said.
     """
-    from emotion_lit.cli.program import main  # imports Lightning, which takes seconds
+    from emotion_lit.cli.entry_point import main  # imports Lightning, which takes seconds
 
     return main(args)

@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Iterator, Sequence
 
 from emotion_lit.errors import UserError
-from emotion_lit.utils import console, distributed, failures, requeue, signals
+from emotion_lit.training import requeue
+from emotion_lit.utils import console, distributed, failures, signals
 from emotion_lit.utils.commands import resume_command
 from emotion_lit.utils.streams import is_notebook
 

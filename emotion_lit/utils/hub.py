@@ -2,6 +2,7 @@
 
 import functools
 import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,11 +46,11 @@ def _proves_no_way(error: BaseException) -> bool:
 
 
 def _use_caches_only() -> None:
-    import datasets.config
     from huggingface_hub import constants
 
     constants.HF_HUB_OFFLINE = True
-    datasets.config.HF_HUB_OFFLINE = True
+    if "datasets.config" in sys.modules:  # it takes over the constant when it is imported
+        sys.modules["datasets.config"].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -21,9 +21,9 @@ import torch
 from jsonargparse._link_arguments import ActionLink
 
 from emotion_lit.cli import main
-from emotion_lit.cli.program import EmotionCLI
 from emotion_lit.data import sources
 from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.training.settings.lightning_cli import EmotionCLI
 from emotion_lit.training.settings.unused_settings import is_listed
 from emotion_lit.utils.console_tables import table
 from tests.conftest import BACKBONE

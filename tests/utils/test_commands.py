@@ -5,7 +5,7 @@ import sys
 import pytest
 from lightning.pytorch.cli import LightningCLI
 
-from emotion_lit.cli.program import TOOLS, main
+from emotion_lit.cli.entry_point import TOOLS, main
 from emotion_lit.utils.commands import COMMANDS
 
 

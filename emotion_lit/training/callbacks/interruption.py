@@ -8,8 +8,9 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
+from emotion_lit.training import requeue
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
-from emotion_lit.utils import distributed, failures, requeue, signals
+from emotion_lit.utils import distributed, failures, signals
 
 
 class Interruption(Checkpoint):

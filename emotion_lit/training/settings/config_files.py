@@ -6,10 +6,62 @@ from typing import Any
 import yaml
 
 from emotion_lit.errors import UserError
+from emotion_lit.utils.names import listed
+from emotion_lit.utils.paths import expanded
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # A configuration with all settings has 200 lines; labels may be many.
 MOST_BYTES, MOST_VALUES, MOST_LEVELS = 2**20, 100_000, 50
+
+
+# In the wheel, recipes are inside the package; in a checkout, beside it.
+_PACKAGE = Path(__file__).resolve().parents[2]
+RECIPE_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
+
+
+def recipes() -> dict[str, Path]:
+    """The configurations that come with the program, by name, such as ``replication/frozen_1_percent``."""
+    folder = next((one for one in RECIPE_FOLDERS if one.is_dir()), RECIPE_FOLDERS[0])
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in sorted(folder.rglob("*.yaml"))}
+
+
+def find_recipe(name: str) -> Path | None:
+    """The configuration that a name stands for; None where a file has that name, or no recipe does.
+
+    Args:
+        name: A name, or a path; `configs/` in front of a recipe and `.yaml` behind it may be there.
+    """
+    if Path(name).exists():
+        return None
+    return recipes().get(name.replace("\\", "/").removeprefix("configs/").removesuffix(".yaml"))
+
+
+def find_config(name: str | Path) -> Path:
+    """The file that a path or the name of a recipe stands for.
+
+    Args:
+        name: A path, which wins where it exists, or the name of a recipe.
+
+    Raises:
+        UserError: There is neither.
+    """
+    path = Path(expanded(name))
+    if found := find_recipe(str(path)):
+        return found
+    if not path.exists():
+        raise UserError(no_config(str(name)))
+    if path.is_dir():
+        raise UserError(f"the configuration {name} is a folder; give a file, or a recipe such as quickstart")
+    return path
+
+
+def no_config(name: str) -> str:
+    """The line about a configuration that is missing.
+
+    Args:
+        name: What was given.
+    """
+    return f"there is no configuration {name}; give a file, or one of the recipes: {listed(recipes())}"
 
 
 def read_config(path: str) -> str:

@@ -19,7 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from emotion_lit.errors import UserError
 from emotion_lit.training.settings.aliases import nearest
-from emotion_lit.training.settings.config_files import read_config
+from emotion_lit.training.settings.config_files import find_recipe, read_config
 from emotion_lit.training.settings.parser_errors import in_plain_words, of_object
 from emotion_lit.training.settings.unused_settings import is_listed
 from emotion_lit.utils import paths
@@ -50,29 +50,40 @@ yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.repres
 
 def _load_value(text: str) -> Any:
     """A value of YAML, in which a typed word that begins with `#`, such as a separator, is no comment."""
-    return text if text.lstrip().startswith("#") and "\n" not in text else _load_yaml(text)
+    return text if text.lstrip().startswith("#") and "\n" not in text else load_yaml(text)
 
 
-_load_yaml = jsonargparse.get_loader("yaml")
+load_yaml: Callable[[str], Any] = jsonargparse.get_loader("yaml")  # also reads 1e-3 as a number
 jsonargparse.set_loader("yaml", _load_value, (yaml.YAMLError,))
 
 
 def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:
     """The words of a command, with configurations before all else, so that what is typed beats them wherever it stands.
 
+    The names of recipes become paths.
+
     Args:
         words: The words.
         commands: The commands there are; configurations before one of them are of all commands, and stay.
     """
     start = next((place + 1 for place, word in enumerate(words) if word in commands), len(words))
-    configs, following = list(words[:start]), iter(words[start:])
+    configs: list[str] = []
     others: list[str] = []
-    for word in following:
+    following = enumerate(words)
+    for place, word in following:
+        flag, equals, value = word.partition("=")
         if word in CONFIG_FLAGS:
-            configs += [word, *itertools.islice(following, 1)]
+            configs += [word, *(_recipe(name) for _, name in itertools.islice(following, 1))]
+        elif equals and flag == CONFIG_FLAGS[0]:
+            configs.append(f"{flag}={_recipe(value)}")
         else:
-            (configs if word.startswith(CONFIG_FLAGS[0] + "=") else others).append(word)
+            (configs if place < start else others).append(word)
     return configs + others
+
+
+def _recipe(name: str) -> str:
+    """The path of a recipe; anything else as it is."""
+    return str(find_recipe(name) or name)
 
 
 class EmotionParser(LightningArgumentParser):

@@ -6,6 +6,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from emotion_lit.training.settings.config_files import no_config
+
 KEY = re.compile(r'^Parser key "(?P<key>[\w.]+)":\s*(?P<rest>.*)$', re.DOTALL)
 # What it says of the path of a configuration.
 MISSING = re.compile(r"File does not exist: '(?P<path>.*)'")
@@ -98,9 +100,9 @@ def makes_objects(wanted: Any) -> bool:
 
 def _about_configuration(message: str) -> str:
     if missing := MISSING.search(message):
-        return f"there is no configuration {missing['path']}"
+        return no_config(missing["path"])
     if folder := FOLDER.search(message):
-        return f"the configuration {folder['path']} is a folder; give a file, such as configs/quickstart.yaml"
+        return f"the configuration {folder['path']} is a folder; give a file, or a recipe such as quickstart"
     return f"the configuration cannot be read: {_one_line(message)}"
 
 

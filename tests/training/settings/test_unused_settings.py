@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from emotion_lit.cli import main
-from emotion_lit.cli.program import EmotionCLI
+from emotion_lit.training.settings.lightning_cli import EmotionCLI
 from emotion_lit.training.settings.unused_settings import (
     LEFT_ASIDE,
     NEVER,

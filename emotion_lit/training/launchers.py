@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
@@ -71,7 +72,7 @@ LAUNCHERS = (
 )
 
 
-def settle(nodes: int = 1) -> Launcher | None:
+def detect_launcher(nodes: int = 1) -> Launcher | None:
     """Finds out what started this process, and forgets the variables of everything else, which Lightning would believe.
 
     Args:
@@ -80,8 +81,6 @@ def settle(nodes: int = 1) -> Launcher | None:
     Returns:
         What started several processes, this one among them.
     """
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
-
     if is_child():
         return None
     os.environ[PARENT] = str(os.getpid())

@@ -15,7 +15,7 @@ import torch
 
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
-from emotion_lit.utils import launchers, requeue
+from emotion_lit.training import launchers, requeue
 from tests.conftest import ROOT, SMALL, failing
 
 BATCH = {"SLURM_JOB_ID": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "job"}
@@ -164,7 +164,7 @@ def test_without_a_launcher_a_command_is_one_process(
 ) -> None:
     for name, value in variables.items():
         environment.setenv(name, value)
-    assert launchers.settle() is None
+    assert launchers.detect_launcher() is None
     printed = capsys.readouterr().err
     assert said in printed
     assert printed.count("\n") == (1 if said else 0)
@@ -203,7 +203,7 @@ def test_processes_that_nobody_counts_on_are_refused(
 def test_several_tasks_of_srun_stay_lightning_s(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in {**BATCH, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "RANK": "5"}.items():
         environment.setenv(name, value)
-    launcher = launchers.settle()
+    launcher = launchers.detect_launcher()
     assert launcher is not None
     assert launcher.name == "srun"
     assert os.environ["SLURM_NTASKS"] == "2"
@@ -218,7 +218,7 @@ def test_what_lightning_starts_itself_keeps_its_variables(environment: pytest.Mo
     environment.setenv(launchers.PARENT, str(os.getppid()))
     environment.setenv("LOCAL_RANK", "1")
     environment.setenv("WORLD_SIZE", "2")
-    assert launchers.settle() is None
+    assert launchers.detect_launcher() is None
     assert os.environ["LOCAL_RANK"] == "1"
 
 

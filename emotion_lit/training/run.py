@@ -1,0 +1,136 @@
+"""A training run as a function: settings in, scores and files out."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emotion_lit.errors import UserError
+from emotion_lit.training import launchers
+from emotion_lit.training.callbacks.best_checkpoint import best_checkpoint
+from emotion_lit.training.settings.lightning_cli import EmotionCLI
+from emotion_lit.training.settings.mapping import nested_settings
+from emotion_lit.utils import console, failures, library_logging, nonfatal, platforms, process_state, signals
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of a training run.
+
+    Attributes:
+        run_folder: The folder of the run, ``logs/<name>/version_N``; None where nothing is written
+            (``trainer.barebones`` or ``trainer.fast_dev_run``).
+        best_checkpoint: The checkpoint with the best validation score, which `load` and `predict` take.
+        report: The file ``report.json``.
+        before: The scores on the test split before fine-tuning: ``accuracy``, ``macro_f1``, ``loss``, ``ece``,
+            ``per_class`` and more, as in ``report.json``.
+        after: The same scores of the best checkpoint.
+        metric: The name of the metric that decides which checkpoint is the best one (``checkpoint.monitor``).
+        value: Its best value on the validation split.
+
+        With several processes, only the first one has ``before``, ``after`` and ``report``.
+    """
+
+    run_folder: Path | None
+    best_checkpoint: Path | None
+    report: Path | None
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    metric: str | None
+    value: float | None
+
+    @classmethod
+    def of(cls, cli: EmotionCLI) -> "RunResult":
+        """Collects the result of a run that has ended.
+
+        Args:
+            cli: The run.
+        """
+        trainer = cli.trainer
+        keeper = best_checkpoint(trainer)
+        writes = bool(trainer.loggers) and not trainer.fast_dev_run  # type: ignore[attr-defined]
+        folder = Path(trainer.loggers[0].log_dir or "") if writes else None
+        file = folder / "report.json" if folder and trainer.is_global_zero else None
+        report = json.loads(file.read_text(encoding="utf-8")) if file and file.is_file() else {}
+        score = keeper.best_model_score if keeper else None
+        return cls(
+            run_folder=folder,
+            best_checkpoint=keeper.best_file if keeper else None,
+            report=file if report else None,
+            before=report.get("before"),
+            after=report.get("after"),
+            metric=keeper.monitor if keeper else None,
+            value=None if score is None else float(score),
+        )
+
+
+def fit(settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> RunResult:
+    """Trains a model and reports its scores before and after, as `python -m emotion_lit fit` does.
+
+    ``fit("quickstart", {"trainer.max_epochs": 1}).after["macro_f1"]`` trains a recipe for one epoch.
+
+    The settings, their defaults, links and checks are those of the command line. The process is left as it was found:
+    environment variables, warning filters, log levels, signal handlers, threads and random states. What cannot be
+    undone is left to the program: on Linux it also tunes the allocator, which makes a step of a small encoder on a CPU
+    up to 20% faster.
+
+    Args:
+        settings: A mapping as a YAML configuration holds it, the path of one, or the name of a recipe.
+        overrides: Settings that beat those; nested, or by dotted key.
+
+    Returns:
+        The scores and the files of the run.
+
+    Raises:
+        UserError: A setting, the data or the machine does not allow the run, in one line.
+        KeyboardInterrupt: It was interrupted; `fit` with `{"ckpt_path": RUN_FOLDER}` resumes it.
+    """
+    with _as_function():
+        begin_run()
+        library_logging.hush()
+        values = nested_settings(settings, overrides)
+        identity = json.dumps(values, sort_keys=True, default=str)  # by which a requeued job knows its run
+        return RunResult.of(EmotionCLI({"subcommand": "fit", "fit": values}, ["fit", identity]))
+
+
+def begin_run() -> None:
+    """Forgets the messages of an earlier run, and lets the first of several processes speak for all."""
+    console.begin_log()
+    nonfatal.clear()
+    failures.run_folder = None
+    if launchers.is_orphan():  # it would run the command by itself, beside one that was started again
+        raise SystemExit(0)
+    if launchers.is_child():
+        platforms.end_with_parent()
+        console.silence()
+
+
+@contextmanager
+def _as_function() -> Iterator[None]:
+    """Leaves the process as it was, and raises what a caller can handle.
+
+    Raises:
+        UserError: Something that a person can mend.
+        KeyboardInterrupt: The run was interrupted.
+    """
+    with process_state.restored(), signals.handled():
+        try:
+            yield
+        except UserError:
+            raise
+        except signals.Stop as stop:
+            if stop.signal == signals.INTERRUPT:
+                raise KeyboardInterrupt from None
+            raise
+        except SystemExit as error:  # as Lightning ends at Ctrl-C
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
+        except Exception as error:
+            if line := failures.explain(error):
+                raise UserError(line) from error
+            raise
+        finally:
+            console.enable_bars(True)

@@ -1,0 +1,96 @@
+"""The settings that a checkpoint remembers: defaults of a command, which whatever is given overrides."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emotion_lit.data.settings import DATASET_SPECIFIC, is_same_dataset
+from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.training.settings.unused_settings import typed_keys
+
+if TYPE_CHECKING:
+    from emotion_lit.inference.export_loader import Exported
+
+
+@dataclass(frozen=True)
+class Source:
+    """The trained model that a command starts from.
+
+    Args:
+        file: The checkpoint, or the folder of an export.
+        checkpoint: Its content.
+        exported: The export, where it is one.
+    """
+
+    file: Path
+    checkpoint: checkpoints.Checkpoint
+    exported: "Exported | None" = None
+
+    @classmethod
+    def read(cls, path: str, command: str) -> "Source":
+        """Reads what `--ckpt_path` names.
+
+        Args:
+            path: A checkpoint, a run folder, or for `predict` an export.
+            command: The command.
+
+        Raises:
+            UserError: There is none, or it is damaged.
+        """
+        if command == "fit":
+            return cls(*checkpoints.read_to_go_on(path))
+        if command == "predict" and checkpoints.is_export(path):
+            from emotion_lit.inference.export_loader import Exported
+
+            exported = Exported.read(path)
+            return cls(exported.folder, exported.as_checkpoint(), exported)
+        file = checkpoints.find_checkpoint(path)
+        return cls(file, checkpoints.read_checkpoint(file))
+
+
+def parse_with_checkpoint(
+    source: Source, command: str, typed: list[str], parser: Any, config: Any, parse: Callable[[], Any]
+) -> Any:
+    """Parses again, with the settings that a checkpoint remembers as defaults.
+
+    A setting that is unset by default may stand as null in a configuration, as it does in the run's own; that does not
+    override the checkpoint. A null that is typed does.
+
+    Args:
+        source: The checkpoint.
+        command: The command.
+        typed: The words of the command line.
+        parser: The parser of the command.
+        config: The settings without the checkpoint, of all commands.
+        parse: Parses the same arguments again.
+
+    Returns:
+        The settings, of all commands.
+
+    Raises:
+        UserError: A setting is refused.
+    """
+    remembered = checkpoints.remembered_settings(source.checkpoint, command)
+    if command == "fit":
+        folder = config.fit.checkpoint.dirpath
+        remembered["checkpoint.dirpath"] = checkpoints.check_folder(source.checkpoint, source.file, folder)
+    defaults = {key: parser.get_default(key) for key in remembered}
+    parser.set_defaults(remembered)
+    config = parse()
+    if command in ("validate", "test") and not _is_trained_on(config[command].data, remembered):
+        forgotten = {key for key in remembered if key.removeprefix("data.") in DATASET_SPECIFIC}
+        remembered = {key: value for key, value in remembered.items() if key not in forgotten}
+        parser.set_defaults({key: defaults[key] for key in forgotten})
+        config = parse()
+    keys = typed_keys(typed)
+    for key, value in remembered.items():
+        if defaults[key] is None and key not in keys and config[command].get(key) is None:
+            config[command][key] = value
+    config[command].ckpt_path = str(source.file)
+    return config
+
+
+def _is_trained_on(data: Any, remembered: dict[str, Any]) -> bool:
+    """Whether the model was trained on the same data set; another one has settings of its own."""
+    return is_same_dataset(data, {key.removeprefix("data."): value for key, value in remembered.items()})

@@ -1,0 +1,51 @@
+"""Settings from Python: a mapping, a configuration file or a recipe, with overrides."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emotion_lit.errors import UserError
+from emotion_lit.training.settings.config_files import find_config, read_config
+from emotion_lit.training.settings.parser import load_yaml
+
+
+def nested_settings(
+    settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Settings as a YAML configuration holds them.
+
+    Args:
+        settings: A mapping, the path of a configuration, or the name of a recipe.
+        overrides: Settings that beat those. A list or the settings of a class replace the others as a whole.
+
+    Returns:
+        A nested dictionary.
+
+    Raises:
+        UserError: There is no such configuration, or a key is both a block and a value.
+    """
+    if isinstance(settings, str | Path):
+        settings = load_yaml(read_config(str(find_config(settings))))
+    merged: dict[str, Any] = {}
+    for given in (settings, overrides or {}):
+        if not isinstance(given, Mapping):
+            raise UserError(f"settings are a mapping, a path or the name of a recipe, not {type(given).__name__}")
+        _merge(merged, given)
+    return merged
+
+
+def _merge(into: dict[str, Any], settings: Mapping[str, Any], block: str = "") -> None:
+    """Adds settings; blocks are merged, and all else is replaced. `data.dataset` is `dataset` in the block `data`."""
+    for key, value in settings.items():
+        first, _, rest = str(key).partition(".")
+        name = f"{block}{first}"
+        inner = {rest: value} if rest else value
+        if isinstance(inner, Mapping) and "class_path" not in inner:
+            child = into.setdefault(first, {})
+            if not isinstance(child, dict):
+                if rest:
+                    raise UserError(f"{name} is {child!r} and has no setting {rest}; leave one of them out")
+                child = into[first] = {}
+            _merge(child, inner, f"{name}.")
+        else:
+            into[first] = inner
