@@ -29,6 +29,7 @@ from emotion_lit.training.callbacks.fitting import fit_callbacks
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 from emotion_lit.training.callbacks.progress import EpochSummary, TextProgress
+from emotion_lit.training.optim import WarmupSchedule
 
 LABELS = ["calm", "angry", "glad"]
 QUIET: dict[str, Any] = {
@@ -135,7 +136,7 @@ class OwnLambda(EmotionClassifier):
 class OwnGroups(EmotionClassifier):
     def configure_optimizers(self) -> Any:
         optimizer = SGD(self.parameters(), lr=0.125)
-        return [optimizer], [LambdaLR(optimizer, self._learning_rate_factor)]
+        return [optimizer], [WarmupSchedule(optimizer, self.trainer, self.settings)]
 
 
 class Manual(EmotionClassifier):
@@ -270,7 +271,7 @@ def test_predictions_come_in_the_order_of_the_texts(
     texts = ["word " * (7 * row % 23 + 1) + str(row) for row in range(40)]
     file = tmp_path / "texts.txt"
     file.write_text("\n".join([*texts[:20], "", *texts[20:]]) + "\n")
-    data = EmotionDataModule(backbone=model.backbone, predict_path=str(file), tokens_per_batch=64)
+    data = EmotionDataModule(backbone=model.settings.backbone, predict_path=str(file), tokens_per_batch=64)
     found = predicted(model, datamodule=data)
     assert found[20].isnan().all()
     expected = Predictor(model, data.settings.max_length, 1024).probabilities(texts)

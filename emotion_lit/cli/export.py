@@ -99,7 +99,7 @@ def export(
     facts = {
         "name": (repository.name if repository else output.resolve().name).rsplit("/", 1)[-1],
         "format": format,
-        "tuning": predictor.model.tuning,
+        "tuning": predictor.model.settings.tuning,
         "data": data_of(checkpoint),
         "report": _report(file),
         "repository": repository.name if repository else None,

@@ -144,7 +144,7 @@ def make_engine(name: str, model: EmotionClassifier, checkpoint: Path | None = N
     if name in (TORCH, TORCH_BF16):
         return TorchEngine(model, torch.bfloat16 if name == TORCH_BF16 else None)
     file = onnx_file(model, checkpoint, int8=name == ONNX_INT8)
-    return OnnxEngine(file, model.temperature or 1.0)
+    return OnnxEngine(file, model.settings.temperature or 1.0)
 
 
 def onnx_file(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> Path:
@@ -197,6 +197,6 @@ def forget_onnx(model: EmotionClassifier, checkpoint: Path | None) -> None:
 
 def _places(model: EmotionClassifier, checkpoint: Path | None, int8: bool) -> list[Path]:
     """Where a file of ONNX may be: beside the checkpoint, and in the cache."""
-    name = f"{model.weights_sha256[:16]}-{model.temperature or 1.0:.6f}{'.int8' if int8 else ''}.onnx"
+    name = f"{model.weights_sha256[:16]}-{model.settings.temperature or 1.0:.6f}{'.int8' if int8 else ''}.onnx"
     beside = [checkpoint.parent / f"{checkpoint.stem}.onnx"] if checkpoint else []
     return [folder / name for folder in (*beside, caches.cache_dir() / "onnx")]

@@ -75,7 +75,7 @@ def check_export(
     """
     texts = [text for text in checked_texts() if len(model.tokenizer(text)["input_ids"])]
     expected = probabilities_alone(model, texts, stated.max_length)
-    backbone = model.backbone
+    backbone = model.settings.backbone
     try:
         ways = list(consumers(folder, format, stated, backbone))
         exported = load_exported(folder, backbone if format == "adapter" else None)
@@ -180,7 +180,7 @@ def _ties(model: EmotionClassifier, expected: Tensor, found: Tensor) -> bool:
     """Whether all rows of other labels have two that are as good, in the precision of the comparison."""
     rows = (model.decide(expected) != model.decide(found)).any(dim=1)
     if model.multi_label:
-        margins = (expected - torch.tensor(model.thresholds)).abs().amin(dim=1)
+        margins = (expected - torch.tensor(model.decision.thresholds)).abs().amin(dim=1)
     else:
         best = expected.topk(2, dim=1).values
         margins = best[:, 0] - best[:, 1]

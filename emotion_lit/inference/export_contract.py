@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
 from emotion_lit.model import pretrained
-from emotion_lit.model.checkpoint_contents import MOST, is_of
+from emotion_lit.model.checkpoint_contents import is_of
+from emotion_lit.model.checkpoint_schema import LARGEST
 from emotion_lit.utils.files import reason_of, write_text
 
 LABELS_FILE = "labels.json"
@@ -112,7 +113,7 @@ def parse_contract(content: Any, where: str) -> Contract:
     if not odd:
         stated = Contract(**content)
         labels = stated.labels
-        odd = len(set(labels)) < len(labels) or not all(labels) or not 1 <= stated.max_length <= MOST["max_length"]
+        odd = len(set(labels)) < len(labels) or not all(labels) or not 1 <= stated.max_length <= LARGEST["max_length"]
         odd = odd or stated.temperature != 1
     if odd:
         names = ", ".join(one.name for one in fields(Contract))

@@ -126,7 +126,7 @@ class Exported:
         Raises:
             UserError: It is damaged, or the base model cannot be loaded, or is another one.
         """
-        backbone = None if model.backbone == str(self.folder) else model.backbone
+        backbone = None if model.settings.backbone == str(self.folder) else model.settings.backbone
         with quiet_transformers(), pretrained.errors_of(f"the exported folder {self.folder}"):
             attach(model, self.folder, self.stated, backbone)
 

@@ -68,13 +68,13 @@ def write_export(model: EmotionClassifier, folder: Path, format: Format, max_len
     stated = Contract(
         labels=model.labels,
         multi_label=model.multi_label,
-        thresholds=model.thresholds if model.multi_label else None,
+        thresholds=list(model.decision.thresholds) if model.multi_label else None,
         max_length=max_length,
         base_model=base,
-        temperature_in_weights=model.temperature or 1.0,
+        temperature_in_weights=model.settings.temperature or 1.0,
         padding_side=tokenizer.padding_side,
         truncation_side=tokenizer.truncation_side,
-        pooling=model.pooling,
+        pooling=model.settings.pooling,
         network_sha256=model.network_sha256,
         tokenizer_sha256=tokenizer_sha256(pretrained.read_tokenizer(folder)),
     )
@@ -99,12 +99,13 @@ def _check_format(model: EmotionClassifier, format: Format) -> None:
     if format == "onnx":
         need_onnx()
         return
-    if format == "adapter" and model.tuning != "lora":
-        raise UserError(f"a checkpoint with model.tuning {model.tuning} has no adapter; export it with --format hf")
-    if model.pooling != "cls":
+    if format == "adapter" and model.settings.tuning != "lora":
+        tuning = model.settings.tuning
+        raise UserError(f"a checkpoint with model.tuning {tuning} has no adapter; export it with --format hf")
+    if model.settings.pooling != "cls":
         raise UserError(
-            f"transformers has no head like that of model.pooling {model.pooling}, so --format {format} cannot be; "
-            "export with --format onnx, or train with --model.pooling cls"
+            f"transformers has no head like that of model.pooling {model.settings.pooling}, so --format {format} "
+            "cannot be; export with --format onnx, or train with --model.pooling cls"
         )
 
 
@@ -118,15 +119,15 @@ def _write_hf(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
 def _write_adapter(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
     """Writes what `PeftModel.from_pretrained` loads, the head included, and the configuration that its base takes."""
     network = model.built
-    base = load_network(model.backbone, model.labels, model.multi_label, None)
+    base = load_network(model.settings.backbone, model.labels, model.multi_label, None)
     set_pad_token(base, model.tokenizer)
     head = sorted({_module_of(name.removeprefix("body.")) for name, _ in network.head_parameters()})
     adapted = {name: module for name, module in network.encoder.named_modules() if hasattr(module, "lora_A")}
     config = LoraConfig(
         task_type="SEQ_CLS",
-        r=model.lora.rank,
-        lora_alpha=model.lora.alpha,
-        lora_dropout=model.lora.dropout,
+        r=model.settings.lora.rank,
+        lora_alpha=model.settings.lora.alpha,
+        lora_dropout=model.settings.lora.dropout,
         target_modules=list(adapted),
         fan_in_fan_out=any(getattr(module, "fan_in_fan_out", False) for module in adapted.values()),
         modules_to_save=head,
@@ -139,7 +140,7 @@ def _write_adapter(model: EmotionClassifier, folder: Path, stated: Contract) -> 
             if "lora_" in name or ".modules_to_save." in name:
                 ours = name.removeprefix("base_model.model.").replace("modules_to_save.default.", "")
                 parameter.copy_(weights[ours])
-    temper(_last_layer(tuned, network), model.temperature)
+    temper(_last_layer(tuned, network), model.settings.temperature)
     tuned.peft_config["default"].base_model_name_or_path = stated.base_model
     tuned.save_pretrained(folder, save_embedding_layers=False)
     _save_config(base.config, folder, stated)

@@ -23,7 +23,7 @@ def merged_network(model: EmotionClassifier) -> Network:
     network = copy.deepcopy(model.built).cpu().float().eval()
     _merge(network)
     network.requires_grad_(False)
-    temper(network.classifier, model.temperature)
+    temper(network.classifier, model.settings.temperature)
     return network
 
 

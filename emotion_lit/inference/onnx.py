@@ -159,7 +159,7 @@ def _check(model: EmotionClassifier, file: Path, name: str) -> None:
     batches = sample_batches(model)
     reference = reference_probabilities(model, batches)
     try:
-        given = probabilities_of(OnnxEngine(file, model.temperature or 1.0), model, batches)
+        given = probabilities_of(OnnxEngine(file, model.settings.temperature or 1.0), model, batches)
         off = compare(reference, given, model).largest_difference
     except Exception as error:  # ONNX Runtime has many kinds, and another shape is one of PyTorch's
         raise UserError(f"{name} was written as ONNX, but cannot be run: {reason_of(error)}") from error

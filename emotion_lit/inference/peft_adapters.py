@@ -15,7 +15,8 @@ from emotion_lit.inference.export_contract import Contract
 from emotion_lit.inference.origins import EMBEDDED_ON_HUB
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import EMBEDDED, EMBEDDED_PACKAGE, load_network, network_sha256, set_pad_token
-from emotion_lit.model.checkpoint_contents import MOST, is_of
+from emotion_lit.model.checkpoint_contents import is_of
+from emotion_lit.model.checkpoint_schema import LARGEST
 
 # The settings of adapters, with their types.
 ADAPTERS: dict[str, Any] = {
@@ -88,6 +89,6 @@ def _adapters(folder: Path) -> LoraConfig:
     content = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     values: dict[str, Any] = {key: content.get(key) for key in ADAPTERS} if isinstance(content, dict) else {}
     odd = any(not is_of(values.get(key), kind) for key, kind in ADAPTERS.items())
-    if odd or content.get("peft_type") != "LORA" or values["r"] > MOST["rank"]:
+    if odd or content.get("peft_type") != "LORA" or values["r"] > LARGEST["rank"]:
         raise UserError("its adapter_config.json is not as `export` writes it; export it again")
     return LoraConfig(task_type="SEQ_CLS", inference_mode=True, **values)

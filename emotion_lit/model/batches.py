@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from emotion_lit.errors import UserError
+from emotion_lit.model.network import Network
 
 Batch = dict[str, Any]
 INPUTS = ("input_ids", "features")
@@ -31,6 +32,38 @@ def check_inputs(batch: Any) -> None:
         "a batch should be a dict of tensors with input_ids [rows, tokens] and, where there is padding, "
         f"attention_mask; this one is {found}. Tokenize with model.tokenizer, or use EmotionDataModule"
     )
+
+
+def classify(network: Network, batch: Batch) -> Tensor:
+    """Logits of a batch, ``[batch, classes]``.
+
+    Args:
+        network: The network.
+        batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``; with ``states``,
+            ``[batch, tokens, hidden]``, if the frozen layers have been run. Or ``features``, ``[batch, features]``.
+    """
+    if "features" in batch:
+        return network.classify(batch["features"])
+    if "states" in batch:
+        return network.classify_states(batch["states"], batch["input_ids"], batch.get("attention_mask"))
+    logits: Tensor = network(batch["input_ids"], batch.get("attention_mask"))
+    return logits
+
+
+def embed(network: Network, batch: Batch) -> Tensor:
+    """Text embeddings, ``[batch, width]``: the input of the last linear layer of the head.
+
+    Args:
+        network: The network.
+        batch: As in `classify`.
+    """
+    read: list[Tensor] = []
+    handle = network.classifier.register_forward_pre_hook(lambda _, args: read.append(args[0]))
+    try:
+        classify(network, batch)
+    finally:
+        handle.remove()
+    return read[0]
 
 
 def labelled(batch: Batch, classes: int, several: bool) -> Batch:

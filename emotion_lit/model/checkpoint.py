@@ -1,6 +1,5 @@
 """What a checkpoint carries so that it loads anywhere, and the checks that it is whole."""
 
-import hashlib
 import os
 import pickle
 import zipfile
@@ -10,14 +9,13 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
 
 from emotion_lit import __version__
 from emotion_lit.errors import UserError
-from emotion_lit.model.backbone import tensor_bytes
 from emotion_lit.model.checkpoint_contents import OddError, check_archive, check_contents, files_sha256
 
 # Those with `as` are for whoever looks for them here too.
+from emotion_lit.model.checkpoint_paths import CURRENT as CURRENT
 from emotion_lit.model.checkpoint_paths import DATA_KEY as DATA_KEY
 from emotion_lit.model.checkpoint_paths import FORMAT, PATH_SETTINGS, find_paths, remember_paths
 from emotion_lit.model.checkpoint_paths import KEY as KEY
@@ -27,6 +25,7 @@ from emotion_lit.model.checkpoint_paths import Checkpoint as Checkpoint
 from emotion_lit.model.checkpoint_paths import check_backbone as check_backbone
 from emotion_lit.model.checkpoint_paths import portable as portable
 from emotion_lit.model.checkpoint_paths import relative_path as relative_path
+from emotion_lit.model.checkpoint_weights import weights_sha256 as weights_sha256
 from emotion_lit.utils.commands import command_line, how_to_end
 from emotion_lit.utils.console import say
 from emotion_lit.utils.files import atomic_path
@@ -261,7 +260,7 @@ def amend(file: Path, model: dict[str, Any]) -> None:
 
 
 def check_settings(settings: dict[str, Any], saved: dict[str, Any]) -> None:
-    """Checks that a model's settings suit the weights of a checkpoint.
+    """Checks that a model's settings suit the weights of a checkpoint; prints a note where they change predictions.
 
     Args:
         settings: The model's.
@@ -276,6 +275,13 @@ def check_settings(settings: dict[str, Any], saved: dict[str, Any]) -> None:
                 f"the checkpoint was trained with model.{key} {saved.get(key)}, which cannot be changed to "
                 f"{settings[key]}; leave it out, or train anew"
             )
+    threshold, temperature = settings["threshold"], settings["temperature"]
+    kept = isinstance(threshold, list) and threshold == saved["threshold"]
+    if settings["multi_label"] and kept and temperature != saved["temperature"]:
+        say(
+            f"model.temperature {temperature} changes which classes are predicted: the checkpoint's thresholds were "
+            f"chosen with {saved['temperature']}"
+        )
 
 
 def check_identity(
@@ -298,19 +304,6 @@ def check_identity(
                 f"{what} was trained on the backbone {saved['name']} ({part} {saved[key][:12]}), but the "
                 f"{part} of {identity['name']} are {identity[key][:12]}; give the original with {option}"
             )
-
-
-def weights_sha256(weights: dict[str, Tensor]) -> str:
-    """A hash of named tensors.
-
-    Args:
-        weights: The tensors.
-    """
-    content = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        content.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        content.update(tensor_bytes(tensor))
-    return content.hexdigest()
 
 
 def remembered_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, Any]:

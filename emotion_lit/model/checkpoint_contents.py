@@ -5,7 +5,6 @@ A checkpoint may come from anywhere. It says nothing that runs, writes or takes 
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import math
 import re
@@ -20,67 +19,21 @@ import torch
 from torch import Tensor
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.checkpoint_paths import DATA_KEY, KEY, MODEL_KEY, PATH_SETTINGS, TRAINER_KEY, Checkpoint
-from emotion_lit.training.weight_averaging import AVERAGING, CURRENT
-
-# Settings of the Trainer that decide the result of a run; the others belong to the machine it runs on.
-REMEMBERED = (
-    "max_epochs",
-    "max_steps",
-    "min_epochs",
-    "min_steps",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-    "precision",
-    "limit_train_batches",
-    "limit_val_batches",
-    "val_check_interval",
-    "check_val_every_n_epoch",
-    "limit_test_batches",
-    "overfit_batches",
-    "max_time",
-    "log_every_n_steps",
-    "deterministic",
-    "detect_anomaly",
+from emotion_lit.model.checkpoint_paths import (
+    AVERAGING,
+    CURRENT,
+    KEY,
+    MODEL_KEY,
+    PATH_SETTINGS,
+    TRAINER_KEY,
+    Checkpoint,
 )
-# Without these, predictions would be others, and nobody would notice.
-NEEDED = {
-    MODEL_KEY: (
-        *("labels", "multi_label", "backbone", "tuning", "pooling", "lora", "trainable_layers"),
-        *("threshold", "temperature"),
-    ),
-    DATA_KEY: ("max_length",),
-}
+from emotion_lit.model.checkpoint_schema import LARGEST, LIGHTNING, OWN, REQUIRED, SECTIONS
+
 # The files of a configuration and a tokenizer: texts, in one folder, that together take no more than this.
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.(json|txt|jinja|model|bpe|codes|vocab)")
 MOST_FILES, MOST_CHARACTERS = 100, 2**26
-# Larger batches, adapters and numbers of anything come from no training.
-MOST = {"tokens_per_batch": 2**20, "batch_size": 2**16, "max_length": 2**20, "rank": 2**14}
 LARGEST_INT = 2**63 - 1
-# The parts that Lightning restores a training from, where they are there.
-LIGHTNING = {
-    "epoch": int,
-    "global_step": int,
-    "pytorch-lightning_version": str,
-    "loops": dict[str, Any],
-    "callbacks": dict[str, dict[str, Any]],
-    "optimizer_states": list[dict[str, Any]],
-    "lr_schedulers": list[dict[str, Any]],
-    CURRENT: dict[str, Tensor],
-    AVERAGING: dict[str, Tensor],
-}
-OWN = {
-    "format": int,
-    "version": str,
-    "backbone": dict[Literal["name", "network_sha256", "tokenizer_sha256"], str],
-    "files": dict[str, str],
-    "files_sha256": str,
-    "weights_sha256": str,
-    "paths": dict[str, str],
-}
-
-
 # What checkpoints of earlier releases lack.
 ADDED = ("paths", "files_sha256")
 
@@ -121,9 +74,9 @@ def check_contents(checkpoint: Checkpoint) -> None:
     for weights in ("state_dict", CURRENT, AVERAGING):
         _check_weights(checkpoint.get(weights, {}))
     _check_ways(own.get("paths", {}))
-    for section, kinds in _sections().items():
-        if section in NEEDED or section in checkpoint:
-            _check(checkpoint.get(section), kinds, section, NEEDED.get(section, ()))
+    for section, kinds in SECTIONS.items():
+        if section in REQUIRED or section in checkpoint:
+            _check(checkpoint.get(section), kinds, section, REQUIRED.get(section, ()))
     _check_files(own["files"])
     if own.get("files_sha256", files_sha256(own["files"])) != files_sha256(own["files"]):
         raise OddError("the configuration and the tokenizer that it carries are not those that were saved")
@@ -134,42 +87,6 @@ def check_contents(checkpoint: Checkpoint) -> None:
     for name in (trainer.get("name", ""), trainer.get("checkpoint", {}).get("filename", "")):
         if ".." in name.split("/") or name.startswith("/") or re.search(r"\\|\0|^\w:", name):
             raise OddError(f"it names {_shown(name)}, which leads out of its folder")
-
-
-def _sections() -> dict[str, dict[str, Any]]:
-    """The settings of each section of a checkpoint, with their types: those of the classes that take them."""
-    # These import this module.
-    import lightning.pytorch as pl
-
-    from emotion_lit.data.settings import NOT_SAVED
-    from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
-    from emotion_lit.training.callbacks.early_stopping import EarlyStopping
-    from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
-    from emotion_lit.training.datamodule import EmotionDataModule
-    from emotion_lit.training.module import EmotionClassifier
-
-    data, trainer = _parameters(EmotionDataModule), _parameters(pl.Trainer)
-    return {
-        MODEL_KEY: _parameters(EmotionClassifier),
-        DATA_KEY: {key: kind for key, kind in data.items() if key not in NOT_SAVED},
-        TRAINER_KEY: {
-            "seed_everything": bool | int | None,
-            "name": str,
-            "checkpoint": _parameters(BestCheckpoint),
-            "last": _parameters(LastCheckpoint),
-            "early_stopping": _parameters(EarlyStopping),
-            "trainer": {key: trainer[key] for key in REMEMBERED},
-        },
-    }
-
-
-def _parameters(made: type) -> dict[str, Any]:
-    """The settings of a class with their types; those too that it hands on to the class that it extends."""
-    hints = typing.get_type_hints(made.__init__)  # type: ignore[misc]
-    parameters = inspect.signature(made).parameters.values()
-    own = {one.name: hints[one.name] for one in parameters if one.kind is not one.VAR_KEYWORD}
-    hands_on = len(own) < len(parameters)
-    return {**_parameters(made.__base__), **own} if hands_on and made.__base__ else own
 
 
 def _check(
@@ -237,7 +154,7 @@ def is_of(value: Any, kind: Any) -> bool:
 
 
 def _is_out_of_bounds(key: str, value: Any) -> bool:
-    return isinstance(value, int | float) and key in MOST and not 1 <= value <= MOST[key]
+    return isinstance(value, int | float) and key in LARGEST and not 1 <= value <= LARGEST[key]
 
 
 def _shown(value: Any) -> str:

@@ -13,6 +13,8 @@ FORMAT = 1
 MODEL_KEY = "hyper_parameters"
 DATA_KEY = "datamodule_hyper_parameters"
 TRAINER_KEY = "trainer_parameters"
+# Where Lightning keeps, in a checkpoint whose weights are averages, those that train, and the count.
+CURRENT, AVERAGING = "current_model_state", "averaging_state"
 # Settings that may be paths; no other is taken for one, whatever it looks like.
 PATH_SETTINGS = {
     MODEL_KEY: ("backbone",),

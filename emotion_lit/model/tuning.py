@@ -19,7 +19,7 @@ ALL_LINEAR = "all-linear"
 LINEAR = (nn.Linear, Conv1D)
 
 
-@dataclass
+@dataclass(frozen=True)
 class LoraSettings:
     """Low-rank adapters (LoRA, arXiv 2106.09685); used with ``tuning: lora``.
 

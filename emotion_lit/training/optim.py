@@ -1,13 +1,18 @@
-"""How it trains: learning rates by part and step, weight decay, class weights."""
+"""The optimizer: parameter groups, the learning-rate schedule, and gradient clipping."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
+import lightning.pytorch as pl
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from emotion_lit.data.batching import BatchSampler
+from emotion_lit.errors import UserError
 from emotion_lit.model.network import Network
+from emotion_lit.model.settings import ModelSettings, Schedule
 from emotion_lit.model.tuning import Tuning
 
-Schedule = Literal["linear", "cosine", "constant"]
 ParameterGroup = dict[str, Any]
 
 # Learning rates of the encoder or its adapters at BERT-base's width are the papers' (arXiv 1810.04805, 2106.09685);
@@ -17,56 +22,55 @@ BASE_WIDTH = 768
 BASE_LEARNING_RATES: dict[Tuning, float] = {"head": 0.0, "lora": 5e-4, "full": 5e-5}
 DEFAULT_HEAD_LEARNING_RATES: dict[Tuning, float] = {"head": 3e-4, "lora": 1e-3, "full": 1e-3}
 
-# With more, a few rows of a rare class would decide about a step.
-LARGEST_POS_WEIGHT = 100.0
-
 
 def default_learning_rate(tuning: Tuning, width: int) -> float:
-    """A learning rate for the encoder or its adapters that suits the encoder's width.
+    """The default learning rate of the encoder or its adapters, inversely proportional to the encoder's width.
 
     Args:
-        tuning: The mode.
+        tuning: What trains.
         width: The encoder's hidden size.
     """
     return BASE_LEARNING_RATES[tuning] * BASE_WIDTH / width
 
 
-def parameter_groups(
-    network: Network, learning_rate: float, head_learning_rate: float, weight_decay: float
-) -> list[ParameterGroup]:
-    """Parameters by learning rate and weight decay, for the optimizer.
+def parameter_groups(network: Network, settings: ModelSettings) -> list[ParameterGroup]:
+    """The trainable parameters by learning rate and weight decay; biases and norms have no weight decay.
 
     Args:
         network: The network.
-        learning_rate: That of the encoder or its adapters.
-        head_learning_rate: That of the pooler and the classifier.
-        weight_decay: For matrices; biases and norms have none.
+        settings: The model's settings.
 
     Returns:
         Up to four groups, each with a name for the learning-rate charts.
     """
+    rate, head_rate = settings.learning_rate, settings.head_learning_rate
+    rate = default_learning_rate(settings.tuning, network.hidden_size) if rate is None else rate
+    head_rate = DEFAULT_HEAD_LEARNING_RATES[settings.tuning] if head_rate is None else head_rate
     head = {id(parameter) for _, parameter in network.head_parameters()}
     groups: list[ParameterGroup] = []
-    for part, rate in (("encoder", learning_rate), ("head", head_learning_rate)):
+    for part, lr in (("encoder", rate), ("head", head_rate)):
         trained = [p for p in network.parameters() if p.requires_grad and (id(p) in head) == (part == "head")]
         for suffix, decay, members in (
-            ("", weight_decay, [p for p in trained if p.ndim > 1]),
+            ("", settings.weight_decay, [p for p in trained if p.ndim > 1]),
             ("_no_decay", 0.0, [p for p in trained if p.ndim <= 1]),
         ):
             if members:
-                groups.append({"params": members, "lr": rate, "weight_decay": decay, "name": f"{part}{suffix}"})
+                groups.append({"params": members, "lr": lr, "weight_decay": decay, "name": f"{part}{suffix}"})
     return groups
 
 
-def learning_rate_factor(step: int, steps: int, warmup: float, schedule: Schedule) -> float:
-    """What the learning rates are multiplied with at a step.
+def learning_rate_factor(step: int, steps: float, warmup: float, schedule: Schedule) -> float:
+    """The factor of the learning rates at a step.
 
     Args:
         step: The step, from zero.
-        steps: How many there are.
-        warmup: Share of the steps over which they rise from zero.
-        schedule: How they fall afterwards.
+        steps: The number of steps; infinite for a training without an end, whose rates stay constant.
+        warmup: Share of the steps over which the rates rise from zero.
+        schedule: The decay after warmup.
     """
+    if steps == math.inf:  # max_epochs -1
+        return 1.0
+    steps = max(1, int(steps))
     rising = round(steps * warmup)
     if step < rising:
         return (step + 1) / (rising + 1)
@@ -76,28 +80,85 @@ def learning_rate_factor(step: int, steps: int, warmup: float, schedule: Schedul
     return 1 - progress if schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
 
 
-def balanced_weights(counts: Sequence[int]) -> list[float]:
-    """Weights inverse to the frequency of the classes, one on average over the rows.
+class WarmupSchedule(LambdaLR):
+    """Warmup, then linear or cosine decay to zero, or a constant rate, step by step.
 
     Args:
-        counts: Rows per class; a class without rows weighs one.
+        optimizer: The optimizer.
+        trainer: The Trainer, which knows the number of steps.
+        settings: The model's settings.
     """
-    present = sum(count > 0 for count in counts)
-    return [sum(counts) / (present * count) if count else 1.0 for count in counts]
+
+    def __init__(self, optimizer: torch.optim.Optimizer, trainer: pl.Trainer, settings: ModelSettings) -> None:
+        def factor(step: int) -> float:
+            steps = trainer.estimated_stepping_batches
+            return learning_rate_factor(step, steps, settings.warmup, settings.schedule)
+
+        super().__init__(optimizer, factor)
+
+    def overrule(self, groups: list[ParameterGroup], step: int) -> None:
+        """Lets learning rates and weight decay from the settings replace those of a resumed optimizer.
+
+        Args:
+            groups: The parameter groups with the values of the settings.
+            step: The step from which the training goes on.
+        """
+        if [group.get("name") for group in self.optimizer.param_groups] != [group["name"] for group in groups]:
+            return
+        self.base_lrs = [group["lr"] for group in groups]
+        factor = self.lr_lambdas[0](step)
+        for resumed, group in zip(self.optimizer.param_groups, groups, strict=True):
+            resumed.update(initial_lr=group["lr"], lr=group["lr"] * factor, weight_decay=group["weight_decay"])
 
 
-def balanced_pos_weights(counts: Sequence[int], rows: int) -> list[float]:
-    """What the rows of each class weigh beside those without it, so that both sides of each decision weigh the same.
+def make_optimizer(trainer: pl.Trainer | None, network: Network, settings: ModelSettings) -> torch.optim.AdamW:
+    """AdamW with a learning rate for the encoder and one for the head.
 
     Args:
-        counts: Rows that have each class.
-        rows: All rows.
+        trainer: The Trainer.
+        network: The network.
+        settings: The model's settings.
 
-    Returns:
-        Negatives over positives, between 1 / `LARGEST_POS_WEIGHT` and `LARGEST_POS_WEIGHT`; one for a class that all
-        rows have, or none.
+    Raises:
+        UserError: There is no Trainer.
     """
-    return [
-        min(max((rows - count) / count, 1 / LARGEST_POS_WEIGHT), LARGEST_POS_WEIGHT) if 0 < count < rows else 1.0
-        for count in counts
-    ]
+    if trainer is None:
+        raise UserError(
+            "the schedule of the learning rates needs a Trainer, which knows how many steps there are; without "
+            "one, make an optimizer of model.parameters()"
+        )
+    # A fused optimizer would undo fp16's loss scaling itself, after the gradients are clipped.
+    return torch.optim.AdamW(parameter_groups(network, settings), fused=trainer.precision != "16-mixed")
+
+
+def clip_gradients(
+    module: pl.LightningModule, optimizer: torch.optim.Optimizer, value: float, kind: str | None
+) -> None:
+    """Clips the gradients, also of a fused optimizer, which Lightning refuses under autocast for the sake of fp16.
+
+    Args:
+        module: The model, which logs the norm.
+        optimizer: Its optimizer.
+        value: The largest norm or value.
+        kind: ``value``, or ``norm`` by default.
+    """
+    if module.trainer.precision == "16-mixed":  # its optimizer is not fused
+        module.clip_gradients(optimizer, value, kind)
+    elif kind == "value":
+        torch.nn.utils.clip_grad_value_(module.parameters(), value)
+    else:
+        module.log("train/gradient_norm", torch.nn.utils.clip_grad_norm_(module.parameters(), value))
+
+
+def accumulation_weight(trainer: pl.Trainer | None, batch_idx: int) -> float:
+    """The factor of a batch's loss that makes all rows of an optimizer step count alike in its gradient.
+
+    Args:
+        trainer: The Trainer.
+        batch_idx: The number of the batch in the epoch.
+    """
+    sampler = None if trainer is None else getattr(trainer.train_dataloader, "batches", None)
+    if trainer is None or not isinstance(sampler, BatchSampler):  # the user's own loader
+        return 1.0
+    accumulated, steps = int(trainer.accumulate_grad_batches), int(trainer.num_training_batches)
+    return sampler.weight(batch_idx, accumulated, steps)

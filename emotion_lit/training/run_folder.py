@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from emotion_lit.errors import UserError
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.checkpoint import LAST, PREVIOUS
-from emotion_lit.model.checkpoint_contents import REMEMBERED
+from emotion_lit.model.checkpoint_schema import TRAINER
 from emotion_lit.utils import console, distributed, nonfatal, platforms
 from emotion_lit.utils.files import atomic_path, why_not_writable
 
@@ -46,7 +46,7 @@ class RunConfig(SaveConfigCallback):
         """Adds what a resumed run needs to be the same run."""
         config = self.config.as_dict()
         kept = {key: config[key] for key in ("seed_everything", "name", "checkpoint", "last", "early_stopping")}
-        kept["trainer"] = {key: _plain(config["trainer"][key]) for key in REMEMBERED}
+        kept["trainer"] = {key: _plain(config["trainer"][key]) for key in TRAINER}
         kept["trainer"]["precision"] = str(trainer.precision)  # what was measured, too
         checkpoint[checkpoints.TRAINER_KEY] = kept  # made portable with the rest
 

@@ -1,13 +1,17 @@
-"""What several processes that train one network have to know about it."""
+"""Distributed strategies and precision: what they need from the network, and whether it suits them."""
 
 import inspect
 
+import lightning.pytorch as pl
 import torch
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedTokenizerBase
 
+from emotion_lit.model.fast_paths import Probe, check_step
 from emotion_lit.model.network import Network
+from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
 
 # Texts and tokens of the batch that shows which weights get a gradient.
@@ -15,7 +19,7 @@ ROWS, TOKENS = 2, 16
 
 
 def prepare_strategy(strategy: Strategy, network: Network) -> None:
-    """Tells DDP which exchanges between processes the network needs in each step: that of gradients alone, mostly.
+    """Sets the options of DDP so that each step exchanges gradients and nothing else, if possible.
 
     Args:
         strategy: The Trainer's.
@@ -47,3 +51,28 @@ def weights_without_gradient(network: Network) -> list[str]:
         logits: Tensor = network(ids, torch.ones_like(ids))
     gradients = torch.autograd.grad(logits.sum(), [weight for _, weight in trained], allow_unused=True)
     return [name for (name, _), gradient in zip(trained, gradients, strict=True) if gradient is None]
+
+
+def is_checked_when_built(trainer: pl.Trainer) -> bool:
+    """Whether a network can be checked as soon as it is built, because it then computes as it does in training.
+
+    Args:
+        trainer: The Trainer.
+    """
+    return trainer.strategy.root_device.type == "cpu" and str(trainer.precision).endswith("mixed")
+
+
+def check_precision(trainer: pl.Trainer, network: Network, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Checks, before anything is computed in it, that the architecture trains in the Trainer's precision.
+
+    Args:
+        trainer: The Trainer.
+        network: The network.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        UserError: It does not.
+    """
+    if isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):  # others split the network
+        with distributed.fail_together(), trainer.precision_plugin.forward_context():
+            check_step(network, Probe(tokenizer), str(trainer.precision))

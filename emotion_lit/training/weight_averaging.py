@@ -9,11 +9,10 @@ from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 
 from emotion_lit.errors import UserError
+from emotion_lit.model.checkpoint_paths import AVERAGING, CURRENT
 
 # `EMAWeightAveraging` is one too; earlier releases of Lightning have none.
 WEIGHT_AVERAGING: Any = getattr(lightning_callbacks, "WeightAveraging", ())
-# Where Lightning keeps, in a checkpoint whose weights are averages, those that train, and the count.
-CURRENT, AVERAGING = "current_model_state", "averaging_state"
 
 
 def check_averaging(trainer: pl.Trainer) -> None:

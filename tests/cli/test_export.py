@@ -50,7 +50,7 @@ def test_an_adapter_of_the_embedded_encoder_names_it_on_the_hub(lora_run: Path, 
 def test_an_adapter_of_some_layers(train: Train, tmp_path: Path) -> None:
     run = spread(train("--model.tuning=lora", "--model.lora.targets=[query,value]"), tmp_path / "run" / "version_0")
     folder = export(run, tmp_path / "adapter", "adapter")
-    assert load(folder, backbone=load(run).model.backbone)(TEXTS)[0].probabilities == pytest.approx(
+    assert load(folder, backbone=load(run).model.settings.backbone)(TEXTS)[0].probabilities == pytest.approx(
         wanted(run)[0], abs=1e-5
     )
 
@@ -66,7 +66,7 @@ def test_every_export_states_the_same(exported: Exported, kind: str) -> None:
     assert about["labels"] == model.labels == [config["id2label"][str(place)] for place in range(7)]
     assert config["label2id"] == {label: place for place, label in enumerate(model.labels)}
     assert config["problem_type"] == "multi_label_classification"
-    assert about["thresholds"] == config["emotion_lit"]["thresholds"] == model.model.thresholds
+    assert about["thresholds"] == config["emotion_lit"]["thresholds"] == list(model.model.decision.thresholds)
     assert (about["temperature"], about["temperature_in_weights"]) == (1.0, TEMPERATURE)
     assert (about["max_length"], about["pooling"]) == (128, "cls")
     assert (about["padding_side"], about["truncation_side"]) == ("right", "right")

@@ -78,7 +78,7 @@ def test_a_run_that_ends_before_its_first_validation_keeps_a_model(
     said = capfd.readouterr()
     assert "test after" in said.out + said.err
     assert "could not find the monitored key" not in said.out + said.err
-    assert load(run).model.temperature is not None
+    assert load(run).model.settings.temperature is not None
 
 
 def test_an_evaluation_goes_where_it_is_told(

@@ -108,7 +108,7 @@ def test_in_python_all_rows_of_other_data_are_judged(own: Path, capsys: pytest.C
         ("own.csv", trainer.test, "test", 4, "has no validation and no test split"),
     ):
         excluded = ["other"] if name == "own.csv" else []
-        data = EmotionDataModule(str(own / name), model.backbone, exclude_labels=excluded, on_error="skip")
+        data = EmotionDataModule(str(own / name), model.settings.backbone, exclude_labels=excluded, on_error="skip")
         stage(model, data, verbose=False)
         assert len(data.rows(split)) == rows
         assert data.label_names == model.labels

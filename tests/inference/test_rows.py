@@ -31,7 +31,7 @@ def several(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         cli = main(["fit", *SMALL, *words, f"--trainer.default_root_dir={folder}", "--name=several"])
     assert cli is not None
     counts = torch.tensor(cli.datamodule.corpus.class_counts("train"))
-    torch.testing.assert_close(cli.model.loss_weights, (140 - counts) / counts)
+    torch.testing.assert_close(cli.model.criterion.class_weights, (140 - counts) / counts)
     run = folder / "several" / "version_0"
     file = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(file, weights_only=True)
@@ -78,7 +78,7 @@ def test_every_way_to_predict_gives_the_same_labels(several: Path, tmp_path: Pat
 def test_a_typed_threshold_meets_the_probabilities_that_are_shown(
     several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert load(several).model.threshold == 0.45  # though a temperature was chosen
+    assert load(several).model.settings.threshold == 0.45  # though a temperature was chosen
     rows = rows_of(several, tmp_path / "out.jsonl", "--model.temperature=3", "--model.threshold=0.501")
     capsys.readouterr()
     for row in (rows[0], rows[2], rows[4]):

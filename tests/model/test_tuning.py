@@ -25,7 +25,7 @@ def test_head_trains_pooler_and_classifier_alone() -> None:
 
 def test_head_pools_by_mean_unless_told() -> None:
     model = classifier(tuning="head")
-    assert model.pooling == "mean"
+    assert model.settings.pooling == "mean"
     assert all(name.startswith("network.head.") for name in trained(model))
 
 

@@ -68,7 +68,7 @@ class EngineChoice(pl.Callback):
         writer = next((one for one in callbacks if isinstance(one, PredictionWriter)), None)
         if writer is None:
             raise UserError("the callback EngineChoice asks PredictionWriter what to choose; give the Trainer both")
-        if model.fast_paths and model.device.type == "cpu" and model.network is not None:
+        if model.settings.fast_paths and model.device.type == "cpu" and model.network is not None:
             take_attention(model.network, Probe(model.tokenizer))
         name = writer.decide(lambda earlier: self._choose(writer, trainer, model, earlier))
         if name != TORCH:  # without an engine, the model computes

@@ -96,7 +96,8 @@ class Collected:
         """
         probabilities, targets, first, rows = (torch.cat(parts).numpy() for parts in zip(*self._parts, strict=True))
         order = np.unique(rows, return_index=True)[1]  # fewer rows than processes, and each has all of them
-        return Outputs.checked(probabilities[order], targets[order], first[order], model.multi_label, model.thresholds)
+        thresholds = list(model.decision.thresholds)
+        return Outputs.checked(probabilities[order], targets[order], first[order], model.multi_label, thresholds)
 
 
 def evidence_of(
@@ -118,14 +119,14 @@ def evidence_of(
         overlaps: Whether each text also stands in train, where that was looked for.
     """
     outputs, rows = collected.outputs(model), data.rows(split).take(collected.rows)
-    plain = tempered(outputs.measured, 1 / (model.temperature or 1.0), model.multi_label)
+    plain = tempered(outputs.measured, 1 / (model.settings.temperature or 1.0), model.multi_label)
     return Evidence(
         rows.texts,
         rows.sources,
         overlaps,
         model.labels,
         model.multi_label,
-        model.thresholds,
+        list(model.decision.thresholds),
         outputs.first,
         outputs.targets,
         {**(others or {}), UNCALIBRATED: plain, AFTER: outputs.measured},
@@ -184,7 +185,7 @@ class Evaluation(pl.Callback):
         judged_rows, rows = len(evidence.texts), len(data.rows(split))
         if judged_rows < rows:
             say(f"{judged_rows:,} of {rows:,} rows of {split}, spread over all lengths (trainer.{LIMITS[split]})")
-        judged = judge(evidence, model.temperature or 1.0, {})
+        judged = judge(evidence, model.settings.temperature or 1.0, {})
         columns = {split: judged[AFTER]}
         show(table(headline_rows(columns)) + "\n\n" + table(some(class_rows(columns), "in the evaluation")))
         if judged[AFTER]["per_source"]:

@@ -162,15 +162,15 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
         precision: The Trainer's.
     """
     network = model.built
-    if not model.cache_features:
+    if not model.settings.cache_features:
         return None
-    if model.tuning == "head" and model.pooling == "mean":
+    if model.settings.tuning == "head" and model.settings.pooling == "mean":
 
         def features(batch: Batch) -> torch.Tensor:
             return network.features(batch["input_ids"], batch.get("attention_mask")).unsqueeze(1)
 
         return FrozenPart(features, network.feature_size, torch.float32, None)
-    if network.frozen_layers and model.pooling == "cls":
+    if network.frozen_layers and model.settings.pooling == "cls":
 
         def states(batch: Batch) -> torch.Tensor:
             return network.states(batch["input_ids"], batch.get("attention_mask"))
@@ -181,7 +181,7 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
 
 
 def _runs_apart(model: EmotionClassifier) -> bool:
-    return model.fast_paths and can_run_apart(model.built, Probe(model.tokenizer))
+    return model.settings.fast_paths and can_run_apart(model.built, Probe(model.tokenizer))
 
 
 def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule) -> bool:

@@ -123,7 +123,12 @@ class PredictionWriter(pl.Callback):
             return None
         made_from = {
             "the version of emotion_lit": __version__,
-            "the checkpoint": [model.weights_sha256, model.labels, model.temperature, model.threshold],
+            "the checkpoint": [
+                model.weights_sha256,
+                model.labels,
+                model.settings.temperature,
+                model.settings.threshold,
+            ],
             "the input": data.stream.digest,
             "a setting of the data": [
                 data.settings.max_length,

@@ -85,15 +85,15 @@ class Report(pl.Callback):
             return
         if best and keeper:
             with nonfatal.suppress(f"the temperature in {best}"):
-                keeper.amend(trainer, {"temperature": model.temperature, "threshold": model.threshold})
+                keeper.amend(trainer, {key: getattr(model.settings, key) for key in ("temperature", "threshold")})
         evidence, costs = self._evidence(after, model, data)
         with nonfatal.suppress(EVIDENCE):
             evidence.save(folder / EVIDENCE)
-        judged = judge(evidence, model.temperature or 1.0, costs)
+        judged = judge(evidence, model.settings.temperature or 1.0, costs)
         judged[AFTER]["validation"] = evaluate_outputs(validation, model.labels, data.rows("validation").sources)
         report = {
             **judged,
-            "model": portable(MODEL_KEY, model.settings),
+            "model": portable(MODEL_KEY, model.settings.as_plain()),
             "training": self._training(trainer, model, best),
             "data": {**data.describe(), "settings": portable(DATA_KEY, data.settings.saved)},
             "environment": environment(model.device),
@@ -190,13 +190,14 @@ def calibrate(model: EmotionClassifier, validation: Outputs) -> Outputs:
     Returns:
         What it says about them now.
     """
-    if model.temperature is None:
-        model.temperature = fit_temperature(validation)
-        values = tempered(validation.measured, model.temperature, model.multi_label)
+    if model.settings.temperature is None:
+        temperature = fit_temperature(validation)
+        model.change_settings(temperature=temperature)
+        values = tempered(validation.measured, temperature, model.multi_label)
         validation = validation.with_probabilities(values)
-    if model.multi_label and model.threshold is None:
-        model.threshold = fit_thresholds(validation)
-    return replace(validation, thresholds=np.array(model.thresholds))
+    if model.multi_label and model.settings.threshold is None:
+        model.change_settings(threshold=fit_thresholds(validation))
+    return replace(validation, thresholds=np.array(model.decision.thresholds))
 
 
 def environment(device: torch.device) -> dict[str, Any]:

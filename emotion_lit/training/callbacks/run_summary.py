@@ -30,7 +30,7 @@ class Header(pl.Callback):
         threads = f", {torch.get_num_threads()} threads" if device == "cpu" else f" x {trainer.world_size}"
         say(
             f"\nemotion_lit {__version__} on {device}{threads}, {trainer.precision}\n"
-            f"model  {model.backbone}, tuning {model.tuning}, pooling {model.pooling}: "
+            f"model  {model.settings.backbone}, tuning {model.settings.tuning}, pooling {model.settings.pooling}: "
             f"{trained:,} of {total:,} parameters train ({trained / total:.1%})\n"
             f"data   {data_lines(data)}"
         )

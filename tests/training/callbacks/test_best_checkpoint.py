@@ -88,7 +88,7 @@ def test_the_best_is_found_whatever_is_kept(fit: Any, tmp_path: Path, typed: lis
     assert sign * measured == max([sign * scores(file, tmp_path)[key] for file in kept], default=sign * measured)
     report = json.loads((run / "report.json").read_text())["after"]
     assert report["validation"]["macro_f1"] == pytest.approx(scores(run, tmp_path)["macro_f1"], abs=1e-4)
-    assert load(run).model.temperature == load(best.best_model_path).model.temperature is not None
+    assert load(run).model.settings.temperature == load(best.best_model_path).model.settings.temperature is not None
 
 
 def test_a_loss_is_minimized_and_early_stopping_knows_it_too(fit: Any, tmp_path: Path) -> None:
