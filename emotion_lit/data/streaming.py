@@ -1,4 +1,4 @@
-"""Unlabelled texts as a stream of batches, in windows, so that memory stays flat at any size of input."""
+"""Unlabeled texts as a stream of batches, in windows, so that memory does not grow with the input."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +13,10 @@ from emotion_lit.data.formats.readers import TableFormat, stop
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.texts import cut, is_text, mended
 from emotion_lit.data.tokenization import Tokens, tokenize
-from emotion_lit.data.windows import FOUND, Window, Windows
+from emotion_lit.data.window_reader import FOUND, WindowReader
+from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
+from emotion_lit.utils import distributed
 from emotion_lit.utils.prefetch import ahead
 
 WINDOW = 8192
@@ -25,23 +27,24 @@ OnBadRow = Literal["stop", "skip"]
 
 
 class TextStream(IterableDataset[Batch]):
-    """Batches of like length out of files of texts.
+    """Batches of texts of similar length, read from files.
 
-    Each batch carries its ``window``, the ``places`` of its texts in it and their ``row`` numbers; the last batch of a
-    window has the rows without a text, and no tensors.
+    Each batch has its ``window``, the ``places`` of its texts in the window, their ``row`` numbers in the input, and a
+    note about each text in ``notes`` (None for most). The last batch of a window has the rows without a text, and no
+    tensors.
 
     Args:
-        files: What to read: files, or ``-`` for standard input.
+        files: The files to read, or ``-`` for standard input.
         text_column: The column of texts; None finds it in each file by its name.
-        columns: Other columns that each file has to have.
-        id_column: The column of names of the rows; one that is called `id` may be missing.
+        columns: Other columns that each file must have.
+        id_column: The column of row ids; a column `id` may be missing.
         tokenizer: The backbone's tokenizer.
-        max_length: Where texts are cut, in tokens.
+        max_length: The number of tokens after which a text is truncated.
         tokens_per_batch: The token budget of a batch, padding included.
-        padding: What texts are padded with, and where.
+        padding: The token for padding, and its side.
         on_error: ``stop`` at a row that cannot be read, or ``skip`` it into the window's rejects.
-        multiple: The length of a batch is rounded up to a multiple of so many tokens.
-        text_format: How files of text are divided into rows and columns.
+        multiple: The length of a batch is rounded up to a multiple of this number of tokens.
+        text_format: How text files are divided into rows and columns.
     """
 
     def __init__(
@@ -59,59 +62,90 @@ class TextStream(IterableDataset[Batch]):
         text_format: TableFormat = FOUND,
     ) -> None:
         self.files = files
-        skipped = on_error == "skip"
-        self._windows = Windows(files, text_column, columns, id_column, text_format, _take_note if skipped else stop)
+        on_reject = _ignore if on_error == "skip" else stop
+        self._windows = WindowReader(files, text_column, columns, id_column, text_format, on_reject)
         self.text_key = self._windows.text_key
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
         self.padding = padding
         self.multiple = multiple
-        self.digest: str | None = None
-        self.windows: int | None = None  # when all are read
-        self.digests: list[str] = []  # up to the end of each window that has been read
-        self.error: Exception | None = None  # where several share the windows, who waits for the others raises it
+        self._digest: str | None = None
+        self._window_count: int | None = None
+        self._digests: list[str] = []
+        self._error: Exception | None = None
         self._coming: Iterator[list[Batch]] | None = None
         self._first: list[Batch] | None = None
         self._done: Mapping[int, str] = {}
+        self._rows_done = 0
         self._share, self._shares = 0, 1
 
+    @property
+    def digest(self) -> str | None:
+        """A hash of all rows, after `survey`; None for standard input."""
+        return self._digest
+
+    @property
+    def digests(self) -> Sequence[str]:
+        """A hash of the input up to the end of each window that has been read."""
+        return self._digests
+
+    @property
+    def window_count(self) -> int | None:
+        """The number of windows, when all of them have been read."""
+        return self._window_count
+
+    @property
+    def rows_done(self) -> int:
+        """The number of rows that an earlier run has labeled."""
+        return self._rows_done
+
+    @property
+    def error(self) -> Exception | None:
+        """The error that ended the stream, where several processes share it; they raise it together."""
+        return self._error
+
     def survey(self) -> int | None:
-        """Reads everything once, so that a bad row is found before the work starts rather than in its midst.
+        """Reads all rows on the first process, so that an unreadable row is found before the work starts.
 
         Returns:
-            The number of rows; None for standard input, which can be read only once. ``digest`` is a hash of the rows.
+            The number of rows; None for standard input, which can be read only once.
 
         Raises:
-            UserError: A row is unreadable, or has no text column; or, with ``on_error: skip``, all of them.
+            UserError: A row is unreadable, or has no text column; or, with ``on_error: skip``, all rows are unreadable.
         """
+        rows, self._digest = distributed.on_rank_zero(self._surveyed)
+        return rows
+
+    def _surveyed(self) -> tuple[int | None, str | None]:
         if "-" in self.files:
-            return None
-        rows, rejects = 0, 0
+            return None, None
+        rows, rejects, digest = 0, 0, None
         for window in self._read():
-            rows, rejects, self.digest = rows + len(window), rejects + len(window.rejects), window.digest
+            rows, rejects, digest = rows + len(window), rejects + len(window.rejects), window.digest
             if rejects and not rows:
                 first = window.rejects[0]
                 raise UserError(f"none of the first {rejects:,} rows can be read; {first.where}: {first.reason}")
-        return rows
+        return rows, digest
 
-    def resume(self, done: Mapping[int, str], share: int = 0, shares: int = 1) -> None:
-        """Leaves out windows that an earlier run has dealt with, and those that other processes deal with.
+    def resume(self, done: Mapping[int, str], rows: int = 0, share: int = 0, shares: int = 1) -> None:
+        """Leaves out the windows that an earlier run has labeled, and those of other processes.
 
         Args:
-            done: The hash of the input up to the end of each of the first, by their numbers; it has to be the same.
+            done: The hash of the input up to the end of each finished window, by its number; it has to be the same.
+            rows: The number of rows in these windows.
             share: The number of this process, from zero.
-            shares: The number of processes; of the windows that are left, each takes one in turn.
+            shares: The number of processes; each takes the remaining windows in turn.
         """
-        self._done, self._share, self._shares = done, share, shares
+        self._done, self._rows_done, self._share, self._shares = done, rows, share, shares
 
     def first_batches(self, rows: int) -> list[Batch]:
-        """Some batches of the first window that is still to be labelled, to try an engine on; they come again later.
+        """Some batches of the first window that is not labeled yet, to try an engine on; the stream yields them again.
 
         Args:
-            rows: How many texts, about.
+            rows: The approximate number of texts.
         """
-        if self._first is None:  # else it is being read already
+        if self._first is None:
             coming = self._prepared()
             self._coming = itertools.chain([next(coming, [])], coming)
         batches = [batch for batch in self._first or [] if "input_ids" in batch]
@@ -123,23 +157,23 @@ class TextStream(IterableDataset[Batch]):
             for batches in ahead(self._prepared()):
                 yield from batches
             if "-" not in self.files:
-                self._coming = self._first = None  # whoever asks again reads again
+                self._coming = self._first = None  # the next iteration reads the files again
         except Exception as error:
             if self._shares == 1:
                 raise
-            self.error = error
+            self._error = error
 
     def _prepared(self) -> Iterator[list[Batch]]:
-        """The batches of the windows that are left; standard input can be read once only, so all are read once only."""
+        """The batches of the remaining windows. They are made once, because standard input can be read only once."""
         if self._coming is None:
-            self.digests = []
-            self._coming = map(self._batches, self._after(self._read()))
+            self._digests = []
+            self._coming = map(self._batches, self._remaining(self._read()))
         return self._coming
 
-    def _after(self, windows: Iterator[Window]) -> Iterator[Window]:
+    def _remaining(self, windows: Iterator[Window]) -> Iterator[Window]:
         left = 0
         for window in windows:
-            self.digests.append(window.digest)
+            self._digests.append(window.digest)
             if window.number not in self._done:
                 if left % self._shares == self._share:
                     yield window
@@ -147,8 +181,8 @@ class TextStream(IterableDataset[Batch]):
             elif window.digest != self._done[window.number]:
                 break
         else:
-            if max(self._done, default=-1) < len(self.digests):
-                self.windows = len(self.digests)
+            if max(self._done, default=-1) < len(self._digests):
+                self._window_count = len(self._digests)
                 return
         raise UserError(
             "the input is not the one that the kept rows were made from; give the same input again, or start "
@@ -160,41 +194,38 @@ class TextStream(IterableDataset[Batch]):
 
     def _batches(self, window: Window) -> list[Batch]:
         texts = window.values(self.text_key)
-        readable = [place for place, text in enumerate(texts) if is_text(text)]
-        missing = sorted(set(range(len(texts))) - set(readable))
-        window.notes = [""] * len(texts)
-        for place in missing:
-            window.notes[place] = NO_TEXT
-        tokens = self._tokens(window, texts, readable)
+        is_readable = np.fromiter(map(is_text, texts), dtype=np.bool_, count=len(texts))
+        readable, missing = np.flatnonzero(is_readable), np.flatnonzero(~is_readable)
+        tokens, notes = self._tokens([texts[place] for place in readable])
         order = np.argsort(tokens.lengths, kind="stable")
         batches: list[Batch] = []
         for places in pack(tokens.lengths[order], self.tokens_per_batch):
             chosen = order[places]
             padded = pad(tokens, chosen.tolist(), self.padding, self.multiple)
-            batches.append({**padded, **_of(window, [readable[place] for place in chosen])})
-        if missing or not texts:
-            batches.append(_of(window, missing))
+            batches.append({**padded, **_rows(window, readable[chosen], [notes[place] for place in chosen])})
+        if len(missing) or not texts:
+            batches.append(_rows(window, missing, [NO_TEXT] * len(missing)))
         self._first = self._first or batches
         return batches
 
-    def _tokens(self, window: Window, texts: Sequence[Any], readable: Sequence[int]) -> Tokens:
-        """The tokens of the texts, with a note where a text was cut."""
-        read = []
-        for place in readable:
-            whole = mended(texts[place])
-            window.notes[place] = "" if whole == texts[place] else HALF_CHARACTER
-            read.append(cut(whole, self.max_length))
+    def _tokens(self, texts: Sequence[str]) -> tuple[Tokens, list[str | None]]:
+        """The tokens of texts, and a note about each text that is not read as it stands."""
+        whole = [mended(text) for text in texts]
+        read = [cut(text, self.max_length) for text in whole]
         tokens = tokenize(read, self.tokenizer, self.max_length)
+        notes: list[str | None] = [
+            None if text == given else HALF_CHARACTER for text, given in zip(whole, texts, strict=True)
+        ]
         for place in np.flatnonzero(tokens.lengths >= self.max_length).tolist():
-            all_of_it = self.tokenizer(read[place], verbose=False)["input_ids"]
-            if len(all_of_it) > self.max_length or len(read[place]) < len(texts[readable[place]]):
-                window.notes[readable[place]] = f"only its first {self.max_length} tokens were read"
-        return tokens
+            is_truncated = tokens.truncated is not None and tokens.truncated[place]
+            if is_truncated or len(read[place]) < len(whole[place]):
+                notes[place] = f"only its first {self.max_length} tokens were read"
+        return tokens, notes
 
 
-def _take_note(where: str, reason: str, content: Any) -> None:
-    """Lets the reading go on after a row that cannot be read, which is among the rejects."""
+def _ignore(where: str, reason: str, content: Any) -> None:
+    """Goes on after a row that cannot be read; it is among the window's rejects."""
 
 
-def _of(window: Window, places: list[int]) -> Batch:
-    return {"row": [window.rows[place] for place in places], "places": places, "window": window}
+def _rows(window: Window, places: np.typing.NDArray[np.int64], notes: list[str | None]) -> Batch:
+    return {"row": window.rows[places].tolist(), "places": places.tolist(), "notes": notes, "window": window}

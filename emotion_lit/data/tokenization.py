@@ -1,6 +1,7 @@
 """Text to token ids, kept on disk under a hash of everything that determines them."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from emotion_lit.errors import UserError
 from emotion_lit.utils import caches
@@ -33,12 +34,14 @@ class Tokens:
         offsets: Where each text begins and, last, where the last one ends, ``[texts + 1]``.
         key: A hash of what determines them; empty where they are not kept.
         from_cache: Whether they were read rather than computed.
+        truncated: Whether each text has more tokens, ``[texts]``; None for tokens from the cache.
     """
 
     ids: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     key: str = ""
     from_cache: bool = False
+    truncated: npt.NDArray[np.bool_] | None = None
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -57,17 +60,35 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_lengt
     """
     ids: list[npt.NDArray[np.int32]] = []
     lengths: list[int] = []
+    truncated: list[bool] = []
     with progress_bar(title, len(texts), enabled=bool(title)) as bar:
         for start in range(0, len(texts), CHUNK):
             chunk = list(texts[start : start + CHUNK])
             encoded = tokenizer(
                 chunk, truncation=True, max_length=max_length, return_attention_mask=False, return_token_type_ids=False
-            )["input_ids"]
-            lengths.extend(len(row) for row in encoded)
-            ids.append(np.fromiter((token for row in encoded for token in row), dtype=np.int32))
+            )
+            rows = encoded["input_ids"]
+            lengths.extend(map(len, rows))
+            ids.append(np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32))
+            truncated += _truncated(chunk, encoded, tokenizer, max_length)
             bar.update(len(chunk))
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return Tokens(np.concatenate(ids) if ids else np.empty(0, np.int32), offsets.astype(np.int64))
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+    all_ids = np.concatenate(ids) if ids else np.empty(0, np.int32)
+    return Tokens(all_ids, offsets, truncated=np.array(truncated, dtype=np.bool_))
+
+
+def _truncated(
+    texts: Sequence[str], encoded: BatchEncoding, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[bool]:
+    """Whether each text has more tokens than were kept."""
+    full = [len(row) >= max_length for row in encoded["input_ids"]]
+    if encoded.encodings is not None:
+        return [is_full and bool(one.overflowing) for is_full, one in zip(full, encoded.encodings, strict=True)]
+    # A tokenizer in Python does not return what it cut off.
+    return [
+        is_full and len(tokenizer(text, verbose=False)["input_ids"]) > max_length
+        for is_full, text in zip(full, texts, strict=True)
+    ]
 
 
 def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -3,84 +3,47 @@
 import contextlib
 import errno
 import json
-import secrets
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from filelock import FileLock, Timeout
 
+from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
-from emotion_lit.inference import sidecars
-from emotion_lit.inference.engines import ENGINES
-from emotion_lit.inference.sidecars import Part
-from emotion_lit.inference.writers import FORMATS, NONE_KEPT, Columns, Format, Kept, Row, concatenate, json_line
+from emotion_lit.inference.output_state import State
+from emotion_lit.inference.part_files import Part, PartFiles
+from emotion_lit.inference.table import unlabeled_rows
+from emotion_lit.inference.writers import FORMATS, Format, concatenate
 from emotion_lit.utils.console import say
-from emotion_lit.utils.files import atomic_path, replace, sweep, temporary_name, why_not_writable, write_text
+from emotion_lit.utils.files import atomic_path, replace, sweep, temporary_name, why_not_writable
 
 STATE = "state.json"
-# What is kept there.
-KEPT = ("made_from", "engine", "joined")
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 JOINED, JOINED_REJECTS = "joined", "joined.rejects"
-
-
-@dataclass
-class State:
-    """How far an output is.
-
-    Args:
-        made_from: What decides its bytes: the model, the settings, and a hash of the input where that is known.
-        engine: What computes them.
-        joined: Whether all parts are one file that only lacks its name.
-        done: The parts that are known to be whole, by the numbers of their windows.
-        run: A name of this run that no other one has.
-    """
-
-    made_from: dict[str, Any]
-    engine: str | None = None
-    joined: bool = False
-    done: dict[int, Part] = field(default_factory=dict)
-    run: str = field(default_factory=lambda: secrets.token_hex(8))
-
-    @property
-    def windows(self) -> int:
-        """Windows of the input that are done."""
-        return len(self.done)
-
-    @property
-    def rows(self) -> int:
-        """Rows of them."""
-        return sum(part.rows for part in self.done.values())
-
-    def counts(self) -> dict[str, int]:
-        """Rows, rejects and unlabelled rows of all parts, and the first row without a label, or zero."""
-        counts = {key: sum(getattr(part, key) for part in self.done.values()) for key in ("rows", "rejects")}
-        counts["unlabelled"] = sum(part.unlabelled for part in self.done.values())
-        first = (part.first_unlabelled for part in self.done.values() if part.first_unlabelled)
-        return {**counts, "first_unlabelled": min(first, default=0)}
 
 
 class Parts:
     """The parts of an output, in a folder beside it.
 
-    A part takes its name when it is complete, then a sidecar says what is known of it; what has no sidecar, or does
-    not agree with it, is written again. Several processes may add parts, of which the first one does everything else.
+    Several processes may add parts; the first one does everything else.
 
     Args:
         target: The output.
-        columns: Its columns.
-        form: How they are written; by default as the suffix of the output says.
+        empty: A table with its columns and no rows.
+        form: The format; by default that of the output's suffix.
+        state: How far the output is, where another process has opened it.
     """
 
-    def __init__(self, target: Path, columns: Columns, form: Format | None = None) -> None:
+    def __init__(self, target: Path, empty: pa.Table, form: Format | None = None, state: State | None = None) -> None:
         self.target = target
         self.rejects = target.with_name(f"{target.name}.rejects.jsonl")
-        self.columns = columns
         self.folder = target.with_name(f".{target.name}.parts")
-        self.state = State({})
+        self.state = state or State({})
+        self._files = PartFiles(self.folder, target.suffix)
+        self._empty = empty
         self._format = form or FORMATS[target.suffix]
         self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
 
@@ -147,24 +110,15 @@ class Parts:
         return None
 
     def _read_state(self, overwrite: bool) -> State | None:
-        file = self.folder / STATE
         try:
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            if set(KEPT) < set(kept):
-                return None  # of a release that kept totals there, and no sidecars
-            state = State(**kept)
-            if not isinstance(state.made_from, dict) or state.engine not in (None, *ENGINES):
-                raise ValueError
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError) as error:
+            return State.read(self.folder / STATE)
+        except UserError:
             if overwrite:
                 return None
-            raise UserError(f"{file} is damaged; start anew with --prediction.overwrite true") from error
-        return state
+            raise
 
     def _save(self) -> None:
-        write_text(self.folder / STATE, json.dumps({key: getattr(self.state, key) for key in KEPT}))
+        self.state.save(self.folder / STATE)
 
     def remember_engine(self, engine: str) -> None:
         """Makes a later run go on with the same engine, if it still agrees; others differ in the last digits.
@@ -178,78 +132,47 @@ class Parts:
     def _keep_whole(self) -> None:
         """Counts the parts that are as their sidecars say, and forgets the others."""
         for number, part in self._known().items():
-            if part and self._is_whole(number, part):
+            if part and self._files.is_whole(number, part):
                 self.state.done[number] = part
             else:
-                self._sidecar(number).unlink(missing_ok=True)
+                self._files.forget(number)
                 say(f"part {number} of {self.target} is damaged; computing it again")
 
     def _known(self) -> dict[int, Part | None]:
-        """What all sidecars say; None for a damaged one."""
-        numbers = sorted(int(file.stem) for file in self.folder.glob("*.json") if file.stem.isdecimal())
-        return {number: sidecars.read(self._sidecar(number), self._binding(number)) for number in numbers}
-
-    def _is_whole(self, number: int, part: Part) -> bool:
-        found = sidecars.sha256(self._part(number)), sidecars.sha256(self._rejects(number))
-        return found == (part.sha256, part.rejects_sha256)
-
-    def _binding(self, number: int) -> list[Any]:
-        return [number, self.state.made_from]
+        return self._files.known(self.state.made_from)
 
     def has_all(self, windows: int) -> bool:
         """Whether each window has its part, of all processes.
 
         Args:
-            windows: How many windows the input has.
+            windows: The number of windows of the input.
         """
         known = self._known()
         return all(known.get(number) for number in range(windows))
 
     def rows_kept(self) -> int:
-        """Rows that a later run can go on after, of all processes."""
+        """The number of rows that a later run can go on after, of all processes."""
         return sum(part.rows for part in self._known().values() if part)
 
-    def add(
-        self,
-        number: int,
-        rows: Sequence[Row],
-        rejects: Sequence[Row],
-        unlabelled: Sequence[int],
-        digest: str,
-        kept: Kept = NONE_KEPT,
-    ) -> None:
+    def add(self, window: Window, table: pa.Table) -> None:
         """Keeps the rows of a window.
 
         Args:
-            number: Its place among the windows.
-            rows: Its rows.
-            rejects: What could not be read.
-            unlabelled: Rows without a label, counted from one.
-            digest: The hash of the input up to its end.
-            kept: Columns of the input as they came.
+            window: The window.
+            table: Its predictions, as `TableBuilder` builds them.
         """
-        with atomic_path(self._part(number)) as path:
-            self._format.write(rows, self.columns, path, kept)
-            found = sidecars.sha256(path)
-        if rejects:
-            write_text(self._rejects(number), "".join(map(json_line, rejects)))
-        else:
-            self._rejects(number).unlink(missing_ok=True)
-        counts = len(rows), len(rejects), len(unlabelled), next(iter(unlabelled), None)
-        part = Part(*counts, digest, found, sidecars.sha256(self._rejects(number)))
-        sidecars.write(self._sidecar(number), part, self._binding(number))
-        self.state.done[number] = part
+        unlabeled = unlabeled_rows(table)
+        first = int(window.rows[unlabeled[0]]) + 1 if len(unlabeled) else None
+        self.state.done[window.number] = self._files.write(
+            window.number,
+            lambda path: self._format.write(table, path),
+            window.rejects,
+            (len(window), len(window.rejects), len(unlabeled), first),
+            window.digest,
+            self.state.made_from,
+        )
 
-    def _part(self, number: int) -> Path:
-        return self.folder / f"{number:08}{self.target.suffix}"
-
-    def _rejects(self, number: int) -> Path:
-        return self.folder / f"{number:08}.rejects"
-
-    def _sidecar(self, number: int) -> Path:
-        return self.folder / f"{number:08}.json"
-
-    def say_failed(self) -> None:
+    def report_failure(self) -> None:
         """Lets the other processes of this run know that this one has failed."""
         with contextlib.suppress(OSError):
             self._failure().touch()
@@ -279,7 +202,7 @@ class Parts:
             self.state.done[number] = part
 
     def _lost(self, number: int) -> UserError:
-        self._sidecar(number).unlink(missing_ok=True)
+        self._files.forget(number)
         return UserError(
             f"part {number} of {self.target} is damaged; run the same command again, which computes it once more"
         )
@@ -292,16 +215,16 @@ class Parts:
         """
         done = self.state.done
         for number, part in done.items():
-            if not self._is_whole(number, part):
+            if not self._files.is_whole(number, part):
                 raise self._lost(number)
         joined, rejects = self.folder / JOINED, self.folder / JOINED_REJECTS
         with atomic_path(joined) as path:
-            self._format.join([self._part(number) for number in done], self.columns, path)
+            self._format.join([self._files.rows(number) for number in done], self._empty, path)
         with atomic_path(rejects) as path:
-            concatenate([self._rejects(number) for number, part in done.items() if part.rejects], path)
+            concatenate([self._files.rejects(number) for number, part in done.items() if part.rejects], path)
         self.state.joined = True
         self._save()
-        if self.state.counts()["rejects"]:
+        if self.state.counts().rejects:
             replace(rejects, self.rejects)
         else:
             self.rejects.unlink(missing_ok=True)

@@ -1,160 +1,145 @@
-"""The formats of predictions: each writes parts, and joins them into one file."""
+"""The formats of predictions: each writes tables as parts, and joins the parts into one file."""
 
-import csv
 import functools
 import io
-import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from emotion_lit.inference.plain_values import plain, to_json
-
-# What spreadsheets run: texts that begin with one of these signs, those of East Asian width too, or with blanks before.
-FORMULA = re.compile(r"'*\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-Row = dict[str, Any]
-# The names of the columns in order, with their types; None for a column of the input, which keeps what it has.
-Columns = Mapping[str, pa.DataType | None]
-# Columns of the input as they came.
-Kept = Mapping[str, pa.ChunkedArray]
-NONE_KEPT: Kept = {}
-
-TEXT, SCORE, SEVERAL = pa.string(), pa.float32(), pa.list_(pa.string())
+from emotion_lit.data.formats.blocks import is_json_text, to_values
+from emotion_lit.data.plain_values import plain, to_json
+from emotion_lit.inference.column_texts import LINES, csv_cell, csv_texts, escaped_csv_cell, json_texts
+from emotion_lit.inference.table import ID, is_predicted
 
 
 class Format(Protocol):
-    """Writes rows."""
+    """A format of files."""
 
-    def write(self, rows: Sequence[Row], columns: Columns, path: Path, kept: Kept = NONE_KEPT) -> None:
-        """Writes rows as a part; of columns of the input that came in Arrow, formats with types write those."""
+    def write(self, table: pa.Table, path: Path) -> None:
+        """Writes a table as a part."""
 
-    def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
-        """Writes the rows of all parts as one file."""
+    def join(self, parts: Sequence[Path], empty: pa.Table, path: Path) -> None:
+        """Writes the rows of all parts as one file; ``empty`` is a table with the same columns and no rows."""
 
 
 class Csv:
-    """CSV with a heading; several labels are joined by ``|``, or JSON where one has that; other lists are JSON.
+    """CSV with a header; several labels are joined by ``|``, or are JSON where one has that; other lists are JSON.
 
     Args:
         escape: Whether to put a ``'`` before texts that a spreadsheet would run as a formula.
     """
 
     def __init__(self, escape: bool = False) -> None:
-        self._finished = escape_formula if escape else _as_it_is
+        self._escape = escape
 
-    def write(self, rows: Sequence[Row], columns: Columns, path: Path, kept: Kept = NONE_KEPT) -> None:
-        """Writes rows as a part, without a heading."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(
-                _line([self._finished(_cell(kind, row[column])) for column, kind in columns.items()]) for row in rows
-            )
+    def write(self, table: pa.Table, path: Path) -> None:
+        """Writes a table as a part, without a header."""
+        pieces: list[str | pa.Array] = []
+        for name in table.column_names:
+            pieces += [","] if pieces else []
+            pieces.append(csv_texts(table, name, self._escape))
+        _write(_line(*pieces, "\n"), path)
 
-    def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
-        """Writes the heading and the rows of all parts as one file."""
-        concatenate(parts, path, _line(map(self._finished, columns)))
-
-
-def escape_formula(cell: Any) -> Any:
-    """A cell of which a spreadsheet makes no formula; the ``'`` that it gets has to be taken off again.
-
-    A text that has one before such a sign gets another, so that taking one off gives back every text.
-
-    Args:
-        cell: The cell; numbers stay, also those in texts.
-    """
-    if not isinstance(cell, str) or not FORMULA.match(cell) or NUMBER.fullmatch(cell):
-        return cell
-    return f"'{cell}"
-
-
-def _as_it_is(cell: Any) -> Any:
-    return cell
-
-
-def _line(cells: Iterable[Any]) -> str:
-    """A line of CSV. The csv module quotes a carriage return only where its own lines end in one."""
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue().removesuffix("\r\n") + "\n"
-
-
-def _cell(kind: pa.DataType | None, value: Any) -> Any:
-    if kind == SEVERAL:
-        alone = not any("|" in label or label.startswith("[") for label in value)
-        return "|".join(value) if alone else to_json(value)
-    if isinstance(value, list | dict):
-        return to_json(value)
-    return None if value != value else value
+    def join(self, parts: Sequence[Path], empty: pa.Table, path: Path) -> None:
+        """Writes the header and the rows of all parts as one file."""
+        cell = escaped_csv_cell if self._escape else csv_cell
+        concatenate(parts, path, ",".join(map(cell, empty.column_names)) + "\n")
 
 
 class Jsonl:
-    """An object a line."""
+    """JSON lines: an object for each row."""
 
-    def write(self, rows: Sequence[Row], columns: Columns, path: Path, kept: Kept = NONE_KEPT) -> None:
-        """Writes rows as a part."""
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(json_line(row) for row in rows)
+    def write(self, table: pa.Table, path: Path) -> None:
+        """Writes a table as a part."""
+        _write(json_lines(table), path)
 
-    def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
+    def join(self, parts: Sequence[Path], empty: pa.Table, path: Path) -> None:
         """Writes the rows of all parts as one file."""
         concatenate(parts, path)
 
 
-def json_line(row: Row) -> str:
-    """A row as JSON, which has no NaN and no infinity; they are null.
+def json_lines(table: pa.Table) -> pa.Array:
+    """The rows as JSON objects, each with the end of a line.
 
     Args:
-        row: The row, of plain values.
+        table: The table.
+
+    Returns:
+        Strings, ``[rows]``.
     """
-    return to_json(row) + "\n"
-
-
-def concatenate(parts: Sequence[Path], path: Path, heading: str = "") -> None:
-    """Writes a heading and files of text, one after the other.
-
-    Args:
-        parts: The files.
-        path: Where to.
-        heading: What stands before them.
-    """
-    with path.open("wb") as whole:
-        whole.write(heading.encode())
-        for part in parts:
-            with part.open("rb") as file:
-                shutil.copyfileobj(file, whole, 2**20)
+    pieces: list[str | pa.Array] = []
+    for name in table.column_names:
+        pieces += [f"{', ' if pieces else '{'}{to_json(name)}: ", json_texts(table, name)]
+    return _line(*pieces, "}\n")
 
 
 class Parquet:
-    """Parquet; columns of the input keep their type where all of their values have the same, and Parquet has it."""
+    """Parquet. Columns of the input keep their types, where all values have the same one and Parquet has it."""
 
-    def write(self, rows: Sequence[Row], columns: Columns, path: Path, kept: Kept = NONE_KEPT) -> None:
-        """Writes rows as a part."""
-        arrays = [
-            kept[column]
-            if column in kept and _can_hold(kept[column].type)
-            else _array(kind, [row[column] for row in rows])
-            for column, kind in columns.items()
-        ]
-        pq.write_table(pa.table(dict(zip(columns, arrays, strict=True))), path)
+    def write(self, table: pa.Table, path: Path) -> None:
+        """Writes a table as a part."""
+        pq.write_table(pa.table({name: _parquet_column(table, name) for name in table.column_names}), path)
 
-    def join(self, parts: Sequence[Path], columns: Columns, path: Path) -> None:
-        """Writes the rows of all parts as one file, a row group each."""
+    def join(self, parts: Sequence[Path], empty: pa.Table, path: Path) -> None:
+        """Writes the rows of all parts as one file, a row group for each."""
         if not parts:
-            self.write([], columns, path)
+            self.write(empty, path)
             return
-        schemas = [pq.read_schema(part) for part in parts]
+        schemas, columns = [pq.read_schema(part) for part in parts], empty.column_names
         schema = pa.schema([_field(column, schemas) for column in columns])
         with pq.ParquetWriter(path, schema) as writer:
             for part in parts:
                 table = pq.read_table(part)
                 cast = [_as_type(table[column], schema.field(column).type) for column in columns]
                 writer.write_table(pa.table(cast, schema=schema))
+
+
+FORMATS: dict[str, Format] = {".csv": Csv(), ".jsonl": Jsonl(), ".parquet": Parquet()}
+
+
+def concatenate(parts: Sequence[Path], path: Path, header: str = "") -> None:
+    """Writes a header and text files, one after the other.
+
+    Args:
+        parts: The files.
+        path: The file to write.
+        header: What comes before them.
+    """
+    with path.open("wb") as whole:
+        whole.write(header.encode())
+        for part in parts:
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, whole, 2**20)
+
+
+def _line(*pieces: str | pa.Array) -> pa.Array:
+    """Strings joined row by row; a single string is part of each row."""
+    typed = [pa.scalar(piece, LINES) if isinstance(piece, str) else piece for piece in pieces]
+    return pc.binary_join_element_wise(*typed, pa.scalar("", LINES))
+
+
+def to_bytes(lines: pa.Array) -> memoryview:
+    """Strings one after the other, as UTF-8.
+
+    Args:
+        lines: The strings, ``[rows]``.
+    """
+    _, offsets, data = lines.buffers()
+    if not len(lines) or data is None:
+        return memoryview(b"")
+    ends = np.frombuffer(offsets, np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    return memoryview(data)[ends[0] : ends[-1]]
+
+
+def _write(lines: pa.Array, path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(to_bytes(lines))
 
 
 @functools.cache
@@ -167,37 +152,46 @@ def _can_hold(kind: pa.DataType) -> bool:
     return True
 
 
-def _array(kind: pa.DataType | None, values: list[Any]) -> pa.Array:
-    if kind == TEXT:
-        return _texts(values)
+def _parquet_column(table: pa.Table, name: str) -> pa.Array | pa.ChunkedArray:
+    """A column in its type in Parquet: ids are strings, and probabilities single precision."""
+    field, column = table.schema.field(name), table.column(name)
+    if is_predicted(field):
+        return column.cast(pa.float32()) if pa.types.is_floating(field.type) else column
+    if not is_json_text(field):
+        if name == ID and (pa.types.is_integer(field.type) or pa.types.is_large_string(field.type)):
+            return column.cast(pa.string())
+        if field.type == pa.string() or (name != ID and _can_hold(field.type)):
+            return column
+    values = plain(to_values(table, name))
+    return _strings(values) if name == ID else _array(values)
+
+
+def _array(values: list[Any]) -> pa.Array:
     try:
-        return pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of the input, with values of several types
-        return _texts(values)
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # values of several types
+        return _strings(values)
 
 
-def _texts(values: Sequence[Any]) -> pa.Array:
-    return pa.array([None if value is None else _as_text(value) for value in values], TEXT)
+def _strings(values: Sequence[Any]) -> pa.Array:
+    return pa.array([None if value is None else _string(value) for value in values], pa.string())
 
 
-def _as_text(value: Any) -> str:
+def _string(value: Any) -> str:
     found = plain(value)
     return found if isinstance(found, str) else to_json(found)
 
 
 def _field(column: str, schemas: Sequence[pa.Schema]) -> pa.Field:
-    """The type of a column in all parts; text where they differ."""
+    """The type of a column in all parts; a string where they differ."""
     try:
         fields = [pa.schema([schema.field(column)]) for schema in schemas]
         return pa.unify_schemas(fields, promote_options="permissive").field(column)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.field(column, TEXT)
+        return pa.field(column, pa.string())
 
 
 def _as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if values.type != kind and kind == TEXT:
-        return pa.chunked_array([_texts(values.to_pylist())])
+    if values.type != kind and kind == pa.string():
+        return pa.chunked_array([_strings(values.to_pylist())])
     return values.cast(kind)
-
-
-FORMATS: dict[str, Format] = {".csv": Csv(), ".jsonl": Jsonl(), ".parquet": Parquet()}

@@ -120,7 +120,6 @@ class EmotionDataModule(pl.LightningDataModule):
         super().__init__()
         self.settings = DataSettings(**{one.name: given[one.name] for one in fields(DataSettings) if one.name in given})
         self.predict_rows: int | None = None
-        self.rows_done = 0  # by an earlier run that this one continues
         self._other_data: str | None = None  # the split, if the model was trained on other data
         self._corpus: Corpus | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
@@ -175,10 +174,7 @@ class EmotionDataModule(pl.LightningDataModule):
             self._prepare(stage)
         if stage == "predict":
             self._stream = loaders.prediction_stream(self.settings, self.tokenizer)
-            self.predict_rows, self._stream.digest = distributed.on_rank_zero(self._surveyed)
-
-    def _surveyed(self) -> tuple[int | None, str | None]:
-        return self.stream.survey(), self.stream.digest
+            self.predict_rows = self._stream.survey()
 
     def _prepare(self, stage: str) -> None:
         if stage not in STAGE_SPLITS:
@@ -278,6 +274,11 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Does nothing; the callback `Resumption` compares the states."""
+
+    @property
+    def rows_done(self) -> int:
+        """The number of texts that an earlier run has labeled, after which this one continues."""
+        return self._stream.rows_done if self._stream else 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles have neither the Trainer nor the open texts, which belong to a process."""

@@ -30,7 +30,8 @@ def test_ids_and_missing_texts(tmp_path: Path) -> None:
     labelled, missing = stream(tmp_path / "a.jsonl").predict_dataloader()
     assert (labelled["places"], labelled["row"]) == ([0], [0])
     assert missing["row"] == [1, 2, 3]
-    assert missing["window"].notes == ["", *["no text: null, empty or not a string"] * 3]
+    assert labelled["notes"] == [None]
+    assert missing["notes"] == ["no text: null, empty or not a string"] * 3
     assert "input_ids" not in missing
 
 

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emotion_lit.data import windows
-from emotion_lit.data.windows import FOUND, Window, Windows
+from emotion_lit.data.window_reader import FOUND, WindowReader
+from emotion_lit.data.windows import Window
 
 
 def read(file: Path, most: int, **more: object) -> list[Window]:
     given = {"text_column": None, "columns": [], "id_column": "id", "text_format": FOUND, **more}
-    return list(Windows([str(file)], on_error=lambda *_: None, **given).read(most))  # type: ignore[arg-type]
+    return list(WindowReader([str(file)], on_error=lambda *_: None, **given).read(most))  # type: ignore[arg-type]
 
 
 GOOD = st.fixed_dictionaries({"text": st.one_of(st.none(), st.text(max_size=20)), "id": st.integers(0, 2**40)})
@@ -71,4 +72,4 @@ def test_a_digest_is_of_all_that_is_handed_on_and_of_nothing_else(tmp_path: Path
 def test_long_rows_end_a_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "WINDOW_CHARACTERS", 100)
     (tmp_path / "in.txt").write_text("".join(f"{'x' * size}\n" for size in (10, 10, 90, 5, 300, 5)))
-    assert [window.rows for window in read(tmp_path / "in.txt", 50)] == [[0, 1, 2], [3, 4], [5]]
+    assert [window.rows.tolist() for window in read(tmp_path / "in.txt", 50)] == [[0, 1, 2], [3, 4], [5]]

@@ -224,12 +224,12 @@ def test_windows_that_are_left_are_dealt_out_in_turn(tmp_path: Path, monkeypatch
         data.setup("predict")
         data.stream.resume(*how)
         found = [batch["window"].number for batch in data.predict_dataloader()]
-        return sorted(set(found)), data.stream.digests
+        return sorted(set(found)), list(data.stream.digests)
 
     everything, digests = windows({})
     assert everything == list(range(8))
     done = {number: digests[number] for number in (0, 3, 4)}
-    assert [windows(done, rank, 2)[0] for rank in range(2)] == [[1, 5, 7], [2, 6]]
+    assert [windows(done, 30, rank, 2)[0] for rank in range(2)] == [[1, 5, 7], [2, 6]]
     for wrong in ({3: digests[2]}, {8: digests[0]}):
         with pytest.raises(UserError, match="the input is not the one that the kept rows were made from"):
             windows(wrong)

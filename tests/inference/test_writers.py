@@ -2,10 +2,12 @@ import csv
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from emotion_lit.errors import UserError
-from emotion_lit.inference.writers import FORMULA, TEXT, Csv, escape_formula
+from emotion_lit.inference.column_texts import FORMULA, escape_formula
+from emotion_lit.inference.writers import Csv
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 
 RUN = [
@@ -37,20 +39,21 @@ def test_what_a_spreadsheet_would_run_is_text(text: str) -> None:
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_texts_and_numbers_stay(text: str) -> None:
     assert escape_formula(text) == text
-    assert escape_formula(-5) == -5
-    assert escape_formula(None) is None
 
 
 def test_a_csv_is_escaped_in_headings_ids_texts_and_lists(tmp_path: Path) -> None:
-    columns = {"id": TEXT, "text": TEXT, "=kept": None}
     form = Csv(escape=True)
-    form.write(
-        [{"id": "@7", "text": "=1", "=kept": ["=1"]}, {"id": "8", "text": "one", "=kept": -1}], columns, tmp_path / "a"
-    )
-    form.join([tmp_path / "a"], columns, tmp_path / "whole.csv")
+    rows = {"id": ["@7", "8", None], "text": ["=1", "one", "-5"], "=kept": [["=1"], [], None], "number": [-5, -1, None]}
+    form.write(pa.table(rows), tmp_path / "a")
+    form.join([tmp_path / "a"], pa.table(rows).slice(0, 0), tmp_path / "whole.csv")
     with (tmp_path / "whole.csv").open(newline="") as file:
         written = list(csv.reader(file))
-    assert written == [["id", "text", "'=kept"], ["'@7", "'=1", '["=1"]'], ["8", "one", "-1"]]
+    assert written == [
+        ["id", "text", "'=kept", "number"],
+        ["'@7", "'=1", '["=1"]', "-5"],
+        ["8", "one", "[]", "-1"],
+        ["", "-5", "", ""],
+    ]
 
 
 def test_other_formats_have_no_formulas() -> None:

@@ -272,7 +272,7 @@ def test_a_closed_pipe_of_windows_is_one(
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr("emotion_lit.utils.platforms.is_windows", lambda: True)
-    monkeypatch.setattr("emotion_lit.training.callbacks.prediction_writer.write_result", closed)
+    monkeypatch.setattr("emotion_lit.inference.stdout_output.write_result", closed)
     monkeypatch.setattr("os.dup2", lambda *_: None)
     monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
     with pytest.raises(SystemExit) as exit_info:

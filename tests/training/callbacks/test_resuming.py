@@ -239,11 +239,12 @@ def test_an_input_that_grows_meanwhile_is_noticed(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from emotion_lit.inference import resumable_output
+    from emotion_lit.inference.output_state import State
 
     source = write_texts(tmp_path / "texts.txt", 20)
     begin = resumable_output.Parts.open
 
-    def grow(self: resumable_output.Parts, *of_the_output: Any) -> resumable_output.State:
+    def grow(self: resumable_output.Parts, *of_the_output: Any) -> State:
         with source.open("a") as file:
             file.write("one more\n")
         return begin(self, *of_the_output)

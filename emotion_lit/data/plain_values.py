@@ -1,19 +1,24 @@
-"""Values of any column as JSON and CSV can hold them."""
+"""Values of any column, as JSON and CSV can hold them."""
 
 import base64
 import datetime
 import json
 import math
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from emotion_lit.data.formats.blocks import JSON_TEXT
 from emotion_lit.data.texts import mended
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def plain(value: Any) -> Any:
-    """The same as text, number, truth value, null, or lists and objects of these.
+    """The value as a string, number, boolean or null, or as lists and dicts of these.
 
-    Times are ISO 8601, durations seconds, decimals their digits, bytes base64; half of a surrogate pair, which JSON may
+    Times become ISO 8601, durations seconds, decimals their digits, and bytes base64. A lone surrogate, which JSON may
     hold, is replaced.
 
     Args:
@@ -43,10 +48,10 @@ def _text(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """JSON, which has no NaN and no infinity; they are null.
+    """JSON; NaN and infinity, which JSON does not have, become null.
 
     Args:
-        value: Plain values.
+        value: A value that `plain` returned.
     """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -60,3 +65,16 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
     return [_finite(one) for one in value] if isinstance(value, list) else value
+
+
+def json_column(name: str, values: Sequence[Any]) -> "tuple[pa.Field, pa.ChunkedArray]":
+    """Values of several types as a column of JSON strings, which `emotion_lit.data.formats.blocks.to_values` reads back.
+
+    Args:
+        name: The name of the column.
+        values: Its values.
+    """
+    import pyarrow as pa
+
+    texts = [None if value is None else json.dumps(plain(value)) for value in values]
+    return pa.field(name, pa.string(), metadata=JSON_TEXT), pa.chunked_array([pa.array(texts, pa.string())])
