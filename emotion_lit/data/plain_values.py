@@ -68,7 +68,7 @@ def _finite(value: Any) -> Any:
 
 
 def json_column(name: str, values: Sequence[Any]) -> "tuple[pa.Field, pa.ChunkedArray]":
-    """Values of several types as a column of JSON strings, which `emotion_lit.data.formats.blocks.to_values` reads back.
+    """Values of several types as a column of JSON strings, which `to_values` of a table reads back.
 
     Args:
         name: The name of the column.
