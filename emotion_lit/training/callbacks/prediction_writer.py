@@ -77,10 +77,11 @@ class PredictionWriter(pl.Callback):
         if stage != "predict":
             return
         model, data = model_of(self, pl_module), data_of(self, trainer)
-        builder = TableBuilder(
-            model.decision, self.top_k, self.threshold, self.probabilities, tuple(data.settings.keep_columns)
-        )
-        output = PredictionOutput(self.path, data.stream, builder, data.settings.id_column, self.escape_formulas)
+        settings = data.settings
+        with distributed.fail_together():
+            kept = tuple(settings.keep_columns)
+            builder = TableBuilder(model.decision, self.top_k, self.threshold, self.probabilities, kept)
+        output = PredictionOutput(self.path, data.stream, builder, settings.id_column, self.escape_formulas)
         made_from = {
             "the version of emotion_lit": __version__,
             "the checkpoint": [
@@ -91,10 +92,10 @@ class PredictionWriter(pl.Callback):
             ],
             "the input": data.stream.digest,
             "a setting of the data": [
-                data.settings.max_length,
-                data.settings.tokens_per_batch,
-                data.settings.text_column,
-                data.settings.id_column,
+                settings.max_length,
+                settings.tokens_per_batch,
+                settings.text_column,
+                settings.id_column,
             ],
             "trainer.precision": str(trainer.precision),
             "prediction.engine": [self.engine, self.quantize],
@@ -105,7 +106,7 @@ class PredictionWriter(pl.Callback):
                 self.escape_formulas,
             ],
         }
-        output.open(made_from, self.overwrite, data.settings.predict_path or STDOUT)
+        output.open(made_from, self.overwrite, settings.predict_path or STDOUT)
         self._output = output
 
     def decide(self, choose: Callable[[str | None], str]) -> str:
