@@ -101,8 +101,8 @@ def tiny_backbone() -> Path:
 def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
     """Leaves out drawing, half of the time of a tiny run."""
     patch.setattr(SummaryWriter, "add_figure", lambda *_, **__: None)
-    patch.setattr(run_report, "draw_figures", lambda *_: {})
-    patch.setattr(run_report, "project", lambda *_: None)
+    patch.setattr("emotion_lit.reporting.run_report.draw_figures", lambda *_: {})
+    patch.setattr(run_report, "_add_embeddings", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

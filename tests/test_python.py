@@ -29,6 +29,7 @@ from emotion_lit.training.callbacks.fitting import fit_callbacks
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 from emotion_lit.training.callbacks.progress import EpochSummary, TextProgress
+from emotion_lit.training.callbacks.run_report import RunReport
 from emotion_lit.training.optim import WarmupSchedule
 
 LABELS = ["calm", "angry", "glad"]
@@ -365,6 +366,7 @@ CALLBACKS: dict[str, Callable[[], pl.Callback]] = {
     "LastCheckpoint": LastCheckpoint,
     "EarlyStopping": EarlyStopping,
     "Evaluation": Evaluation,
+    "RunReport": RunReport,
     "EpochSummary": EpochSummary,
     "TextProgress": TextProgress,
     "PredictionWriter": PredictionWriter,

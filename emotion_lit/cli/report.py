@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_lit.evaluation.prediction_table import AFTER, BEFORE, Evidence
-from emotion_lit.evaluation.summary import judge
-from emotion_lit.reporting.compare_runs import compare
-from emotion_lit.reporting.learning_curves import read_history
-from emotion_lit.reporting.run_report import EVIDENCE, draw_figures, read_report, write_report
+from emotion_lit.evaluation.prediction_table import AFTER, BEFORE, PredictionTable
+from emotion_lit.evaluation.summary import summarize
+from emotion_lit.reporting.compare_runs import compare_runs
+from emotion_lit.reporting.learning_curves import read_learning_curves
+from emotion_lit.reporting.run_report import PREDICTIONS_FILE, draw_figures, read_report, write_report
 from emotion_lit.reporting.tables import headline_rows
 from emotion_lit.training.settings.parser import EmotionParser
 from emotion_lit.utils.commands import COMMANDS
@@ -49,7 +49,7 @@ def report(runs: Sequence[Path], output: Path | None = None) -> None:
         _again(folders[0])
         return
     output = output or _common_folder(folders) / COMPARISON
-    for title, rows in compare(folders, output):
+    for title, rows in compare_runs(folders, output):
         show(f"{title}\n{table(rows)}\n")
     say(f"comparison   {output / 'comparison.html'}", wrap=False)
 
@@ -69,14 +69,15 @@ def _common_folder(folders: Sequence[Path]) -> Path:
 
 
 def _again(folder: Path) -> None:
-    kept = read_report(folder)
-    evidence = Evidence.read(folder / EVIDENCE)
+    old = read_report(folder)
+    predictions = PredictionTable.read(folder / PREDICTIONS_FILE)
     costs = {
-        rung["name"]: {key: rung[key] for key in ("seconds", "parameters") if key in rung} for rung in kept["ladder"]
+        model["name"]: {key: model[key] for key in ("seconds", "parameters") if key in model}
+        for model in old["baselines"]
     }
-    judged = judge(evidence, kept["calibration"]["temperature"], costs)
-    judged[AFTER]["validation"] = kept["after"].get("validation")
-    made = {**kept, **judged}
-    write_report(made, draw_figures(made, evidence, read_history(folder)), folder)
+    summary = summarize(predictions, old["calibration"]["temperature"], costs)
+    summary[AFTER]["validation"] = old["after"].get("validation")
+    made = {**old, **summary}
+    write_report(made, draw_figures(made, predictions, read_learning_curves(folder)), folder)
     show(table(headline_rows({f"test {name}": made[name] for name in (BEFORE, AFTER) if name in made})))
     say(f"\nreport       {folder / 'report.html'}")

@@ -1,1 +1,1 @@
-"""From probabilities to a judgement: scores, their certainty, their trustworthiness, and the pages that show them."""
+"""Metrics, confidence intervals, calibration, baselines, contamination and error analysis, computed on arrays."""

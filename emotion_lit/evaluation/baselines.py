@@ -1,4 +1,4 @@
-"""The rungs below a fine-tuned model: what costs nothing, and what costs little."""
+"""Baselines: the majority class, and TF-IDF with logistic regression."""
 
 import time
 import warnings
@@ -6,26 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 
 from emotion_lit.evaluation.predictions import Bools, Floats
 
-ITERATIONS = 200
-# Weights that are learned together; with more classes there are fewer words, the most frequent ones.
-WEIGHTS = 10_000_000
+MAX_ITERATIONS = 200
+# Limits the coefficients of a single-label model. The more classes, the fewer n-grams it uses, the most frequent ones.
+MAX_COEFFICIENTS = 10_000_000
 
 
 @dataclass(frozen=True)
-class Rung:
-    """What a simple model says about the test rows.
+class BaselineResult:
+    """The predictions of a baseline.
 
-    Args:
-        probabilities: ``[rows, classes]``.
-        seconds: What training and prediction took.
-        parameters: How many numbers it has learned.
+    Attributes:
+        probabilities: ``[test rows, classes]``.
+        seconds: How long fitting and predicting took.
+        parameters: The number of fitted parameters.
     """
 
     probabilities: Floats
@@ -33,49 +29,54 @@ class Rung:
     parameters: int
 
 
-def majority(truth: Bools, rows: int) -> Rung:
-    """The shares of the classes in the training rows, for every text.
+def majority(truth: Bools, rows: int) -> BaselineResult:
+    """Predicts the class frequencies of the training rows for every text.
 
     Args:
-        truth: Which classes a training row has, ``[training rows, classes]``.
+        truth: The classes of the training rows, ``[training rows, classes]``.
         rows: How many rows to predict.
     """
-    shares = truth.mean(axis=0)
-    return Rung(np.tile(shares, (rows, 1)), 0.0, len(shares))
+    frequencies = truth.mean(axis=0)
+    return BaselineResult(np.tile(frequencies, (rows, 1)), 0.0, len(frequencies))
 
 
-def tfidf(train: Sequence[str], truth: Bools, test: Sequence[str], multi_label: bool) -> Rung:
-    """Logistic regression on the weighted words and pairs of words of a text (TF-IDF), from scikit-learn.
+def tfidf(train: Sequence[str], truth: Bools, test: Sequence[str], multi_label: bool) -> BaselineResult:
+    """Fits scikit-learn's logistic regression on TF-IDF features of words and pairs of words.
 
     Args:
         train: The training texts.
-        truth: Which classes they have, ``[training rows, classes]``.
+        truth: Their classes, ``[training rows, classes]``.
         test: The texts to predict.
-        multi_label: Whether a row may have several classes.
+        multi_label: Whether a text may have several classes.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
     start = time.perf_counter()
     present = np.flatnonzero(truth.any(axis=0))
-    known = np.zeros((len(test), truth.shape[1]))
+    probabilities = np.zeros((len(test), truth.shape[1]))
     pattern = r"(?u)\b\w+\b|[^\w\s]"
     vectorizer = TfidfVectorizer(
         ngram_range=(1, 2),
         min_df=2,
-        max_features=None if multi_label else WEIGHTS // max(len(present), 1),
+        max_features=None if multi_label else MAX_COEFFICIENTS // max(len(present), 1),
         sublinear_tf=True,
         token_pattern=pattern,
         dtype=np.float32,
     )
     try:
-        words = vectorizer.fit_transform(train)
-    except ValueError:  # no word stands in two texts
-        return Rung(np.tile(truth.mean(axis=0), (len(test), 1)), time.perf_counter() - start, 0)
+        features = vectorizer.fit_transform(train)
+    except ValueError:  # no word occurs in two texts
+        return BaselineResult(np.tile(truth.mean(axis=0), (len(test), 1)), time.perf_counter() - start, 0)
     if len(present) < 2:
-        known[:, present] = 1.0
-        return Rung(known, time.perf_counter() - start, 0)
-    regression = LogisticRegression(C=3.0, max_iter=ITERATIONS)
+        probabilities[:, present] = 1.0
+        return BaselineResult(probabilities, time.perf_counter() - start, 0)
+    regression = LogisticRegression(C=3.0, max_iter=MAX_ITERATIONS)
     model = OneVsRestClassifier(regression) if multi_label else regression
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a rung, not a race
-        model.fit(words, truth[:, present].astype(int) if multi_label else truth.argmax(axis=1))
-    known[:, present] = model.predict_proba(vectorizer.transform(test))
-    return Rung(known, time.perf_counter() - start, len(present) * (words.shape[1] + 1))
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline need not be the optimum
+        model.fit(features, truth[:, present].astype(int) if multi_label else truth.argmax(axis=1))
+    probabilities[:, present] = model.predict_proba(vectorizer.transform(test))
+    return BaselineResult(probabilities, time.perf_counter() - start, len(present) * (features.shape[1] + 1))

@@ -1,54 +1,55 @@
-"""Test texts that the model has seen in training, word for word or nearly."""
+"""Data contamination: test texts that also occur in the training split, exactly or nearly."""
 
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from datasketch import MinHash, MinHashLSH
-
 from emotion_lit.data.deduplication import normalize_text
 
-# Two texts are nearly the same if of their runs of so many characters this share is common to both.
-RUN = 5
-NEAR = 0.8
+# Two texts are near duplicates if they share at least this part of their character n-grams (Jaccard similarity).
+NGRAM = 5
+SIMILARITY = 0.8
 PERMUTATIONS = 64
+# The marks of a duplicate and of a near duplicate, as predictions.parquet and report.json have them.
 SAME, NEARLY = "same", "nearly"
 
 
-def overlap(train: Sequence[str], test: Sequence[str]) -> list[str]:
-    """Marks the test texts that also stand in train.
+def find_overlaps(train: Sequence[str], test: Sequence[str]) -> list[str]:
+    """Finds the test texts that also occur in train.
 
-    Near duplicates are found by MinHash (Broder 1997) and then compared.
+    Candidates for near duplicates come from MinHash (Broder 1997), and their similarity is then computed.
 
     Args:
         train: The training texts.
         test: The test texts.
 
     Returns:
-        For each test text ``same`` (without regard to case and white space), ``nearly``, or nothing.
+        For each test text ``same`` (equal but for case and white space), ``nearly``, or an empty string.
     """
+    from datasketch import MinHash, MinHashLSH
+
     seen = {normalize_text(text) for text in train}
-    folded = [normalize_text(text) for text in test]
-    marks = [SAME if text in seen else "" for text in folded]
-    runs = {place: _runs(text) for place, text in enumerate(folded) if not marks[place]}
-    index, empty = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS), MinHash(PERMUTATIONS, hashfunc=zlib.crc32)
-    for place, own in runs.items():
-        index.insert(place, _hashed(own, empty))
+    normalized = [normalize_text(text) for text in test]
+    marks = [SAME if text in seen else "" for text in normalized]
+    ngrams = {row: _ngrams(text) for row, text in enumerate(normalized) if not marks[row]}
+    index, empty = MinHashLSH(threshold=SIMILARITY, num_perm=PERMUTATIONS), MinHash(PERMUTATIONS, hashfunc=zlib.crc32)
+    for row, own in ngrams.items():
+        index.insert(row, _min_hash(own, empty))
     for text in seen:
-        own = _runs(text)
-        for place in index.query(_hashed(own, empty)):
-            if not marks[place] and _similarity(own, runs[place]) >= NEAR:
-                marks[place] = NEARLY
+        own = _ngrams(text)
+        for row in index.query(_min_hash(own, empty)):
+            if not marks[row] and _similarity(own, ngrams[row]) >= SIMILARITY:
+                marks[row] = NEARLY
     return marks
 
 
-def _runs(text: str) -> set[bytes]:
-    return {text[start : start + RUN].encode() for start in range(max(1, len(text) - RUN + 1))}
+def _ngrams(text: str) -> set[bytes]:
+    return {text[start : start + NGRAM].encode() for start in range(max(1, len(text) - NGRAM + 1))}
 
 
-def _hashed(runs: set[bytes], empty: Any) -> Any:
-    hashed = empty.copy()  # with its permutations, which take longer to draw than a text to hash
-    hashed.update_batch(list(runs))
+def _min_hash(ngrams: set[bytes], empty: Any) -> Any:
+    hashed = empty.copy()  # with its permutations: drawing them takes longer than hashing a text
+    hashed.update_batch(list(ngrams))
     return hashed
 
 

@@ -1,31 +1,32 @@
-"""Where a model fails: its most confident mistakes, and the classes that it takes for one another."""
+"""Error analysis: the confusion matrix, the most confused classes, and the most confident errors."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from emotion_lit.evaluation.predictions import Bools, Floats, Ints, Outputs, label_names
+from emotion_lit.evaluation.predictions import Bools, Floats, Ints, Predictions, label_names
 
-SHOWN = 20
+ERRORS = 20
 PAIRS = 10
 
 
-def confident_mistakes(outputs: Outputs, texts: Sequence[str], labels: Sequence[str]) -> list[dict[str, Any]]:
-    """The mistakes that the model was surest of.
+def most_confident_errors(
+    predictions: Predictions, texts: Sequence[str], labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The wrong predictions with the highest confidence.
 
     Args:
-        outputs: The outputs.
-        texts: The texts.
+        predictions: The predictions.
+        texts: The text of each row.
         labels: The names of the classes.
 
     Returns:
-        Per mistake ``row``, ``text``, ``truth``, ``prediction`` and ``confidence``, the surest first.
+        For each error ``row``, ``text``, ``truth``, ``prediction`` and ``confidence``, the most confident first.
     """
-    confidence, truth, predicted = outputs.confidence, outputs.truth, outputs.predicted
-    wrong = np.flatnonzero(~outputs.right)
-    surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN]
+    confidence, truth, predicted = predictions.confidence, predictions.truth, predictions.predicted
+    wrong = np.flatnonzero(~predictions.correct)
+    chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:ERRORS]
     return [
         {
             "row": int(row),
@@ -34,19 +35,17 @@ def confident_mistakes(outputs: Outputs, texts: Sequence[str], labels: Sequence[
             "prediction": label_names(predicted[row], labels),
             "confidence": float(confidence[row]),
         }
-        for row in surest
+        for row in chosen
     ]
 
 
-def confusion(outputs: Outputs) -> Ints:
-    """How often each class was taken for each, ``[true, predicted]``.
+def confusion_matrix(predictions: Predictions) -> Ints:
+    """How often each class was predicted as each class, ``[true, predicted]``.
 
-    Args:
-        outputs: The outputs. Where a row may have several classes, a class that was missed is counted under each class
-            that was predicted without being there.
+    Multi-label: a class that was missed counts under each class that was predicted wrongly for the same row.
     """
-    truth, predicted = outputs.truth, outputs.predicted
-    if not outputs.multi_label:
+    truth, predicted = predictions.truth, predictions.predicted
+    if not predictions.multi_label:
         return _count(truth, predicted)
     matrix = _count(truth & ~predicted, predicted & ~truth)
     np.fill_diagonal(matrix, (truth & predicted).sum(axis=0))
@@ -54,30 +53,28 @@ def confusion(outputs: Outputs) -> Ints:
 
 
 def _count(rows: Bools, columns: Bools) -> Ints:
-    """How many texts have each pair of classes; most texts have few, of however many."""
+    """How many texts have each pair of classes; sparse, because most texts have few of them."""
+    from scipy.sparse import csr_array
+
     return np.asarray((csr_array(rows.T.astype(np.int64)) @ csr_array(columns.astype(np.int64))).toarray())
 
 
-def confusion_shares(outputs: Outputs) -> Floats:
-    """`confusion` as shares of the rows that have each class, ``[true, predicted]``.
+def confusion_shares(predictions: Predictions) -> Floats:
+    """`confusion_matrix` divided by the number of rows of each true class, ``[true, predicted]``."""
+    return np.asarray(confusion_matrix(predictions) / np.maximum(predictions.truth.sum(axis=0), 1)[:, None])
+
+
+def confused_pairs(predictions: Predictions, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The pairs of classes that are confused most often.
 
     Args:
-        outputs: The outputs.
-    """
-    return np.asarray(confusion(outputs) / np.maximum(outputs.truth.sum(axis=0), 1)[:, None])
-
-
-def confused_pairs(outputs: Outputs, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """The classes that are most often taken for another.
-
-    Args:
-        outputs: The outputs.
+        predictions: The predictions.
         labels: The names of the classes.
 
     Returns:
-        Per pair ``truth``, ``prediction``, ``count``, and its ``share`` of the rows that have the true class.
+        For each pair ``truth``, ``prediction``, ``count``, and ``share`` (of the rows of the true class).
     """
-    wrong, shares = confusion(outputs), confusion_shares(outputs)
+    wrong, shares = confusion_matrix(predictions), confusion_shares(predictions)
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
     pairs = [divmod(int(code), len(labels)) for code in order]

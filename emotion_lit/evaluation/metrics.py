@@ -1,46 +1,45 @@
-"""The scores of a split."""
+"""Metrics of a split."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 
+from emotion_lit.evaluation.average_precision import average_precision, macro_average
 from emotion_lit.evaluation.calibration import SMALLEST, brier_score, expected_calibration_error, log_loss
-from emotion_lit.evaluation.predictions import Bools, Floats, Outputs
-from emotion_lit.training.metrics import average_precision, macro_average
+from emotion_lit.evaluation.predictions import Bools, Floats, Predictions
 
 Scores = dict[str, Any]
 
 
-def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[str]) -> Scores:
-    """The evaluation of a split, as the report keeps it.
+def evaluate_predictions(predictions: Predictions, labels: Sequence[str], sources: Sequence[str]) -> Scores:
+    """All metrics of a split, as the report has them.
 
     Args:
-        outputs: The model's outputs.
+        predictions: The predictions.
         labels: The names of the classes.
-        sources: The corpus of each row.
+        sources: The source of each row.
 
     Returns:
-        ``accuracy``, ``macro_f1``, ``macro_f1_classes`` (over how many classes that is), ``loss`` (against all classes
-        of a row), ``log_loss`` (against its first, or each of several), ``brier``, ``ece``, ``rows``, ``invalid_rows``,
-        ``per_class`` and ``per_source``; with one class a row also ``accuracy_any``, with several also ``micro_f1`` and
-        ``macro_average_precision`` (over the classes that a row has). With several classes, ``accuracy`` asks that all
-        are right.
+        ``accuracy`` (multi-label: subset accuracy), ``macro_f1``, ``macro_f1_classes`` (the number of classes that it
+        averages), ``loss`` (against all classes of a row), ``log_loss`` (against its first class; multi-label: against
+        each), ``brier``, ``ece``, ``rows``, ``invalid_rows``, ``per_class`` and ``per_source``. Single-label also
+        ``accuracy_any``; multi-label also ``micro_f1`` and ``macro_average_precision`` (over the classes that some row
+        has).
     """
-    counts = confusion_counts(outputs.truth, outputs.predicted)
+    counts = confusion_counts(predictions.truth, predictions.predicted)
     precision, recall, f1 = _rates(counts)
     named = np.asarray(sources)
     return {
-        **_overall(outputs),
-        "loss": _loss(outputs),
-        "log_loss": log_loss(outputs),
-        "brier": brier_score(outputs),
-        "ece": expected_calibration_error(outputs),
-        "rows": len(outputs),
-        "macro_f1_classes": int(scored_classes(counts, outputs.multi_label).sum()),
-        "invalid_rows": int(outputs.invalid.sum()),
+        **_overall(predictions),
+        "loss": _loss(predictions),
+        "log_loss": log_loss(predictions),
+        "brier": brier_score(predictions),
+        "ece": expected_calibration_error(predictions),
+        "rows": len(predictions),
+        "macro_f1_classes": int(scored_classes(counts, predictions.multi_label).sum()),
+        "invalid_rows": int(predictions.invalid.sum()),
         "per_class": {
             label: {
                 "precision": float(precision[index]),
@@ -51,7 +50,10 @@ def evaluate_outputs(outputs: Outputs, labels: Sequence[str], sources: Sequence[
             for index, label in enumerate(labels)
         },
         "per_source": {
-            source: {**accuracy_and_macro_f1(outputs.take(named == source)), "support": int((named == source).sum())}
+            source: {
+                **accuracy_and_macro_f1(predictions.take(named == source)),
+                "support": int((named == source).sum()),
+            }
             for source in sorted(set(sources) - {""})
         },
     }
@@ -61,22 +63,24 @@ def confusion_counts(truth: Bools, predicted: Bools, weights: Floats | None = No
     """True positives, false positives and false negatives of each class, ``[..., 3, classes]``.
 
     Args:
-        truth: Which classes a row has, ``[rows, classes]``.
-        predicted: Which are predicted, ``[rows, classes]``.
+        truth: The true classes of each row, ``[rows, classes]``.
+        predicted: The predicted classes, ``[rows, classes]``.
         weights: How often each row counts, ``[..., rows]``; by default once.
     """
+    from scipy.sparse import csr_array
+
     parts = (truth & predicted, ~truth & predicted, truth & ~predicted)
     if weights is None:
         return np.stack([part.sum(axis=0) for part in parts]).astype(np.float64)
-    # Most rows have few classes, of however many.
+    # Sparse, because most rows have few classes.
     return np.stack([np.asarray(weights @ csr_array(part.astype(np.float64))) for part in parts], axis=-2)
 
 
 def macro_f1(counts: Floats, multi_label: bool) -> Floats:
     """The mean F1 of the classes: scikit-learn's ``f1_score(average="macro", zero_division=0)``, as in training.
 
-    With one class a row, it is the mean over the classes that some row has or is predicted to have. With several, it is
-    the mean over all classes, and one that no row has and none is predicted to have counts 0.
+    Single-label: the mean over the classes that some row has or is predicted to have. Multi-label: the mean over all
+    classes, in which a class that no row has and none is predicted to have counts 0.
 
     Args:
         counts: True positives, false positives and false negatives, ``[..., 3, classes]``.
@@ -92,7 +96,7 @@ def macro_f1(counts: Floats, multi_label: bool) -> Floats:
 
 
 def scored_classes(counts: Floats, multi_label: bool) -> Bools:
-    """Which classes macro-F1 is over, ``[..., classes]``.
+    """The classes that macro-F1 averages, ``[..., classes]``.
 
     Args:
         counts: True positives, false positives and false negatives, ``[..., 3, classes]``.
@@ -101,36 +105,33 @@ def scored_classes(counts: Floats, multi_label: bool) -> Bools:
     return np.asarray((counts.sum(axis=-2) > 0) | multi_label)
 
 
-def accuracy_and_macro_f1(outputs: Outputs) -> Scores:
-    """The two scores that are kept of a part of the rows.
-
-    Args:
-        outputs: The outputs of those rows, at least one.
-    """
+def accuracy_and_macro_f1(predictions: Predictions) -> Scores:
+    """``accuracy`` and ``macro_f1`` of at least one row."""
+    counts = confusion_counts(predictions.truth, predictions.predicted)
     return {
-        "accuracy": float(outputs.right.mean()),
-        "macro_f1": float(macro_f1(confusion_counts(outputs.truth, outputs.predicted), outputs.multi_label)),
+        "accuracy": float(predictions.correct.mean()),
+        "macro_f1": float(macro_f1(counts, predictions.multi_label)),
     }
 
 
-def _overall(outputs: Outputs) -> Scores:
-    if outputs.multi_label:
-        tp, fp, fn = confusion_counts(outputs.truth, outputs.predicted).sum(axis=1)
-        ranked = average_precision(torch.from_numpy(outputs.probabilities), torch.from_numpy(outputs.truth))
+def _overall(predictions: Predictions) -> Scores:
+    if predictions.multi_label:
+        tp, fp, fn = confusion_counts(predictions.truth, predictions.predicted).sum(axis=1)
+        ranked = average_precision(torch.from_numpy(predictions.probabilities), torch.from_numpy(predictions.truth))
         return {
-            **accuracy_and_macro_f1(outputs),
+            **accuracy_and_macro_f1(predictions),
             "micro_f1": float(2 * tp / max(2 * tp + fp + fn, 1)),
             "macro_average_precision": float(macro_average(ranked)),
         }
-    any_hit = (outputs.predicted & (outputs.targets > 0)).any(axis=1)
-    return {**accuracy_and_macro_f1(outputs), "accuracy_any": float(any_hit.mean())}
+    any_hit = (predictions.predicted & (predictions.targets > 0)).any(axis=1)
+    return {**accuracy_and_macro_f1(predictions), "accuracy_any": float(any_hit.mean())}
 
 
-def _loss(outputs: Outputs) -> float:
-    if outputs.multi_label:
-        return log_loss(outputs)
-    logarithms = np.log(np.maximum(outputs.probabilities, SMALLEST))
-    return float(-(outputs.targets * logarithms).sum(axis=1).mean())
+def _loss(predictions: Predictions) -> float:
+    if predictions.multi_label:
+        return log_loss(predictions)
+    logarithms = np.log(np.maximum(predictions.probabilities, SMALLEST))
+    return float(-(predictions.targets * logarithms).sum(axis=1).mean())
 
 
 def _rates(counts: Floats) -> tuple[Floats, Floats, Floats]:

@@ -1,4 +1,4 @@
-"""What a model said about labelled rows."""
+"""Predictions and targets of a labeled split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,17 +16,18 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """Probabilities and what is true.
+class Predictions:
+    """Predicted probabilities, with the targets of the same rows.
 
-    Args:
+    Attributes:
         probabilities: ``[rows, classes]``.
-        targets: ``[rows, classes]``: of one class a row, its share of the target; of several, one for each of them.
-        first: Each row's first class, ``[rows]``; -1 where there is none.
+        targets: ``[rows, classes]``. Single-label: each class's share of the target. Multi-label: 1 for each class
+            that the row has.
+        first: The index of each row's first class, ``[rows]``; -1 where it has none.
         multi_label: Whether a row may have several classes.
-        thresholds: From which probability on each class is predicted, ``[classes]``; multi-label only.
-        invalid: Which rows had no finite probabilities, ``[rows]``: nothing is predicted for them, and their
-            probabilities are those of who knows nothing.
+        thresholds: The decision threshold of each class, ``[classes]``; multi-label only.
+        invalid: Which rows the model gave no finite probabilities for, ``[rows]``. Nothing is predicted for them, and
+            their probabilities are uniform.
     """
 
     probabilities: Floats
@@ -37,20 +38,20 @@ class Outputs:
     invalid: Bools
 
     @classmethod
-    def checked(
+    def from_arrays(
         cls,
         probabilities: npt.ArrayLike,
         targets: npt.ArrayLike,
         first: npt.ArrayLike,
         multi_label: bool,
         thresholds: npt.ArrayLike,
-    ) -> "Outputs":
-        """Outputs in double precision, with equal probabilities where a model gave none, as after a step to infinity.
+    ) -> "Predictions":
+        """Converts to double precision, and replaces probabilities that are not finite by uniform ones.
 
         Args:
             probabilities: ``[rows, classes]``.
             targets: ``[rows, classes]``.
-            first: ``[rows]``.
+            first: The index of each row's first class, ``[rows]``.
             multi_label: Whether a row may have several classes.
             thresholds: ``[classes]``, or one for all.
         """
@@ -70,49 +71,45 @@ class Outputs:
         )
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.first)
 
     @property
     def truth(self) -> Bools:
-        """Which classes a row has: its first alone, or all of them, ``[rows, classes]``."""
-        return truth_of(self.targets, self.first, self.multi_label)
+        """The true classes of each row, ``[rows, classes]``; single-label: its first class alone."""
+        return true_classes(self.targets, self.first, self.multi_label)
 
     @property
     def predicted(self) -> Bools:
-        """Which classes are predicted (see `decide`), ``[rows, classes]``."""
+        """The predicted classes of each row, ``[rows, classes]`` (see `emotion_lit.model.decision`)."""
         decided = decide(torch.from_numpy(self.probabilities), self.multi_label, self.thresholds.tolist())
         return np.asarray(decided.numpy() & ~self.invalid[:, None])
 
     @property
-    def measured(self) -> Floats:
-        """The probabilities without stopgaps: not numbers where a model gave none, ``[rows, classes]``."""
+    def probabilities_or_nan(self) -> Floats:
+        """The probabilities, ``[rows, classes]``, with NaN in the rows that are invalid."""
         return np.where(self.invalid[:, None], np.nan, self.probabilities)
 
     @property
-    def right(self) -> Bools:
-        """Whether the prediction is right: the first class, or with several all of them, ``[rows]``."""
-        right: Bools = (self.predicted == self.truth).all(axis=1)
-        return right
+    def correct(self) -> Bools:
+        """Whether each row's prediction is correct, ``[rows]``; multi-label: all of its classes, and no others."""
+        correct: Bools = (self.predicted == self.truth).all(axis=1)
+        return correct
 
     @property
     def confidence(self) -> Floats:
-        """How sure the model is of its prediction as a whole, ``[rows]``.
+        """The confidence of each row's prediction, ``[rows]``.
 
-        Of one class a row its probability; of several, the probability that none of the decisions is wrong, were they
-        independent.
+        Single-label: the highest probability. Multi-label: the probability that every decision is correct, if they
+        were independent.
         """
         if self.multi_label:
             decided = np.where(self.predicted, self.probabilities, 1 - self.probabilities)
             return np.asarray(decided.prod(axis=1))
         return np.asarray(self.probabilities.max(axis=1, initial=0.0))
 
-    def take(self, rows: Bools | Ints) -> "Outputs":
-        """Some of the rows.
-
-        Args:
-            rows: A mask, or the places.
-        """
+    def take(self, rows: Bools | Ints) -> "Predictions":
+        """Selects rows by a mask or by their indices."""
         return replace(
             self,
             probabilities=self.probabilities[rows],
@@ -121,48 +118,40 @@ class Outputs:
             invalid=self.invalid[rows],
         )
 
-    def with_classes(self, order: Sequence[int]) -> "Outputs":
-        """The same with the classes in another order.
-
-        Args:
-            order: The place that each class has now.
-        """
-        places = list(order)
-        ranks = np.argsort(places)
+    def with_classes(self, order: Sequence[int]) -> "Predictions":
+        """Reorders the classes; ``order`` gives the present index of each."""
+        columns = list(order)
+        ranks = np.argsort(columns)
         return replace(
             self,
-            probabilities=self.probabilities[:, places],
-            targets=self.targets[:, places],
+            probabilities=self.probabilities[:, columns],
+            targets=self.targets[:, columns],
             first=np.where(self.first < 0, self.first, ranks[self.first]),
-            thresholds=self.thresholds[places],
+            thresholds=self.thresholds[columns],
         )
 
-    def with_probabilities(self, probabilities: Floats) -> "Outputs":
-        """The same rows with what another model said.
-
-        Args:
-            probabilities: ``[rows, classes]``.
-        """
-        made = Outputs.checked(probabilities, self.targets, self.first, self.multi_label, self.thresholds)
+    def with_probabilities(self, probabilities: Floats) -> "Predictions":
+        """Replaces the probabilities by others of the same rows, ``[rows, classes]``."""
+        made = Predictions.from_arrays(probabilities, self.targets, self.first, self.multi_label, self.thresholds)
         return replace(made, invalid=made.invalid | self.invalid)
 
 
-def truth_of(targets: npt.NDArray[Any], first: Ints, multi_label: bool) -> Bools:
-    """Which classes rows have: the first alone, or all of them, ``[rows, classes]``.
+def true_classes(targets: npt.NDArray[Any], first: Ints, multi_label: bool) -> Bools:
+    """The true classes of each row, ``[rows, classes]``.
 
     Args:
         targets: ``[rows, classes]``.
-        first: Each row's first class, ``[rows]``.
-        multi_label: Whether a row may have several classes.
+        first: The index of each row's first class, ``[rows]``.
+        multi_label: Whether all classes of a row count, or its first alone.
     """
     return np.asarray(targets > 0 if multi_label else first[:, None] == np.arange(targets.shape[1]))
 
 
 def label_names(row: Bools, labels: Sequence[str]) -> str:
-    """The names of the classes of a row, for a page.
+    """The names of a row's classes, separated by commas.
 
     Args:
-        row: Which classes, ``[classes]``.
-        labels: The names of all.
+        row: Which classes it has, ``[classes]``.
+        labels: The names of all classes.
     """
-    return ", ".join(label for label, there in zip(labels, row, strict=True) if there) or "none"
+    return ", ".join(label for label, has in zip(labels, row, strict=True) if has) or "none"

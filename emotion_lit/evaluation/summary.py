@@ -1,4 +1,4 @@
-"""All that a report says about a model, computed from the evidence."""
+"""Summarizes the predictions of a model and its baselines: every number of a report about them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -7,92 +7,98 @@ from typing import Any
 import numpy as np
 
 from emotion_lit.evaluation.bootstrap import macro_f1_gain, macro_f1_interval
-from emotion_lit.evaluation.calibration import describe_calibration
+from emotion_lit.evaluation.calibration import summarize_calibration
 from emotion_lit.evaluation.contamination import NEARLY, SAME
-from emotion_lit.evaluation.error_analysis import confident_mistakes, confused_pairs, confusion
-from emotion_lit.evaluation.metrics import Scores, accuracy_and_macro_f1, evaluate_outputs
-from emotion_lit.evaluation.prediction_table import AFTER, BEFORE, RUNGS, TFIDF, UNCALIBRATED, Evidence
+from emotion_lit.evaluation.error_analysis import confused_pairs, confusion_matrix, most_confident_errors
+from emotion_lit.evaluation.metrics import Scores, accuracy_and_macro_f1, evaluate_predictions
+from emotion_lit.evaluation.prediction_table import AFTER, BEFORE, MODELS, TFIDF, UNCALIBRATED, PredictionTable
 
-HEADLINES = ("accuracy", "macro_f1", "log_loss", "ece")
+Summary = dict[str, Any]
+BASELINE_METRICS = ("accuracy", "macro_f1", "log_loss", "ece")
 
 
-def judge(evidence: Evidence, temperature: float, costs: Mapping[str, dict[str, float]]) -> dict[str, Any]:
-    """The judgement of a model.
+def summarize(table: PredictionTable, temperature: float, costs: Mapping[str, dict[str, float]]) -> Summary:
+    """Computes every metric in the report from the predictions of each row.
 
     Args:
-        evidence: The test rows.
-        temperature: The model's.
-        costs: Per rung ``seconds`` and ``parameters``.
+        table: The rows and the predictions.
+        temperature: The calibration temperature.
+        costs: By the name of the model: ``seconds`` and ``parameters``.
 
     Returns:
-        ``after`` and, where it was measured, ``before`` (see `evaluate_outputs`), ``ladder``,
-        ``gain_over_words`` (of macro-F1, over TF-IDF), ``calibration``, ``leakage``, ``confusion``,
-        ``confused_pairs`` and ``mistakes``.
+        ``after`` and, where it was measured, ``before`` (see `evaluate_predictions`), ``baselines`` (see
+        `compare_with_baselines`), ``gain_over_tfidf`` (in macro-F1), ``calibration``, ``contamination``, ``confusion``,
+        ``confused_pairs`` and ``most_confident_errors``.
     """
-    after = evidence.outputs(AFTER)
-    matrix = confusion(after)
+    after = table.predictions(AFTER)
     scores = {
-        name: evaluate_outputs(evidence.outputs(name), evidence.labels, evidence.sources)
-        for name in RUNGS
-        if name in evidence.probabilities
+        name: evaluate_predictions(table.predictions(name), table.labels, table.sources)
+        for name in MODELS
+        if name in table.probabilities
     }
     return {
         **{name: scores[name] for name in (BEFORE, AFTER) if name in scores},
-        "ladder": ladder(evidence, scores, costs),
-        "gain_over_words": _gain_over_words(evidence),
-        "calibration": describe_calibration(after, evidence.outputs(UNCALIBRATED), temperature),
-        "leakage": leakage(evidence, evidence.overlaps) if evidence.overlaps is not None else None,
-        "confusion": {"labels": list(evidence.labels), "matrix": matrix.tolist()},
-        "confused_pairs": confused_pairs(after, evidence.labels),
-        "mistakes": confident_mistakes(after, evidence.texts, evidence.labels),
+        "baselines": compare_with_baselines(table, scores, costs),
+        "gain_over_tfidf": _gain_over_tfidf(table),
+        "calibration": summarize_calibration(after, table.predictions(UNCALIBRATED), temperature),
+        "contamination": summarize_contamination(table, table.overlaps) if table.overlaps is not None else None,
+        "confusion": {"labels": list(table.labels), "matrix": confusion_matrix(after).tolist()},
+        "confused_pairs": confused_pairs(after, table.labels),
+        "most_confident_errors": most_confident_errors(after, table.texts, table.labels),
     }
 
 
-def ladder(
-    evidence: Evidence, scores: Mapping[str, Scores], costs: Mapping[str, dict[str, float]]
-) -> list[dict[str, Any]]:
-    """The model and what is simpler, each with its gain over the rung below.
+def compare_with_baselines(
+    table: PredictionTable, scores: Mapping[str, Scores], costs: Mapping[str, dict[str, float]]
+) -> list[Summary]:
+    """The scores of each model, from the simplest to the fine-tuned one, and its gain over the one before.
 
     Args:
-        evidence: The test rows.
-        scores: The evaluation of each rung, from the lowest up.
-        costs: Per rung ``seconds`` and ``parameters``.
+        table: The rows and the predictions.
+        scores: The metrics by the name of the model, from the simplest to the fine-tuned one.
+        costs: By the name of the model: ``seconds`` and ``parameters``.
+
+    Returns:
+        For each model ``name``, ``accuracy``, ``macro_f1``, ``log_loss``, ``ece``, ``macro_f1_interval``, ``gain`` (in
+        macro-F1; None for the first) and its costs.
     """
-    rungs: list[dict[str, Any]] = []
-    below = None
+    rows: list[Summary] = []
+    previous = None
     for name, own in scores.items():
-        outputs = evidence.outputs(name)
-        rungs.append(
+        predictions = table.predictions(name)
+        rows.append(
             {
                 "name": name,
-                **{key: own[key] for key in HEADLINES},
-                "macro_f1_interval": asdict(macro_f1_interval(outputs)),
-                "gain": asdict(macro_f1_gain(outputs, below)) if below is not None else None,
+                **{key: own[key] for key in BASELINE_METRICS},
+                "macro_f1_interval": asdict(macro_f1_interval(predictions)),
+                "gain": asdict(macro_f1_gain(predictions, previous)) if previous is not None else None,
                 **costs.get(name, {}),
             }
         )
-        below = outputs
-    return rungs
+        previous = predictions
+    return rows
 
 
-def _gain_over_words(evidence: Evidence) -> dict[str, float] | None:
-    """What a large model is worth beyond counting words."""
-    if TFIDF not in evidence.probabilities:
+def _gain_over_tfidf(table: PredictionTable) -> dict[str, float] | None:
+    if TFIDF not in table.probabilities:
         return None
-    return asdict(macro_f1_gain(evidence.outputs(AFTER), evidence.outputs(TFIDF)))
+    return asdict(macro_f1_gain(table.predictions(AFTER), table.predictions(TFIDF)))
 
 
-def leakage(evidence: Evidence, overlaps: Sequence[str]) -> dict[str, Any]:
-    """How many test texts also stand in train, and the scores with and without them.
+def summarize_contamination(table: PredictionTable, overlaps: Sequence[str]) -> Summary:
+    """Counts the test texts that also occur in train, and scores the model with and without them.
 
     Args:
-        evidence: The test rows.
-        overlaps: Whether each also stands in train.
+        table: The rows and the predictions.
+        overlaps: Whether each text also occurs in train (see `find_overlaps`).
+
+    Returns:
+        ``same`` and ``nearly`` (numbers of texts), and for ``all`` and ``clean`` texts ``rows``, ``accuracy`` and
+        ``macro_f1``.
     """
     marks = np.asarray(overlaps)
-    after = evidence.outputs(AFTER)
-    clean = after.take(marks == "")
-    parts = {"all": after, "clean": clean}
+    after = table.predictions(AFTER)
+    parts = {"all": after, "clean": after.take(marks == "")}
     return {
         SAME: int((marks == SAME).sum()),
         NEARLY: int((marks == NEARLY).sum()),

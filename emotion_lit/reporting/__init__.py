@@ -1,1 +1,1 @@
-"""Reports, figures, tables, comparisons of runs, and model cards."""
+"""Draws and writes: reports, figures, tables, comparisons of runs, model cards, and what TensorBoard shows."""

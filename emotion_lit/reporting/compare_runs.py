@@ -1,65 +1,70 @@
-"""Several runs side by side: runs that were tested on the same rows are ranked, and each pair of them is compared."""
+"""Compares runs: ranks those that were tested on the same rows, and tests the difference of each pair."""
 
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from emotion_lit.errors import UserError
-from emotion_lit.evaluation.bootstrap import DRAWS, LEVEL, holm, macro_f1_gain
-from emotion_lit.reporting.figures import cost_figure
-from emotion_lit.reporting.page import Part, Picture, Section, Table, write_document
+from emotion_lit.evaluation.bootstrap import LEVEL, SAMPLES, holm, macro_f1_gain
+from emotion_lit.reporting.figures import AFTER_COLOR, new_figure
+from emotion_lit.reporting.fonts import use_fonts_for
+from emotion_lit.reporting.page import Part, Picture, Section, Table, write_page
 from emotion_lit.reporting.run_report import Report
 from emotion_lit.reporting.runs import Run, by_task
 from emotion_lit.utils import platforms
 
-UNTOLD = ("labels", "temperature", "threshold", "classes")
-# Drawings for each pair of runs: p-values have to be small enough to be multiplied by the number of pairs.
-DRAWS_PER_PAIR = 100
+HIDDEN_SETTINGS = ("labels", "temperature", "threshold", "classes")
+# Bootstrap samples for each pair of runs: p-values have to be small enough to be multiplied by the number of pairs.
+SAMPLES_PER_PAIR = 100
 
 
-def compare(folders: Sequence[Path], output: Path) -> list[tuple[str, list[list[str]]]]:
+def compare_runs(folders: Sequence[Path], output: Path) -> list[tuple[str, list[list[str]]]]:
     """Writes ``comparison.html`` and ``comparison.md``.
 
     Args:
         folders: The run folders.
-        output: Where to.
+        output: The folder to write to.
 
     Returns:
-        For each group of runs that were tested on the same rows: what these are, and a table, the best run first.
+        For each group of runs that were tested on the same rows: its title, and a table, the best run first.
 
     Raises:
-        UserError: One of them has no whole report, or the output cannot be written.
+        UserError: A run has no complete report, or the output cannot be written.
     """
     groups = by_task(folders)
     figures, sections = {}, []
     for number, runs in enumerate(groups, 1):
         name = "cost" if number == 1 else f"cost_{number}"
-        figures[name] = cost_figure([{"name": r.name, "seconds": r.seconds, "macro_f1": r.macro_f1} for r in runs])
-        picture = Picture(name, "Macro-F1 on test against the seconds of training, run by run")
+        figures[name] = _cost_figure(runs)
+        picture = Picture(name, "Macro-F1 on the test texts against the training time of each run")
         sections.append(Section(_title(runs), [Table(_overview(runs)), *_pairs(runs), picture]))
     if len(groups) > 1:
         sections[0].parts.insert(
-            0, "Runs that were tested on other rows, labels or classes are apart, because their scores do not compare."
+            0,
+            "Runs with other test texts, labels or classes are listed separately: their scores do not compare.",
         )
     sections.append(Section("Settings that differ", _differences([run for runs in groups for run in runs])))
     try:
-        write_document(sections, figures, output, "comparison")
+        write_page(sections, figures, output, "comparison")
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}; give another folder with --output") from error
     return [(_title(runs), _overview(runs)) for runs in groups]
 
 
 def _title(runs: Sequence[Run]) -> str:
-    """What runs were tested on."""
-    rows = runs[0].evidence
+    """The test data of the runs."""
+    table = runs[0].table
     datasets = dict.fromkeys(platforms.last_name(str(run.report["data"].get("dataset", "a data set"))) for run in runs)
-    several = "several per text" if rows.multi_label else "one per text"
+    task = "multi-label" if table.multi_label else "single-label"
     count = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
-    return f"{count} on {len(rows.texts):,} test texts of {', '.join(datasets)}, {len(rows.labels)} classes, {several}"
+    texts = f"{len(table.texts):,} test texts of {', '.join(datasets)}"
+    return f"{count} on {texts}, {len(table.labels)} classes, {task}"
 
 
 def _overview(runs: Sequence[Run]) -> list[list[str]]:
-    rows = [["run", "macro-F1", "accuracy", "ECE", "training rows", "epochs", "seconds", "parameters trained"]]
+    rows = [["run", "macro-F1", "accuracy", "ECE", "training texts", "epochs", "seconds", "trainable parameters"]]
     for run in runs:
         after, training = run.report["after"], run.report["training"]
         rows.append(
@@ -76,30 +81,33 @@ def _overview(runs: Sequence[Run]) -> list[list[str]]:
 
 
 def _pairs(runs: Sequence[Run]) -> list[Part]:
-    """Whether the better run of each pair is better by more than chance."""
+    """Whether the difference of each pair of runs is statistically significant."""
     pairs = list(itertools.combinations(runs, 2))
     if not pairs:
         return []
-    draws = max(DRAWS, DRAWS_PER_PAIR * len(pairs))
-    gains = [macro_f1_gain(better.outputs, other.outputs, draws) for better, other in pairs]
+    samples = max(SAMPLES, SAMPLES_PER_PAIR * len(pairs))
+    gains = [macro_f1_gain(better.predictions, other.predictions, samples) for better, other in pairs]
     p_values = holm([gain.p_value or 0.0 for gain in gains])
-    rows = [["run", "than", "macro-F1 higher by", "95% interval", "p-value", ""]]
+    rows = [["better run", "other run", "difference in macro-F1", "95% interval", "p-value", "significant at 5%"]]
     for (better, other), gain, p_value in zip(pairs, gains, p_values, strict=True):
-        judged = "more than chance" if p_value < 1 - LEVEL else "may be chance"
+        significant = "yes" if p_value < 1 - LEVEL else "no"
         interval = f"{gain.low:+.4f} to {gain.high:+.4f}"
-        rows.append([better.name, other.name, f"{gain.value:.4f}", interval, f"{p_value:.4f}", judged])
-    corrected = f", corrected for {len(pairs)} comparisons (Holm)" if len(pairs) > 1 else ""
-    return [Table(rows), f"Intervals and p-values are by drawing the test texts again {draws:,} times{corrected}."]
+        rows.append([better.name, other.name, f"{gain.value:.4f}", interval, f"{p_value:.4f}", significant])
+    corrected = f". P-values are corrected for {len(pairs)} comparisons (Holm)" if len(pairs) > 1 else ""
+    return [
+        Table(rows),
+        f"Confidence intervals and p-values come from {samples:,} bootstrap samples of the test texts{corrected}.",
+    ]
 
 
 def _differences(runs: Sequence[Run]) -> list[Part]:
-    flat = [_settings(run.report) for run in runs]
-    keys = list(dict.fromkeys(key for one in flat for key in one))
-    differing = [key for key in keys if len({one.get(key, "") for one in flat}) > 1]
+    settings = [_settings(run.report) for run in runs]
+    keys = list(dict.fromkeys(key for one in settings for key in one))
+    differing = [key for key in keys if len({one.get(key, "") for one in settings}) > 1]
     if not differing:
         return ["None."]
     rows = [["setting", *(run.name for run in runs)]]
-    rows += [[key, *(one.get(key, "") for one in flat)] for key in differing]
+    rows += [[key, *(one.get(key, "") for one in settings)] for key in differing]
     return [Table(rows)]
 
 
@@ -109,6 +117,20 @@ def _settings(report: Report) -> dict[str, str]:
     flat = {}
     for part, values in parts.items():
         for key, value in values.items():
-            if key not in UNTOLD:
+            if key not in HIDDEN_SETTINGS:
                 flat[f"{part}.{key}"] = "" if value is None else str(value)
     return flat
+
+
+def _cost_figure(runs: Sequence[Run]) -> Figure:
+    """Draws macro-F1 against the training time, a point for each run."""
+    figure, axes = new_figure("Macro-F1 against training time")
+    for number, run in enumerate(runs):
+        point = (max(run.seconds, 0.1), run.macro_f1)
+        axes.plot(*point, "o", color=AFTER_COLOR)
+        offset = 6 if number % 2 == 0 else -12
+        axes.annotate(run.name, point, textcoords="offset points", xytext=(0, offset), fontsize=7.5, ha="center")
+    axes.set_xscale("log")
+    axes.margins(0.25)
+    axes.set(xlabel="training time in seconds", ylabel="macro-F1 on the test texts")
+    return use_fonts_for(figure, [run.name for run in runs])

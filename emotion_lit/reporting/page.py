@@ -1,4 +1,4 @@
-"""A page to read: sections of paragraphs, tables and figures, as Markdown and as HTML that needs nothing else."""
+"""Pages: sections of paragraphs, tables and figures, written as Markdown and as one self-contained HTML file."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ FIGURES = "figures"
 class Table:
     """A table.
 
-    Args:
-        rows: Cells, row by row; the first is the heading.
-        texts: Whether it is of texts rather than numbers.
+    Attributes:
+        rows: The cells, row by row; the first row is the heading.
+        texts: Whether the cells are texts, which are aligned left, rather than numbers.
     """
 
     rows: list[list[str]]
@@ -30,15 +30,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure.
+    """A place for a figure.
 
-    Args:
-        name: Its name among the figures.
-        says: What it shows, for those who cannot see it.
+    Attributes:
+        name: The name of the figure.
+        alt: Its alternative text.
     """
 
     name: str
-    says: str
+    alt: str
 
 
 Part = str | Table | Picture
@@ -48,33 +48,36 @@ Part = str | Table | Picture
 class Section:
     """A section.
 
-    Args:
-        title: Its title.
-        parts: What it says, in order.
+    Attributes:
+        title: Its heading.
+        parts: Its paragraphs, tables and figures, in order.
     """
 
     title: str
     parts: list[Part] = field(default_factory=list)
 
 
-def write_document(
-    sections: Sequence[Section], figures: Mapping[str, Figure], folder: Path, name: str, front: str = ""
+def write_page(
+    sections: Sequence[Section], figures: Mapping[str, Figure], folder: Path, name: str, subtitle: str = ""
 ) -> None:
     """Writes ``<name>.md`` with its figures beside it, and ``<name>.html`` with its figures inside.
 
     Args:
-        sections: What the page says; the first one's title is the page's.
+        sections: The sections; the title of the first one is the page's.
         figures: The figures by name.
-        folder: Where to.
-        name: The name of both files.
-        front: The line under the title.
+        folder: The folder of both files.
+        name: The name of both files, without a suffix.
+        subtitle: The line below the title.
+
+    Raises:
+        OSError: A file cannot be written.
     """
     drawn = {key: svg(figure) for key, figure in figures.items()}
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
     for key, content in drawn.items():
         write_text(folder / FIGURES / f"{key}.svg", content)
     write_text(folder / f"{name}.md", _markdown(sections, drawn))
-    write_text(folder / f"{name}.html", _html(sections, drawn, front))
+    write_text(folder / f"{name}.html", _html(sections, drawn, subtitle))
 
 
 def _markdown(sections: Sequence[Section], figures: Mapping[str, str]) -> str:
@@ -85,17 +88,17 @@ def _markdown(sections: Sequence[Section], figures: Mapping[str, str]) -> str:
             if isinstance(part, Table):
                 parts.append(markdown_table(part.rows))
             elif isinstance(part, Picture):
-                parts += [f"![{part.says}]({FIGURES}/{part.name}.svg)"] if part.name in figures else []
+                parts += [f"![{part.alt}]({FIGURES}/{part.name}.svg)"] if part.name in figures else []
             else:
                 parts.append(markdown(part))
     return "\n\n".join(parts) + "\n"
 
 
-def _html(sections: Sequence[Section], figures: Mapping[str, str], front: str) -> str:
+def _html(sections: Sequence[Section], figures: Mapping[str, str], subtitle: str) -> str:
     environment = Environment(
         loader=PackageLoader("emotion_lit.reporting", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.tests["table"] = lambda part: isinstance(part, Table)
     environment.tests["picture"] = lambda part: isinstance(part, Picture)
     encoded = {name: base64.b64encode(content.encode()).decode() for name, content in figures.items()}
-    return environment.get_template("page.html").render(sections=sections, figures=encoded, front=front)
+    return environment.get_template("page.html").render(sections=sections, figures=encoded, subtitle=subtitle)

@@ -1,4 +1,4 @@
-"""Runs that have come to their report, and which of them were tested on the same."""
+"""Finished runs, in groups that were tested on the same rows."""
 
 import hashlib
 import json
@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from emotion_lit.evaluation.prediction_table import AFTER, Evidence
-from emotion_lit.evaluation.predictions import Outputs
-from emotion_lit.reporting.run_report import EVIDENCE, Report, read_report
+from emotion_lit.evaluation.prediction_table import AFTER, PredictionTable
+from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.reporting.run_report import PREDICTIONS_FILE, Report, read_report
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has come to its report.
-
-    Args:
-        folder: Its folder.
-        report: Its report.
-    """
+    """A finished run: its folder and its report."""
 
     folder: Path
     report: Report
@@ -32,39 +27,39 @@ class Run:
 
     @property
     def macro_f1(self) -> float:
-        """Its score on the test rows."""
+        """Macro-F1 on the test rows."""
         return float(self.report["after"]["macro_f1"])
 
     @property
     def seconds(self) -> float:
-        """What training took."""
+        """The training time."""
         return float(self.report["training"]["train_seconds"] + self.report["training"]["encode_seconds"])
 
     @cached_property
-    def evidence(self) -> Evidence:
-        """Its test rows and predictions."""
-        return Evidence.read(self.folder / EVIDENCE)
+    def table(self) -> PredictionTable:
+        """Its test rows and their predictions."""
+        return PredictionTable.read(self.folder / PREDICTIONS_FILE)
 
     @cached_property
-    def outputs(self) -> Outputs:
-        """What it predicts, with the classes in alphabetical order, so that runs compare."""
-        return self.evidence.outputs(AFTER).with_classes(_alphabetical(self.evidence.labels))
+    def predictions(self) -> Predictions:
+        """The predictions of the fine-tuned model, with the classes in alphabetical order to compare runs."""
+        return self.table.predictions(AFTER).with_classes(_alphabetical(self.table.labels))
 
     @cached_property
     def task(self) -> str:
-        """A hash of the test rows, of what is true of them, of the classes, and of whether a row may have several."""
-        rows = self.evidence
-        about = [sorted(rows.labels), rows.multi_label, list(rows.texts), self.outputs.truth.nonzero()[1].tolist()]
-        about.append(self.outputs.truth.sum(axis=1).tolist())
+        """A hash of the test rows, their targets, the classes, and whether a row may have several."""
+        truth = self.predictions.truth
+        about = [sorted(self.table.labels), self.table.multi_label, list(self.table.texts), truth.nonzero()[1].tolist()]
+        about.append(truth.sum(axis=1).tolist())
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
 def _alphabetical(labels: Sequence[str]) -> list[int]:
-    return sorted(range(len(labels)), key=lambda place: labels[place])
+    return sorted(range(len(labels)), key=lambda index: labels[index])
 
 
 def by_task(folders: Sequence[Path]) -> list[list[Run]]:
-    """Runs in groups that were tested on the same rows with the same truth and metric, each with the best first.
+    """Groups runs that were tested on the same rows, each group with the best run first.
 
     Args:
         folders: The run folders.
@@ -73,7 +68,7 @@ def by_task(folders: Sequence[Path]) -> list[list[Run]]:
         The groups, the largest first.
 
     Raises:
-        UserError: One of them has no whole report.
+        UserError: One of them has no complete report.
     """
     groups: dict[str, list[Run]] = {}
     for folder in folders:

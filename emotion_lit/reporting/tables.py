@@ -1,11 +1,12 @@
-"""Scores and rows as cells, for the screen and for pages."""
+"""Scores and rows as cells, for the terminal and for pages; the first row is the heading."""
 
 from typing import Any
 
 from emotion_lit.evaluation.metrics import Scores
 from emotion_lit.utils.names import SHOWN_CLASSES, shown
 
-HEADLINES = (
+# What each metric is called, and its key in the scores.
+METRICS = (
     ("accuracy", "accuracy"),
     ("accuracy, any label", "accuracy_any"),
     ("macro-F1", "macro_f1"),
@@ -19,26 +20,18 @@ HEADLINES = (
 
 
 def headline_rows(columns: dict[str, Scores]) -> list[list[str]]:
-    """The scores in a few lines, a column for each evaluation.
-
-    Args:
-        columns: Evaluations by their headings.
-    """
+    """The metrics of a split, a column for each evaluation, by its heading."""
     rows = [["", *columns]]
-    for name, key in HEADLINES:
+    for name, key in METRICS:
         if all(key in scores for scores in columns.values()):
             rows.append([name, *(f"{scores[key]:.4f}" for scores in columns.values())])
     return rows
 
 
 def class_rows(columns: dict[str, Scores]) -> list[list[str]]:
-    """F1 by class, a column for each evaluation, then precision, recall and support of the last one.
-
-    Args:
-        columns: Evaluations by their headings.
-    """
+    """F1 of each class, a column for each evaluation; then precision, recall and support of the last one."""
     last = list(columns.values())[-1]["per_class"]
-    rows = [["class", *(f"F1 {heading}" for heading in columns), "precision", "recall", "rows"]]
+    rows = [["class", *(f"F1 {heading}" for heading in columns), "precision", "recall", "support"]]
     for label, scores in last.items():
         f1 = [f"{evaluation['per_class'][label]['f1']:.3f}" for evaluation in columns.values()]
         rows.append(
@@ -48,13 +41,9 @@ def class_rows(columns: dict[str, Scores]) -> list[list[str]]:
 
 
 def source_rows(columns: dict[str, Scores]) -> list[list[str]]:
-    """Accuracy and macro-F1 by source, columns for each evaluation.
-
-    Args:
-        columns: Evaluations by their headings.
-    """
+    """Accuracy and macro-F1 of each source, two columns for each evaluation; then the support."""
     headings = [f"{metric} {heading}" for heading in columns for metric in ("accuracy", "macro-F1")]
-    rows = [["source", *headings, "rows"]]
+    rows = [["source", *headings, "support"]]
     for source, scores in list(columns.values())[-1]["per_source"].items():
         parts = [evaluation["per_source"][source] for evaluation in columns.values()]
         cells = [f"{part[key]:.3f}" for part in parts for key in ("accuracy", "macro_f1")]
@@ -62,27 +51,27 @@ def source_rows(columns: dict[str, Scores]) -> list[list[str]]:
     return rows
 
 
-def split_rows(described: dict[str, Any]) -> list[list[str]]:
-    """Rows per class and split.
+def split_rows(data: dict[str, Any]) -> list[list[str]]:
+    """The number of rows of each class in each split, with totals.
 
     Args:
-        described: What the data module says of itself.
+        data: That part of the report.
     """
-    splits = list(described["rows"])
-    labels = described["rows_per_class"][splits[0]]
+    splits = list(data["rows"])
+    labels = data["rows_per_class"][splits[0]]
     return [
-        ["rows", *splits],
-        *([shown(label), *(f"{described['rows_per_class'][split][label]:,}" for split in splits)] for label in labels),
-        ["all", *(f"{described['rows'][split]:,}" for split in splits)],
+        ["class", *splits],
+        *([shown(label), *(f"{data['rows_per_class'][split][label]:,}" for split in splits)] for label in labels),
+        ["total", *(f"{data['rows'][split]:,}" for split in splits)],
     ]
 
 
-def some(rows: list[list[str]], where: str) -> list[list[str]]:
-    """The rows of a table that a screen has room for: the first ones, and the last.
+def shortened(rows: list[list[str]], where: str) -> list[list[str]]:
+    """The rows of a table that a terminal has room for: the first ones, and the last.
 
     Args:
-        rows: All rows; the first is the heading.
-        where: Where the others are.
+        rows: All rows.
+        where: Where the others are shown.
     """
     more = len(rows) - SHOWN_CLASSES - 2
     if more <= 0:

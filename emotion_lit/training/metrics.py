@@ -7,6 +7,8 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
 
+from emotion_lit.evaluation.average_precision import average_precision, macro_average
+
 
 class Accuracy(Metric):
     """The share of rows of which all classes are predicted, and no others."""
@@ -93,32 +95,6 @@ class F1(Metric):
             return 2 * self.both.sum() / self.either.sum().clamp(min=1)
         counted = torch.ones_like(self.either) if self.multi_label else self.either > 0
         return (2 * self.both / self.either.clamp(min=1)).sum() / counted.sum().clamp(min=1)
-
-
-def average_precision(probabilities: Tensor, truth: Tensor) -> Tensor:
-    """The average precision of each class: the area under its curve of precision and recall, as scikit-learn has it.
-
-    Args:
-        probabilities: ``[rows, classes]``; what is not a number stands below all others.
-        truth: Which classes a row has, ``[rows, classes]``.
-
-    Returns:
-        ``[classes]``; not a number for a class that no row has.
-    """
-    rising, order = (-probabilities.nan_to_num(nan=-1.0)).T.contiguous().sort(dim=1)
-    there = truth.T.gather(1, order).to(probabilities.dtype)
-    rows = torch.searchsorted(rising, rising, right=True)  # that are at least as probable as each
-    precision = there.cumsum(1).gather(1, rows - 1) / rows
-    return (precision * there).sum(1) / there.sum(1)
-
-
-def macro_average(values: Tensor) -> Tensor:
-    """The mean over the classes that have a value; zero if none has.
-
-    Args:
-        values: ``[classes]``, not a number where there is none.
-    """
-    return values.nanmean().nan_to_num(nan=0.0)
 
 
 class MacroAveragePrecision(Metric):

@@ -32,7 +32,7 @@ LIBRARY_CACHES = {
 }
 
 # The folders of our cache.
-ROOMS = ("tokens", "features", "onnx")
+ROOMS = ("tokens", "features", "baselines", "onnx")
 # What files and folders in them are called, temporary ones too: by hashes.
 OURS = re.compile(r"\.*([0-9a-f]{16}|probe\.)")
 

@@ -12,7 +12,6 @@ EMOTIONS = {
 OTHERS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#7f7f7f")
 # With the colours, so that lines are told apart in black and white.
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)))
-BEFORE, AFTER = "#b0b0b0", "#0072b2"
 
 
 def colour(label: str, place: int) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from emotion_lit.cli import main
-from emotion_lit.evaluation.prediction_table import AFTER, Evidence
-from emotion_lit.reporting.run_report import EVIDENCE
+from emotion_lit.evaluation.prediction_table import AFTER, PredictionTable
+from emotion_lit.reporting.run_report import PREDICTIONS_FILE
 from tests.conftest import Train, failing
 
 
@@ -27,7 +27,7 @@ def test_a_report_is_made_again_without_training(run: Path, capsys: pytest.Captu
     assert "macro-F1" in capsys.readouterr().out
     made, kept = json.loads((run / "report.json").read_text()), json.loads(before["report.json"])
     assert made["after"]["macro_f1"] == kept["after"]["macro_f1"]
-    assert made["leakage"] == kept["leakage"]
+    assert made["contamination"] == kept["contamination"] == made["leakage"]
     assert (run / "report.md").read_text() == before["report.md"]
     assert words((run / "report.html").read_text()) == words(before["report.html"])
 
@@ -53,7 +53,7 @@ def test_runs_are_compared(run: Path, train: Train, tmp_path: Path, capsys: pyte
     assert scores == sorted(scores, reverse=True)
     page = (tmp_path / "both" / "comparison.md").read_text()
     assert "| model.tuning |" in page
-    assert "2 runs on 42 test texts of sample, 7 classes, one per text" in page
+    assert "2 runs on 42 test texts of sample, 7 classes, single-label" in page
     assert "| model.labels |" not in page
     assert (tmp_path / "both" / "comparison.html").is_file()
     main(["report", str(tmp_path / "logs"), "--output", str(tmp_path / "folder")])
@@ -73,9 +73,9 @@ def test_what_is_missing_is_named(run: Path, tmp_path: Path, capsys: pytest.Capt
     (run / "predictions.parquet").unlink()
     assert "fit --ckpt_path" in failing(capsys, "report", str(run))
     (run / "report.json").write_text('{"after": {')
-    assert "report.json is not whole" in failing(capsys, "report", str(run))
+    assert "report.json is incomplete" in failing(capsys, "report", str(run))
     (run / "report.json").unlink()
-    assert "the run has not ended, or it is no run; go on with: " in failing(capsys, "report", str(run))
+    assert "the run has not ended, or this is no run folder; go on with: " in failing(capsys, "report", str(run))
     assert "runs" in failing(capsys, "report")
 
 
@@ -87,15 +87,15 @@ def test_a_run_that_failed_at_its_start_says_how_to_begin_again(run: Path, capsy
         assert "it ended before its first checkpoint, so start it anew with: python -m emotion_lit fit --config" in line
 
 
-def with_predictions(run: Path, name: str, change: Callable[[Evidence], Evidence]) -> Path:
+def with_predictions(run: Path, name: str, change: Callable[[PredictionTable], PredictionTable]) -> Path:
     """A copy of a run whose test rows or predictions are others."""
     copy = shutil.copytree(run, run.parent / name)
-    change(Evidence.read(copy / EVIDENCE)).save(copy / EVIDENCE)
+    change(PredictionTable.read(copy / PREDICTIONS_FILE)).save(copy / PREDICTIONS_FILE)
     return copy
 
 
 def test_only_runs_on_the_same_rows_labels_and_metric_are_ranked(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def permuted(one: Evidence) -> Evidence:
+    def permuted(one: PredictionTable) -> PredictionTable:
         """The same with the classes in another order."""
         order = list(range(len(one.labels)))[::-1]
         return replace(
@@ -113,19 +113,19 @@ def test_only_runs_on_the_same_rows_labels_and_metric_are_ranked(run: Path, caps
     with_predictions(run, "version_4", lambda one: replace(one, texts=[f"{text}!" for text in one.texts]))
     main(["report", str(run.parent.parent)])
     said = capsys.readouterr()
-    assert "2 runs on 42 test texts of sample, 7 classes, one per text" in said.out
+    assert "2 runs on 42 test texts of sample, 7 classes, single-label" in said.out
     assert said.out.count("1 run on 42 test texts of sample") == 3
-    assert "1 run on 42 test texts of sample, 7 classes, several per text" in said.out
+    assert "1 run on 42 test texts of sample, 7 classes, multi-label" in said.out
     page = (run.parent / "comparison" / "comparison.md").read_text()  # beside the runs
-    assert page.count("may be chance") == 1
-    assert "more than chance" not in page
+    assert page.count("| no |") == 1
+    assert "| yes |" not in page
     assert "their scores do not compare" in page
 
 
 def test_each_pair_is_compared_and_corrected(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    truth = Evidence.read(run / EVIDENCE).targets
+    truth = PredictionTable.read(run / PREDICTIONS_FILE).targets
 
-    def right(share: float) -> Callable[[Evidence], Evidence]:
+    def right(share: float) -> Callable[[PredictionTable], PredictionTable]:
         wrong = np.roll(truth, 1, axis=1)
         which = (np.arange(len(truth)) < share * len(truth))[:, None]
         return lambda one: replace(one, probabilities={**one.probabilities, AFTER: np.where(which, truth, wrong)})
@@ -134,7 +134,11 @@ def test_each_pair_is_compared_and_corrected(run: Path, capsys: pytest.CaptureFi
     main(["report", *map(str, folders)])
     capsys.readouterr()
     page = (run.parent / "comparison" / "comparison.md").read_text()
-    pairs = {tuple(re.findall(r"version_\d", line)): line for line in page.splitlines() if "chance" in line}
-    assert {pair: "more than chance" in line for pair, line in pairs.items()}[("version_1", "version_3")]
+    pairs = {
+        tuple(re.findall(r"version_\d", line)): line
+        for line in page.splitlines()
+        if line.endswith(("| yes |", "| no |"))
+    }
+    assert {pair: "| yes |" in line for pair, line in pairs.items()}[("version_1", "version_3")]
     assert len(pairs) == 3
     assert "corrected for 3 comparisons (Holm)" in page

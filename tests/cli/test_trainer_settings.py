@@ -109,7 +109,7 @@ def test_barebones_measures_the_trainer_alone(fit: Fit, capsys: pytest.CaptureFi
             ["--early_stopping.patience=1", "--trainer.max_epochs=-1"],
             "training stops: Monitored metric val/macro_f1 did",
         ),
-        (["--trainer.max_time=00:00:00:01", "--trainer.max_epochs=-1"], "training stops: the time is over"),
+        (["--trainer.max_time=00:00:00:01", "--trainer.max_epochs=-1"], "training stops: trainer.max_time is reached"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -7,9 +7,9 @@ from emotion_lit.evaluation.bootstrap import holm, macro_f1_gain, macro_f1_inter
 from tests.evaluation.test_metrics import outputs
 
 
-def test_the_interval_is_that_of_drawing_rows_and_asking_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that are alike in truth and predictions are drawn together; here their draws are given to scikit-learn."""
-    monkeypatch.setattr(bootstrap, "DRAWS", 50)
+def test_the_interval_is_that_of_resampling_and_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows with equal targets and predictions are resampled together; here scikit-learn scores these samples."""
+    monkeypatch.setattr(bootstrap, "SAMPLES", 50)
     out, other = outputs(False), outputs(False, seed=1)
     other = out.with_probabilities(other.probabilities)
     cells, counts = np.unique(
@@ -31,7 +31,7 @@ def test_the_interval_is_that_of_drawing_rows_and_asking_scikit_learn(monkeypatc
     assert gain.value == pytest.approx(f1[0] - f1[1], abs=1e-6)
 
 
-def test_it_is_as_wide_as_drawing_row_by_row() -> None:
+def test_it_is_as_wide_as_resampling_row_by_row() -> None:
     out = outputs(False)
     random = np.random.default_rng(1)
     drawn = [random.integers(400, size=400) for _ in range(500)]

@@ -11,9 +11,9 @@ from emotion_lit.evaluation.calibration import (
     log_loss,
     reliability,
     risk_coverage,
-    tempered,
+    scale_by_temperature,
 )
-from emotion_lit.evaluation.predictions import Outputs
+from emotion_lit.evaluation.predictions import Predictions
 from tests.evaluation.test_metrics import outputs
 
 
@@ -21,35 +21,35 @@ from tests.evaluation.test_metrics import outputs
 def test_reliability_is_that_of_scikit_learn(multi_label: bool) -> None:
     out = outputs(multi_label, rows=2000)
     if multi_label:
-        true, stated = out.targets.ravel(), out.probabilities.ravel()
+        correct, confidence = out.targets.ravel(), out.probabilities.ravel()
     else:
-        true, stated = out.probabilities.argmax(axis=1) == out.first, out.probabilities.max(axis=1)
-    expected_true, expected_stated = calibration_curve(true, stated, n_bins=BINS, strategy="uniform")
+        correct, confidence = out.probabilities.argmax(axis=1) == out.first, out.probabilities.max(axis=1)
+    accuracies, confidences = calibration_curve(correct, confidence, n_bins=BINS, strategy="uniform")
     bins = reliability(out)
-    assert [one["true"] for one in bins] == pytest.approx(expected_true.tolist(), abs=1e-9)
-    assert [one["stated"] for one in bins] == pytest.approx(expected_stated.tolist(), abs=1e-9)
+    assert [one["accuracy"] for one in bins] == pytest.approx(accuracies.tolist(), abs=1e-9)
+    assert [one["confidence"] for one in bins] == pytest.approx(confidences.tolist(), abs=1e-9)
     assert sum(one["share"] for one in bins) == pytest.approx(1)
 
 
 def test_calibration_error_by_hand() -> None:
     # Ten rows at 0.8, seven of them right: off by 0.1.
     first = np.array([0] * 7 + [1] * 3)
-    out = Outputs.checked([[0.8, 0.2]] * 10, np.eye(2)[first], first, False, 0.5)
+    out = Predictions.from_arrays([[0.8, 0.2]] * 10, np.eye(2)[first], first, False, 0.5)
     assert expected_calibration_error(out) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_a_model_that_is_too_sure_is_cooled_down(multi_label: bool) -> None:
     sure = outputs(multi_label, rows=2000)
-    sure = sure.with_probabilities(tempered(sure.probabilities, 0.3, multi_label))
+    sure = sure.with_probabilities(scale_by_temperature(sure.probabilities, 0.3, multi_label))
     temperature = fit_temperature(sure)
     assert temperature > 1.5
-    cooled = sure.with_probabilities(tempered(sure.probabilities, temperature, multi_label))
+    cooled = sure.with_probabilities(scale_by_temperature(sure.probabilities, temperature, multi_label))
     assert log_loss(cooled) < log_loss(sure)
     assert expected_calibration_error(cooled) < expected_calibration_error(sure)
     np.testing.assert_array_equal(*(one.probabilities.argmax(axis=1) for one in (cooled, sure)))
     np.testing.assert_allclose(
-        tempered(cooled.probabilities, 1 / temperature, multi_label), sure.probabilities, atol=1e-9
+        scale_by_temperature(cooled.probabilities, 1 / temperature, multi_label), sure.probabilities, atol=1e-9
     )
 
 
@@ -67,7 +67,7 @@ def test_thresholds_are_the_best_there_are() -> None:
         best = max(f1_score(truth, scores >= one) for one in scores)
         assert f1_score(truth, scores >= threshold) == pytest.approx(best)
         assert np.abs(scores - threshold).min() > 0  # else rounding decides about that row
-    nothing = Outputs.checked(out.probabilities, np.zeros_like(out.targets), np.full(400, -1), True, 0.5)
+    nothing = Predictions.from_arrays(out.probabilities, np.zeros_like(out.targets), np.full(400, -1), True, 0.5)
     assert fit_thresholds(nothing) == [0.5] * 4
 
 
@@ -75,7 +75,7 @@ def test_the_surest_rows_are_kept_first() -> None:
     out = outputs(multi_label=False)
     points = risk_coverage(out)
     assert points[-1]["coverage"] == 1
-    assert points[-1]["accuracy"] == pytest.approx(out.right.mean())
+    assert points[-1]["accuracy"] == pytest.approx(out.correct.mean())
     half = np.argsort(-out.confidence)[:200]
-    assert next(one["accuracy"] for one in points if one["coverage"] == 0.5) == pytest.approx(out.right[half].mean())
+    assert next(one["accuracy"] for one in points if one["coverage"] == 0.5) == pytest.approx(out.correct[half].mean())
     assert points[0]["accuracy"] > points[-1]["accuracy"]

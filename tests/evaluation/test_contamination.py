@@ -1,4 +1,4 @@
-from emotion_lit.evaluation.contamination import overlap
+from emotion_lit.evaluation.contamination import find_overlaps
 
 TRAIN = ["I can't believe how good that concert was last night", "the shop opens at nine", "ok"]
 
@@ -11,9 +11,9 @@ def test_texts_that_stand_in_train_are_marked() -> None:
         "OK",
         "",
     ]
-    assert overlap(TRAIN, test) == ["same", "nearly", "", "same", ""]
+    assert find_overlaps(TRAIN, test) == ["same", "nearly", "", "same", ""]
 
 
 def test_nothing_to_compare_with() -> None:
-    assert overlap([], ["a text"]) == [""]
-    assert overlap(TRAIN, []) == []
+    assert find_overlaps([], ["a text"]) == [""]
+    assert find_overlaps(TRAIN, []) == []

@@ -4,30 +4,30 @@ import torch
 from sklearn import metrics
 
 from emotion_lit.evaluation.bootstrap import macro_f1_interval
-from emotion_lit.evaluation.metrics import evaluate_outputs
-from emotion_lit.evaluation.predictions import Outputs
+from emotion_lit.evaluation.metrics import evaluate_predictions
+from emotion_lit.evaluation.predictions import Predictions
 from emotion_lit.training.module import EmotionClassifier
 
 LABELS = ["a", "b", "c", "d"]
 THRESHOLDS = [0.5, 0.4, 0.6, 0.3]
 
 
-def outputs(multi_label: bool, rows: int = 400, seed: int = 0) -> Outputs:
+def outputs(multi_label: bool, rows: int = 400, seed: int = 0) -> Predictions:
     random = np.random.default_rng(seed)
     logits = 2 * random.normal(size=(rows, len(LABELS)))
     if multi_label:
         targets = (random.random((rows, len(LABELS))) < 0.3).astype(float)
-        return Outputs.checked(1 / (1 + np.exp(-logits)), targets, targets.argmax(axis=1), True, THRESHOLDS)
+        return Predictions.from_arrays(1 / (1 + np.exp(-logits)), targets, targets.argmax(axis=1), True, THRESHOLDS)
     first = random.integers(len(LABELS), size=rows)
     exponentials = np.exp(logits + 1.5 * np.eye(len(LABELS))[first])
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return Outputs.checked(probabilities, np.eye(len(LABELS))[first], first, False, 0.5)
+    return Predictions.from_arrays(probabilities, np.eye(len(LABELS))[first], first, False, 0.5)
 
 
 def test_scores_of_one_class_a_row_are_those_of_scikit_learn() -> None:
     out = outputs(multi_label=False)
     sources = ["x" if row % 3 else "y" for row in range(400)]
-    scores = evaluate_outputs(out, LABELS, sources)
+    scores = evaluate_predictions(out, LABELS, sources)
     truth, guess = out.first, out.probabilities.argmax(axis=1)
     assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(truth, guess), abs=1e-6)
     assert scores["macro_f1"] == pytest.approx(metrics.f1_score(truth, guess, average="macro"), abs=1e-6)
@@ -46,7 +46,7 @@ def test_scores_of_one_class_a_row_are_those_of_scikit_learn() -> None:
 
 def test_scores_of_several_classes_a_row_are_those_of_scikit_learn() -> None:
     out = outputs(multi_label=True)
-    scores = evaluate_outputs(out, LABELS, [""] * 400)
+    scores = evaluate_predictions(out, LABELS, [""] * 400)
     truth, guess = out.targets.astype(int), (out.probabilities >= THRESHOLDS).astype(int)
     assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(truth, guess), abs=1e-6)
     assert scores["macro_f1"] == pytest.approx(metrics.f1_score(truth, guess, average="macro"), abs=1e-6)
@@ -58,15 +58,15 @@ def test_scores_of_several_classes_a_row_are_those_of_scikit_learn() -> None:
 
 
 def test_any_of_several_labels_counts() -> None:
-    out = Outputs.checked([[0.1, 0.9], [0.9, 0.1]], [[0.5, 0.5], [0.0, 1.0]], [0, 1], False, 0.5)
-    scores = evaluate_outputs(out, LABELS[:2], ["", ""])
+    out = Predictions.from_arrays([[0.1, 0.9], [0.9, 0.1]], [[0.5, 0.5], [0.0, 1.0]], [0, 1], False, 0.5)
+    scores = evaluate_predictions(out, LABELS[:2], ["", ""])
     assert (scores["accuracy"], scores["accuracy_any"]) == (0.0, 0.5)
 
 
 def test_a_class_that_is_absent_does_not_break_the_scores() -> None:
     out = outputs(multi_label=False)
-    only = Outputs.checked(out.probabilities, np.eye(4)[np.zeros(400, int)], np.zeros(400), False, 0.5)
-    scores = evaluate_outputs(only, LABELS, [""] * 400)
+    only = Predictions.from_arrays(out.probabilities, np.eye(4)[np.zeros(400, int)], np.zeros(400), False, 0.5)
+    scores = evaluate_predictions(only, LABELS, [""] * 400)
     assert scores["per_class"]["d"]["support"] == 0
     assert 0 < scores["macro_f1"] < 1
 
@@ -77,11 +77,11 @@ def test_macro_f1_is_the_same_in_training_report_and_scikit_learn(multi_label: b
     out = outputs(multi_label, rows=40)
     targets = np.where(np.arange(4) < 2, out.targets, 0.0) if multi_label else np.eye(4)[out.first % 2]
     logits = torch.tensor(out.probabilities * (np.arange(4) < 3))
-    found = Outputs.checked(logits.numpy(), targets, targets.argmax(axis=1), multi_label, 0.5)
+    found = Predictions.from_arrays(logits.numpy(), targets, targets.argmax(axis=1), multi_label, 0.5)
     model = EmotionClassifier(LABELS, multi_label=multi_label)
     values = {"predicted": found.predicted, "truth": found.truth, "probabilities": logits, "targets": targets}
     model.val_metrics.update(**{name: torch.as_tensor(value) for name, value in values.items()})
-    scores = evaluate_outputs(found, LABELS, ["x"] * 40)
+    scores = evaluate_predictions(found, LABELS, ["x"] * 40)
     one_each = (found.truth, found.predicted) if multi_label else (found.first, found.predicted.argmax(axis=1))
     wanted = metrics.f1_score(*one_each, average="macro", zero_division=0)
     of_each = metrics.f1_score(*one_each, average=None, zero_division=0)
@@ -98,7 +98,7 @@ def test_logits_that_are_not_numbers_count_as_knowing_nothing(multi_label: bool)
     broken = out.probabilities.copy()
     broken[:3] = np.nan
     found = out.with_probabilities(broken)
-    scores = evaluate_outputs(found, LABELS, [""] * 400)
+    scores = evaluate_predictions(found, LABELS, [""] * 400)
     assert scores["invalid_rows"] == 3
     assert found.take(np.arange(2, 10)).invalid.tolist() == [True] + [False] * 7
     assert found.with_probabilities(found.probabilities).invalid.sum() == 3  # other values do not make them known

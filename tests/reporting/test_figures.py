@@ -4,26 +4,26 @@ import numpy as np
 import pytest
 from matplotlib.font_manager import FontEntry, fontManager
 
-from emotion_lit.evaluation.predictions import Outputs
-from emotion_lit.reporting import figures
+from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.reporting import fonts
 from emotion_lit.reporting.figures import confusion_figure, svg
 
 # matplotlib brings fonts with these letters, beside its own that lacks them.
 COVERED, BESIDE = "\ue0d1", {"DejaVu Sans", "STIXGeneral", "STIXNonUnicode"}
 
 
-def outputs() -> Outputs:
+def outputs() -> Predictions:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
-    return Outputs.checked(probabilities, np.eye(2), np.array([0, 1]), False, [0.5, 0.5])
+    return Predictions.from_arrays(probabilities, np.eye(2), np.array([0, 1]), False, [0.5, 0.5])
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
-    figures._fonts.cache_clear()
+    fonts._fonts.cache_clear()
 
 
-def names(fonts: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if font.name in fonts])
+def names(kept: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if font.name in kept])
 
 
 def test_letters_that_no_font_has_are_one_line(
@@ -49,12 +49,12 @@ def test_a_font_that_has_them_is_taken(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_plain_names_look_for_no_font(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    characters = figures._characters
+    characters = fonts._characters
 
     def looked(font: FontEntry) -> set[int]:
         opened.append(font.name)
         return characters(font)
 
-    monkeypatch.setattr(figures, "_characters", looked)
+    monkeypatch.setattr(fonts, "_characters", looked)
     confusion_figure(outputs(), ["Joy", "Überraschung"])
     assert opened == ["DejaVu Sans"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from emotion_lit.reporting.learning_curves import read_history
+from emotion_lit.reporting.learning_curves import read_learning_curves
 
 
 def test_what_a_killed_run_has_logged_twice_counts_once(tmp_path: Path) -> None:
@@ -14,5 +14,5 @@ def test_what_a_killed_run_has_logged_twice_counts_once(tmp_path: Path) -> None:
         for step, value in values:
             writer.add_scalar("val/loss", value, step)
         writer.close()
-    points = [(step, round(value, 2)) for step, value in read_history(tmp_path)["val/loss"]]
+    points = [(step, round(value, 2)) for step, value in read_learning_curves(tmp_path)["val/loss"]]
     assert points == [(10, 0.5), (20, 0.41), (30, 0.31), (40, 0.2)]

@@ -8,7 +8,7 @@ import pytest
 from emotion_lit.inference.export_contract import Contract
 from emotion_lit.inference.origins import Origin
 from emotion_lit.reporting.model_card import Facts, model_card
-from emotion_lit.reporting.page import Section, Table, write_document
+from emotion_lit.reporting.page import Section, Table, write_page
 
 rendered: Any = importlib.import_module("markdown").markdown  # which TensorBoard brings
 HOSTILE = [
@@ -29,7 +29,7 @@ RUNS = re.compile(r"<(script|img|svg|a\b|iframe)|<[^>]+\son\w+=", re.IGNORECASE)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_from_anywhere_is_text_on_every_page(tmp_path: Path, text: str) -> None:
     table = Table([["text", "true"], [text, "Joy"], ["fine", text]], texts=True)
-    write_document([Section(f"a {text}", [f"of {text}", table])], {}, tmp_path, "page")
+    write_page([Section(f"a {text}", [f"of {text}", table])], {}, tmp_path, "page")
     page = rendered((tmp_path / "page.md").read_text(), extensions=["tables", "fenced_code"])
     assert not RUNS.search(page)
     assert page.count("<tr>") == 3

@@ -11,8 +11,16 @@ import pytest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from emotion_lit.evaluation.prediction_table import AFTER, BEFORE, MAJORITY, RUNGS, TFIDF, UNCALIBRATED, Evidence
-from emotion_lit.evaluation.summary import judge
+from emotion_lit.evaluation.prediction_table import (
+    AFTER,
+    BEFORE,
+    MAJORITY,
+    MODELS,
+    TFIDF,
+    UNCALIBRATED,
+    PredictionTable,
+)
+from emotion_lit.evaluation.summary import summarize
 from emotion_lit.reporting.run_report import draw_figures, write_report
 from tests.conftest import Train
 
@@ -76,9 +84,9 @@ def test_every_figure_can_be_computed_from_the_rows(lora_run: Path) -> None:
             assert part["accuracy"] == pytest.approx((guess == rows.truth)[here].mean(), abs=1e-6)
             wanted_f1 = metrics.f1_score(rows.truth[here], guess[here], average="macro")
             assert part["macro_f1"] == pytest.approx(wanted_f1, abs=1e-6)
-    assert [rung["name"] for rung in report["ladder"]] == list(RUNGS)
-    for rung in report["ladder"]:
-        check_scores(rung, rows.truth, rows.probabilities(rung["name"]))
+    assert [model["name"] for model in report["baselines"]] == list(MODELS)
+    for model in report["baselines"]:
+        check_scores(model, rows.truth, rows.probabilities(model["name"]))
     guess = rows.probabilities(AFTER).argmax(axis=1)
     assert report["confusion"]["matrix"] == metrics.confusion_matrix(rows.truth, guess, labels=range(7)).tolist()
     for name, model in (("uncalibrated", UNCALIBRATED), ("calibrated", AFTER)):
@@ -87,7 +95,7 @@ def test_every_figure_can_be_computed_from_the_rows(lora_run: Path) -> None:
         )
 
 
-def test_intervals_come_from_drawing_the_rows(lora_run: Path) -> None:
+def test_intervals_come_from_resampling_the_rows(lora_run: Path) -> None:
     """The same seed, the rows as they were kept, and scikit-learn's score."""
     report = report_of(lora_run)
     rows = Rows(lora_run, report["confusion"]["labels"])
@@ -102,7 +110,7 @@ def test_intervals_come_from_drawing_the_rows(lora_run: Path) -> None:
         return float(metrics.f1_score(truth[here], predicted[here], sample_weight=weights[here], average="macro"))
 
     gains = [score(after, draw) - score(before, draw) for draw in draws]
-    gain = report["ladder"][-1]["gain"]
+    gain = report["baselines"][-1]["gain"]
     assert (gain["low"], gain["high"]) == pytest.approx(np.quantile(gains, [0.025, 0.975]), abs=1e-6)
 
 
@@ -146,31 +154,31 @@ def test_the_page_needs_nothing_else(lora_run: Path) -> None:
 # Odd data
 
 
-def evidence(rows: int, first: list[int] | None = None, spoilt: float | None = None) -> Evidence:
+def table_of(rows: int, first: list[int] | None = None, spoilt: float | None = None) -> PredictionTable:
     random = np.random.default_rng(0)
     true = np.array(first if first is not None else random.integers(3, size=rows))
     probabilities = random.dirichlet([1, 1, 1], size=rows)
     if spoilt is not None:
         probabilities[:] = spoilt
-    said = dict.fromkeys((MAJORITY, TFIDF, BEFORE, UNCALIBRATED, AFTER), probabilities)
+    by_model = dict.fromkeys((MAJORITY, TFIDF, BEFORE, UNCALIBRATED, AFTER), probabilities)
     texts = ["<script>alert(1)</script> | a text \n of two lines " + "x" * 400] * rows
-    return Evidence(texts, [""] * rows, [""] * rows, LABELS, False, [0.5] * 3, true, np.eye(3)[true], said)
+    return PredictionTable(texts, [""] * rows, [""] * rows, LABELS, False, [0.5] * 3, true, np.eye(3)[true], by_model)
 
 
 @pytest.mark.parametrize(
     "odd",
     [
-        evidence(1),
-        evidence(30, first=[0] * 30),
-        evidence(30, first=[0, 1] * 15),
-        evidence(30, spoilt=1 / 3),
-        evidence(30, spoilt=float("nan")),
-        evidence(30),
+        table_of(1),
+        table_of(30, first=[0] * 30),
+        table_of(30, first=[0, 1] * 15),
+        table_of(30, spoilt=1 / 3),
+        table_of(30, spoilt=float("nan")),
+        table_of(30),
     ],
     ids=["one row", "one class", "a class absent", "equal scores", "not numbers", "ordinary"],
 )
-def test_odd_data_gets_a_page(odd: Evidence, lora_run: Path, tmp_path: Path) -> None:
-    report = {**report_of(lora_run), **judge(odd, 1.0, {})}
+def test_odd_data_gets_a_page(odd: PredictionTable, lora_run: Path, tmp_path: Path) -> None:
+    report = {**report_of(lora_run), **summarize(odd, 1.0, {})}
     write_report(report, draw_figures(report, odd, {}), tmp_path)
     resources = Resources((tmp_path / "report.html").read_text())
     assert "script" not in resources.tags
@@ -179,8 +187,8 @@ def test_odd_data_gets_a_page(odd: Evidence, lora_run: Path, tmp_path: Path) -> 
     written = json.loads((tmp_path / "report.json").read_text())
     assert np.isfinite(written["after"]["macro_f1"])
     assert "x" * 200 not in (tmp_path / "report.md").read_text()
-    if report["mistakes"]:
-        assert "x" * 400 in written["mistakes"][0]["text"]
+    if report["most_confident_errors"]:
+        assert "x" * 400 in written["most_confident_errors"][0]["text"]
 
 
 def test_several_labels_a_text_have_thresholds_of_their_own(train: Train) -> None:

@@ -34,11 +34,11 @@ def test_figures_of_every_epoch_and_of_the_end(events: EventAccumulator) -> None
     assert len(events.Images("validation/confusion")) == 2
 
 
-def test_curves_mistakes_and_charts_of_both(events: EventAccumulator) -> None:
+def test_curves_errors_and_charts_of_both(events: EventAccumulator) -> None:
     tensors = set(events.Tags()["tensors"])
     assert {"validation/Joy", "test/Joy", "custom_scalars__config__"} <= tensors
-    (mistakes,) = events.Tensors("test/worst mistakes/text_summary")
-    assert b" taken for " in mistakes.tensor_proto.string_val[0]
+    (errors,) = events.Tensors("test/most confident errors/text_summary")
+    assert b" predicted as " in errors.tensor_proto.string_val[0]
     layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
     assert b"train/macro_f1" in layout
     assert b"val/macro_f1" in layout

@@ -54,8 +54,8 @@ def test_duplicates_leave_train_and_are_counted(tmp_path: Path) -> None:
     assert data.rows("validation").texts == ["C"]
     assert data.corpus.duplicates_removed == {"held_out": 1, "repeated": 1, "validation": 1}
     said = data_lines(data)
-    assert "2 texts left train as duplicates (1 stand in validation or test too)" in said
-    assert "1 left validation, because they stand in test too" in said
+    assert "2 duplicates were removed from train (1 of them also occur in validation or test)" in said
+    assert "1 were removed from validation, because they also occur in test" in said
     kept = EmotionDataModule(dataset=str(tmp_path), backbone="embedded", deduplicate=False)
     assert len(kept.rows("train")) == 4
 

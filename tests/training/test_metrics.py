@@ -3,8 +3,9 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from emotion_lit.evaluation.metrics import evaluate_outputs
-from emotion_lit.training.metrics import average_precision, macro_average, metric_collection
+from emotion_lit.evaluation.average_precision import average_precision, macro_average
+from emotion_lit.evaluation.metrics import evaluate_predictions
+from emotion_lit.training.metrics import metric_collection
 from tests.evaluation.test_metrics import LABELS, outputs
 
 
@@ -17,7 +18,7 @@ def test_what_is_logged_is_what_is_reported(multi_label: bool) -> None:
     values = {name: getattr(out, name) for name in ("predicted", "truth", "probabilities", "targets")}
     for part in range(0, len(out), 100):
         logged.update(**{name: torch.from_numpy(value[part : part + 100]) for name, value in values.items()})
-    scores = evaluate_outputs(out, LABELS, [""] * len(out))
+    scores = evaluate_predictions(out, LABELS, [""] * len(out))
     for name, value in logged.compute().items():
         assert scores[name.removeprefix("val/")] == pytest.approx(float(value), abs=1e-6)
 

@@ -85,7 +85,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
 def test_damaged_entries_are_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = fit(tmp_path / "first", tmp_path / "cache")
     entries = sorted((tmp_path / "cache").rglob("*.npy"))
-    assert len(entries) == 9  # ids and offsets, and features, of three splits
+    assert len(entries) == 10  # ids and offsets, and features, of three splits; and the baselines
     for place, entry in enumerate(entries):
         (Path.unlink, empty, halve, flip)[place % 4](entry)
     capsys.readouterr()

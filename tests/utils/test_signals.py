@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from emotion_lit.cli import main
-from emotion_lit.training.callbacks.before_fine_tuning import Baseline
+from emotion_lit.training.callbacks.before_fine_tuning import BeforeFineTuning
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.utils import signals
 from tests.conftest import ROOT, SMALL
@@ -82,7 +82,7 @@ def test_an_interrupt_stays_one_for_python(tmp_path: Path, capsys: pytest.Captur
 def test_before_training_a_signal_ends_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Baseline, "on_fit_start", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(BeforeFineTuning, "on_fit_start", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as exit_info:
         main([*FIT, f"--trainer.default_root_dir={tmp_path}"])
     assert exit_info.value.code == 143

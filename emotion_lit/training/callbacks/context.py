@@ -1,4 +1,6 @@
-"""What a callback works with: our model, and our data."""
+"""The model, the data and the other callbacks that a callback works with, checked for their types."""
+
+from typing import TypeVar
 
 import lightning.pytorch as pl
 
@@ -6,16 +8,14 @@ from emotion_lit.errors import UserError
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
 
+Kind = TypeVar("Kind", bound=pl.Callback)
+
 
 def model_of(callback: pl.Callback, pl_module: pl.LightningModule) -> EmotionClassifier:
-    """The model, for a callback that needs ours.
-
-    Args:
-        callback: The callback.
-        pl_module: What the Trainer has.
+    """The Trainer's module as an EmotionClassifier.
 
     Raises:
-        UserError: It is another one.
+        UserError: It is another module.
     """
     if isinstance(pl_module, EmotionClassifier):
         return pl_module
@@ -26,14 +26,10 @@ def model_of(callback: pl.Callback, pl_module: pl.LightningModule) -> EmotionCla
 
 
 def data_of(callback: pl.Callback, trainer: pl.Trainer) -> EmotionDataModule:
-    """The data, for a callback that needs ours.
-
-    Args:
-        callback: The callback.
-        trainer: The Trainer.
+    """The Trainer's data as an EmotionDataModule.
 
     Raises:
-        UserError: It has loaders, or data of another kind.
+        UserError: It has data loaders, or another DataModule.
     """
     data = trainer.datamodule  # type: ignore[attr-defined]
     if isinstance(data, EmotionDataModule):
@@ -42,3 +38,15 @@ def data_of(callback: pl.Callback, trainer: pl.Trainer) -> EmotionDataModule:
         f"the callback {type(callback).__name__} works with EmotionDataModule; give the Trainer one as datamodule, or "
         "leave the callback out"
     )
+
+
+def callback_of(callback: pl.Callback, trainer: pl.Trainer, kind: type[Kind]) -> Kind:
+    """The Trainer's callback of a class, for another callback that needs it.
+
+    Raises:
+        UserError: The Trainer has none.
+    """
+    for other in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(other, kind):
+            return other
+    raise UserError(f"the callback {type(callback).__name__} needs {kind.__name__}; add it to the Trainer's callbacks")

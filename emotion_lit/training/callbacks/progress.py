@@ -13,7 +13,7 @@ from emotion_lit.utils.console import progress_bar, say
 
 
 class TextProgress(ProgressBar):
-    """Shows how far training, evaluation and prediction are, in texts."""
+    """Progress bars of training, evaluation and prediction that count texts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,11 +22,11 @@ class TextProgress(ProgressBar):
         self._evaluation: tqdm[Any] | None = None
 
     def disable(self) -> None:
-        """Shows nothing, on the processes of Lightning's choice."""
+        """Hides the bars; Lightning calls it on all processes but the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Shows bars again."""
+        """Shows the bars again."""
         self._enabled = True
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -44,7 +44,7 @@ class TextProgress(ProgressBar):
             self._train.set_postfix(loss=f"{outputs['loss'].item():.3f}", refresh=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Ends the bar, before a line is left about the epoch."""
+        """Ends the bar, before the line about the epoch."""
         if self._train is not None:
             self._train.close()
             self._train = None
@@ -77,7 +77,7 @@ class TextProgress(ProgressBar):
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Counts the texts of a step; other processes may have less to do than this one."""
+        """Counts the texts of a step; other processes may have fewer left than this one."""
         bar = self._evaluation
         if bar is not None:
             rows = size_of(batch) * trainer.world_size
@@ -92,11 +92,11 @@ class TextProgress(ProgressBar):
         self._stop()
 
     def on_predict_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Ends the bar, before the writer says what it has written."""
+        """Ends the bar, before the line about the output."""
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Clears the bars, so that the message stands alone."""
+        """Clears the bars, so that the error message has a line of its own."""
         self._stop()
         if self._train is not None:
             self._train.close()
@@ -116,7 +116,7 @@ class TextProgress(ProgressBar):
 
 
 class EpochSummary(pl.Callback):
-    """Leaves one line about each epoch."""
+    """Prints one line about each epoch."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -137,7 +137,7 @@ class EpochSummary(pl.Callback):
         self._texts += rows_of_step(trainer, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Says how the epoch went."""
+        """Prints the metrics of the epoch."""
         metrics = trainer.callback_metrics  # asks all processes
         if not trainer.is_global_zero:
             return
@@ -147,7 +147,7 @@ class EpochSummary(pl.Callback):
         say(f"epoch {trainer.current_epoch + 1}{epochs}: {', '.join([took, *shown])}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Says why a training ends before its last epoch."""
+        """Prints why training stops before its last epoch."""
         if trainer.should_stop and (reason := _why_it_stopped(trainer)):
             say(f"training stops: {reason}")
 
@@ -166,10 +166,10 @@ _EPOCH_METRICS = (
 def _why_it_stopped(trainer: pl.Trainer) -> str | None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
-            message = getattr(callback, "stopping_reason_message", None) or f"{callback.monitor} decides so"
+            message = getattr(callback, "stopping_reason_message", None) or f"early stopping on {callback.monitor}"
             return str(message).removesuffix(" Signaling Trainer to stop.")
         if isinstance(callback, Timer) and (callback.time_remaining() or 1) <= 0:
-            return "the time is over that trainer.max_time gives"
+            return "trainer.max_time is reached"
     return None
 
 

@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import EarlyStopping, Timer
 
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import Checkpoint
-from emotion_lit.training.callbacks.before_fine_tuning import Baseline
+from emotion_lit.training.callbacks.before_fine_tuning import BeforeFineTuning
 from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.utils.console import say
@@ -59,7 +59,7 @@ class Resumption(pl.Callback):
                     checkpoint["callbacks"].pop(callback.state_key, None)
             say("the rows of training or validation have changed: the best score is looked for anew")
         if "test" in changed:
-            checkpoint["callbacks"].pop(Baseline().state_key, None)
+            checkpoint["callbacks"].pop(BeforeFineTuning().state_key, None)
             say("the test rows have changed: the score from before the training does not carry over")
 
     def _compare_metrics(self, trainer: pl.Trainer, checkpoint: Checkpoint) -> None:

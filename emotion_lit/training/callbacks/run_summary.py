@@ -1,4 +1,4 @@
-"""What a run is about to do, before it does it."""
+"""Prints a summary of a run before it starts: the model, the trainable parameters, and the data."""
 
 import sys
 
@@ -6,7 +6,8 @@ import lightning.pytorch as pl
 import torch
 
 from emotion_lit import __version__
-from emotion_lit.reporting.tables import some, split_rows
+from emotion_lit.model.parameters import parameter_counts
+from emotion_lit.reporting.tables import shortened, split_rows
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.utils import platforms
@@ -15,11 +16,11 @@ from emotion_lit.utils.console_tables import table
 from emotion_lit.utils.names import dataset_name
 
 
-class Header(pl.Callback):
-    """Prints the model, what trains, and the rows per split and class."""
+class RunSummary(pl.Callback):
+    """Prints the model, its trainable parameters, and the number of rows of each split and class."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints the header."""
+        """Prints the summary."""
         model, data = model_of(self, pl_module), data_of(self, trainer)
         if not trainer.is_global_zero:
             return
@@ -31,46 +32,29 @@ class Header(pl.Callback):
         say(
             f"\nemotion_lit {__version__} on {device}{threads}, {trainer.precision}\n"
             f"model  {model.settings.backbone}, tuning {model.settings.tuning}, pooling {model.settings.pooling}: "
-            f"{trained:,} of {total:,} parameters train ({trained / total:.1%})\n"
+            f"{trained:,} of {total:,} parameters are trainable ({trained / total:.1%})\n"
             f"data   {data_lines(data)}"
         )
         say_warnings(data)
 
 
 def say_warnings(data: EmotionDataModule) -> None:
-    """Says what is odd about the data, a line each.
-
-    Args:
-        data: The data, prepared.
-    """
+    """Prints the warnings about the data, one on each line."""
     for warning in data.describe()["warnings"]:
         say(f"warning: {warning}")
 
 
-def parameter_counts(model: pl.LightningModule) -> tuple[int, int]:
-    """How many parameters train, and how many there are.
-
-    Args:
-        model: The model.
-    """
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-    return sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes)
-
-
 def data_lines(data: EmotionDataModule) -> str:
-    """The data set in a line, and the rows per class and split in a table.
-
-    Args:
-        data: The data, prepared.
-    """
+    """The name of the data set, the duplicates that were removed, and a table of the rows of each class and split."""
     described = data.describe()
     removed = described["duplicates_removed"]
     left, of_train = "", removed.get("held_out", 0) + removed.get("repeated", 0)
     if of_train:
         left = (
-            f"; {of_train:,} texts left train as duplicates ({removed['held_out']:,} stand in validation or test too)"
+            f"; {of_train:,} duplicates were removed from train "
+            f"({removed['held_out']:,} of them also occur in validation or test)"
         )
     if removed.get("validation"):
-        left += f"; {removed['validation']:,} left validation, because they stand in test too"
-    rows = some(split_rows(described), "in the report")
+        left += f"; {removed['validation']:,} were removed from validation, because they also occur in test"
+    rows = shortened(split_rows(described), "in the report")
     return f"{dataset_name(described)}{left}\nlabels: {described['labels_read']}\n\n{table(rows, sys.stderr)}\n"

@@ -1,4 +1,4 @@
-"""The rows of a training step, of all processes."""
+"""The rows of a training step in all processes."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from emotion_lit.model.batches import size_of
 
 
 def batches_of_step(trainer: pl.Trainer, batch_idx: int) -> list[npt.NDArray[np.int64]] | None:
-    """The rows of each process's batch; None where the batches are not ours.
+    """The rows of each process's batch; None if another sampler made the batches.
 
     Args:
-        trainer: The Trainer, inside of training.
-        batch_idx: The place of the batch in the epoch.
+        trainer: The Trainer, while it trains.
+        batch_idx: The index of the batch in the epoch.
     """
     sampler = getattr(trainer.train_dataloader, "batches", None)
     return sampler.plan[batch_idx] if isinstance(sampler, BatchSampler) else None
 
 
 def rows_of_step(trainer: pl.Trainer, batch: Any, batch_idx: int) -> int:
-    """How many rows all processes have had.
+    """The number of rows of a step in all processes.
 
     Args:
-        trainer: The Trainer, inside of training.
-        batch: The batch of this one.
-        batch_idx: Its place in the epoch.
+        trainer: The Trainer, while it trains.
+        batch: The batch of this process.
+        batch_idx: Its index in the epoch.
     """
     batches = batches_of_step(trainer, batch_idx)
     return size_of(batch) * trainer.world_size if batches is None else sum(map(len, batches))

@@ -1,4 +1,4 @@
-"""How much was trained on, in how long."""
+"""Counts steps, texts and tokens, and measures the training time."""
 
 import time
 from typing import Any
@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from emotion_lit.data.batching import padded_tokens
 from emotion_lit.training.callbacks.context import data_of
 from emotion_lit.training.callbacks.steps import batches_of_step, rows_of_step
-from emotion_lit.training.callbacks.time_estimate import Estimate
+from emotion_lit.training.callbacks.time_estimate import TimeEstimate
 from emotion_lit.utils.memory import memory_mb
 
 COUNTS = (
@@ -24,37 +24,37 @@ COUNTS = (
 
 
 class Throughput(pl.Callback):
-    """Counts steps, texts and tokens, and the seconds that training them took, over all parts of a resumed run.
+    """Counts steps, texts and tokens, and measures the training time, also across the parts of a resumed run.
 
     Args:
-        estimate: What counts a step's arithmetic and measures the machine's.
+        estimate: The callback that counts the floating-point operations of a step.
 
     Attributes:
-        counts: ``steps``, ``samples``, ``tokens`` (without padding), ``padded_tokens``, ``train_seconds`` (the steps
-            and their loading alone), ``loading_seconds`` (waiting for batches), ``encode_seconds`` (running what is
-            frozen over the training rows, once) and ``wall_seconds`` (all of it, with validation and checkpoints).
+        counts: ``steps``, ``samples``, ``tokens`` (without padding), ``padded_tokens``, ``train_seconds`` (steps and
+            loading their batches), ``loading_seconds`` (waiting for batches), ``encode_seconds`` (filling the feature
+            cache of the training rows) and ``wall_seconds`` (everything, with validation and checkpoints).
     """
 
-    def __init__(self, estimate: Estimate) -> None:
+    def __init__(self, estimate: TimeEstimate) -> None:
         self.estimate = estimate
         self.counts: dict[str, float] = dict.fromkeys(COUNTS, 0)
         self._pause: float | None = None
         self._wall = 0.0
 
     def add_encoding(self, seconds: float, training_rows: bool) -> None:
-        """Counts the time that running what is frozen has taken.
+        """Adds the time that filling the feature cache of a split took.
 
         Args:
             seconds: The time.
-            training_rows: Whether it was for them.
+            training_rows: Whether it was that of the training split.
         """
         self.counts["wall_seconds"] += seconds
         if training_rows:
             self.counts["encode_seconds"] += seconds
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Starts the clocks; a run that goes on inside an epoch has no start of the epoch."""
-        data_of(self, trainer)  # whose batches say how many tokens they have
+        """Starts the clocks; a run that is resumed inside an epoch has no start of the epoch."""
+        data_of(self, trainer)  # only its batches have token counts
         self._wall = self._pause = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -64,7 +64,7 @@ class Throughput(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Counts how long the batch was waited for."""
+        """Counts how long it waited for the batch."""
         if self._pause is not None:
             self.counts["loading_seconds"] += time.perf_counter() - self._pause
 
@@ -81,11 +81,11 @@ class Throughput(pl.Callback):
         self._pause = time.perf_counter()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stops the clock of the steps."""
+        """Stops the clock of the training steps."""
         self._stop()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Starts the clock of the steps again."""
+        """Starts the clock of the training steps again."""
         self._pause = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -98,10 +98,10 @@ class Throughput(pl.Callback):
         pl_module.log_dict({f"speed/{key}": value for key, value in speed.items()}, sync_dist=True)
 
     def rates(self, devices: int = 1) -> dict[str, float]:
-        """What was done per second of training, and the shares of padding, of waiting, and of what the machine can do.
+        """Samples, tokens and steps per second of training, and the shares of padding, waiting and peak speed.
 
         Args:
-            devices: How many devices shared the work.
+            devices: The number of devices that shared the work.
         """
         counts, seconds = self.counts, max(self.counts["train_seconds"], 1e-9)
         flops = self.estimate.flops_per_token * counts["padded_tokens"] / seconds / devices
@@ -120,11 +120,7 @@ class Throughput(pl.Callback):
         return self.counts
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from the counts of the run that is being resumed.
-
-        Args:
-            state_dict: What `state_dict` gave.
-        """
+        """Continues the counts of the run that is being resumed."""
         self.counts = {**self.counts, **state_dict}
 
     def _stop(self) -> None:
@@ -134,7 +130,7 @@ class Throughput(pl.Callback):
 
 
 def _tokens_of_step(trainer: pl.Trainer, batch: Any, batch_idx: int) -> tuple[int, int]:
-    """Tokens that all processes have had, without and with padding."""
+    """The tokens of a step in all processes, without and with padding."""
     batches = batches_of_step(trainer, batch_idx)
     if trainer.world_size == 1 or batches is None:
         return batch["tokens"], padded_tokens(batch)

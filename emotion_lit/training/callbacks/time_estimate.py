@@ -1,4 +1,4 @@
-"""How long a run will take, and how fast the machine could go, measured before the first epoch."""
+"""Estimates how long a run will take, and measures the speed of the machine, before the first epoch."""
 
 import math
 import time
@@ -15,20 +15,21 @@ from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import platforms
 from emotion_lit.utils.console import say
+from emotion_lit.utils.durations import duration
 
-# Batches that are measured, spread evenly over the lengths of the texts, after one that warms up.
+# Batches that are timed, spread evenly over the lengths of the texts, after a warm-up batch.
 MEASURED = 4
-# A product that any machine computes at its best, and the least seconds to measure it for.
+# The size of a matrix product that reaches the peak of the device, and the seconds to measure it for.
 PEAK_SIZE = {"cpu": 1024, "mps": 4096, "cuda": 8192}
 PEAK_SECONDS = 0.2
 
 
-class Estimate(pl.Callback):
-    """Says how long the run will take, and counts what a step computes; on one device only.
+class TimeEstimate(pl.Callback):
+    """Prints how long the run will take, and counts the floating-point operations of a step; on one device only.
 
     Attributes:
-        peak_flops: Floating-point operations per second of large matrix products in the run's precision.
-        flops_per_token: Those of matrix products in a training step, per token of the batch, padding included.
+        peak_flops: Floating-point operations per second of a large matrix product in the run's precision.
+        flops_per_token: Floating-point operations of a training step for each token of the batch, including padding.
     """
 
     def __init__(self) -> None:
@@ -36,11 +37,11 @@ class Estimate(pl.Callback):
         self.flops_per_token = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measures a few steps, which train nothing."""
+        """Times a few training steps, without updating the weights."""
         model, data = model_of(self, pl_module), data_of(self, trainer)
         if trainer.fast_dev_run or trainer.max_epochs == trainer.current_epoch:  # type: ignore[attr-defined]
             return
-        if trainer.world_size > 1:  # a backward pass of one process's own would wait for the others
+        if trainer.world_size > 1:  # a backward pass of one process alone would wait for the others
             return
         self.peak_flops = matrix_peak(trainer)
         batches = [trainer.strategy.batch_to_device(batch) for batch in data.measured_batches(MEASURED)]
@@ -52,20 +53,20 @@ class Estimate(pl.Callback):
         score = sum(_seconds(lambda batch=batch: _score(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
         tokens = sum(padded_tokens(batch) for batch in batches)
         model.zero_grad(set_to_none=True)
-        self._say(trainer, data, step / tokens, score / tokens)
+        self._print(trainer, data, step / tokens, score / tokens)
 
-    def _say(self, trainer: pl.Trainer, data: EmotionDataModule, per_trained: float, per_scored: float) -> None:
+    def _print(self, trainer: pl.Trainer, data: EmotionDataModule, per_trained: float, per_scored: float) -> None:
         tokens = {split: int(data.prepared(split).tokens.lengths.sum()) for split in ("train", "validation", "test")}
         epoch = tokens["train"] * per_trained + tokens["validation"] * per_scored
         last = tokens["test"] * per_scored
         epochs = _epochs_left(trainer)
         if epochs > 0:
-            each = f"{epochs} epoch{'s' * (epochs > 1)} of {_duration(epoch)}"
-            say(f"about {_duration(epochs * epoch + last)}: {each}, and {_duration(last)} for the scores after")
+            each = f"{epochs} epoch{'s' * (epochs > 1)} of {duration(epoch)}"
+            say(f"about {duration(epochs * epoch + last)}: {each}, and {duration(last)} for the test scores")
 
 
 def _epochs_left(trainer: pl.Trainer) -> int:
-    """Zero where nothing says when the run ends."""
+    """The number of epochs left; 0 if the run has no end."""
     ends = [trainer.max_epochs - trainer.current_epoch] if (trainer.max_epochs or -1) > 0 else []  # type: ignore[operator]
     if trainer.max_steps > 0:
         ends.append(math.ceil((trainer.max_steps - trainer.global_step) / trainer.num_training_batches))
@@ -73,11 +74,7 @@ def _epochs_left(trainer: pl.Trainer) -> int:
 
 
 def matrix_peak(trainer: pl.Trainer) -> float:
-    """Floating-point operations per second of a large matrix product, in the Trainer's precision and on its device.
-
-    Args:
-        trainer: The Trainer.
-    """
+    """Floating-point operations per second of a large matrix product, in the Trainer's precision and on its device."""
     device = trainer.strategy.root_device
     size = PEAK_SIZE.get(device.type, 1024)
     left, right = torch.randn(2, size, size, device=device)
@@ -108,9 +105,3 @@ def _seconds(run: Callable[[], Any], device: torch.device) -> float:
     run()
     platforms.synchronize(device)
     return time.perf_counter() - start
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

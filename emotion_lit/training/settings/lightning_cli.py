@@ -17,6 +17,7 @@ from emotion_lit.training.callbacks.early_stopping import EarlyStopping
 from emotion_lit.training.callbacks.evaluation import Evaluation
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
+from emotion_lit.training.callbacks.run_report import RunReport
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.training.run_folder import LOG, RunConfig, is_another_run
@@ -70,6 +71,7 @@ class EmotionCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(PredictionWriter, "prediction")
         # After a validation: at the end of training, max_steps may leave an epoch without one.

@@ -12,7 +12,7 @@ from emotion_lit.utils.console import say
 
 # A name that ends in a dot is a block.
 TRAINING = (
-    *("name", "checkpoint.", "last.", "early_stopping.", "data.train_size", "data.deduplicate"),
+    *("name", "checkpoint.", "last.", "early_stopping.", "report.", "data.train_size", "data.deduplicate"),
     *("model.learning_rate", "model.head_learning_rate", "model.weight_decay", "model.warmup", "model.schedule"),
     *("model.dropout", "model.label_smoothing", "model.class_weights", "model.cache_features", "model.compile_encoder"),
     *("trainer.max_epochs", "trainer.min_epochs", "trainer.max_steps", "trainer.min_steps", "trainer.max_time"),

@@ -41,11 +41,11 @@ def test_the_report_has_the_keys_of_the_contract(lora_run: Path) -> None:
     assert report["environment"]["torch"]
 
 
-def test_before_is_the_untouched_model_and_after_the_best_checkpoint(
+def test_before_is_the_untrained_head_and_after_the_best_checkpoint(
     lora_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = report_of(lora_run)
-    assert report["before"]["loss"] == pytest.approx(1.9459, abs=0.05)  # a fresh head knows nothing: log 7
+    assert report["before"]["loss"] == pytest.approx(1.9459, abs=0.05)  # an untrained head: log 7
     assert report["after"]["loss"] < report["before"]["loss"]
     capsys.readouterr()
     main(["test", f"--ckpt_path={lora_run}"])
@@ -57,7 +57,7 @@ def test_before_is_the_untouched_model_and_after_the_best_checkpoint(
 def test_the_page_shows_both_side_by_side(lora_run: Path) -> None:
     report, page = report_of(lora_run), (lora_run / "report.md").read_text()
     assert f"| macro-F1 | {report['before']['macro_f1']:.4f} | {report['after']['macro_f1']:.4f} |" in page
-    for part in ("Per class", "Per source", "Training", "Environment", "| Joy |", "| tweet |", "words alone"):
+    for part in ("Scores by class", "Scores by source", "Training", "Environment", "| Joy |", "| tweet |", "TF-IDF"):
         assert part in page
 
 
@@ -81,7 +81,7 @@ def test_what_is_printed_ends_with_what_to_type_next(tmp_path: Path, capsys: pyt
     main(["fit", *SMALL, "--model.tuning=head", "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}"])
     captured = capsys.readouterr()
     assert "140" in captured.err
-    assert "parameters train" in captured.err
+    assert "parameters are trainable" in captured.err
     assert "test before" in captured.out
     run = tmp_path / "emotion" / "version_0"
     assert f"predict --ckpt_path {run / 'checkpoints' / 'best.ckpt'}" in captured.err
@@ -92,3 +92,14 @@ def test_several_labels_a_text_have_their_own_scores(train: Train) -> None:
     report = report_of(train("--model.tuning=head", "--data.multi_label=true", "--model.threshold=0.2"))
     assert 0 <= report["after"]["micro_f1"] <= 1
     assert "accuracy_any" not in report["after"]
+
+
+def test_the_baselines_may_be_left_out(train: Train) -> None:
+    run = train("--model.tuning=head", "--trainer.max_epochs=1", "--report.baselines=false")
+    report = report_of(run)
+    assert [model["name"] for model in report["baselines"]] == ["majority", "before", "after"]
+    assert report["gain_over_tfidf"] is None
+    assert report["contamination"] is None
+    main(["report", str(run)])
+    assert "(report.baselines: false)" in (run / "report.md").read_text()
+    assert report_of(run)["contamination"] is None

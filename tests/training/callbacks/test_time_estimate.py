@@ -22,7 +22,7 @@ SPEED = (
 def test_it_says_how_long_the_run_will_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["fit", *SMALL, "--model.tuning=lora", f"--trainer.default_root_dir={tmp_path}"])
     said = capsys.readouterr().err
-    assert re.search(r"about \d+ s: 2 epochs of \d+ s, and \d+ s for the scores after", said)
+    assert re.search(r"about \d+ s: 2 epochs of \d+ s, and \d+ s for the test scores", said)
     assert said.index("about ") < said.index("epoch 1/2")
 
 
