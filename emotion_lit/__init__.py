@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emotion_lit.inference.predictor import load
+    from emotion_lit.inference.loading import load
     from emotion_lit.training.datamodule import EmotionDataModule
     from emotion_lit.training.module import EmotionClassifier
     from emotion_lit.training.run import RunResult, fit
@@ -16,7 +16,7 @@ _MODULES = {
     "EmotionDataModule": "emotion_lit.training.datamodule",
     "RunResult": "emotion_lit.training.run",
     "fit": "emotion_lit.training.run",
-    "load": "emotion_lit.inference.predictor",
+    "load": "emotion_lit.inference.loading",
 }
 
 

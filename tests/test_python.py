@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from emotion_lit import EmotionClassifier, EmotionDataModule, load
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
+from emotion_lit.inference.engines import TorchEngine
 from emotion_lit.inference.predictor import Predictor
 from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
 from emotion_lit.training.callbacks.early_stopping import EarlyStopping
@@ -265,6 +266,10 @@ def test_data_of_a_training_that_has_ended_begin_anew(fitted: tuple[EmotionClass
     assert sorted(rows) == list(range(len(fitted[1].rows("train"))))
 
 
+def predictor_of(model: EmotionClassifier, max_length: int) -> Predictor:
+    return Predictor(TorchEngine(model.built, model.decision), model.tokenizer, model.decision, max_length)
+
+
 def test_predictions_come_in_the_order_of_the_texts(
     fitted: tuple[EmotionClassifier, EmotionDataModule], tmp_path: Path
 ) -> None:
@@ -275,7 +280,7 @@ def test_predictions_come_in_the_order_of_the_texts(
     data = EmotionDataModule(backbone=model.settings.backbone, predict_path=str(file), tokens_per_batch=64)
     found = predicted(model, datamodule=data)
     assert found[20].isnan().all()
-    expected = Predictor(model, data.settings.max_length, 1024).probabilities(texts)
+    expected = predictor_of(model, data.settings.max_length).probabilities(texts)
     torch.testing.assert_close(torch.cat([found[:20], found[21:]]), expected, atol=1e-5, rtol=0)
     data.setup("predict")
     batches = data.predict_dataloader()
@@ -285,7 +290,7 @@ def test_predictions_come_in_the_order_of_the_texts(
 def test_scores_of_a_split_come_in_its_order(fitted: tuple[EmotionClassifier, EmotionDataModule]) -> None:
     model, data = fitted
     found = predicted(model, data.test_dataloader())
-    expected = Predictor(model, data.settings.max_length, 1024).probabilities(data.rows("test").texts)
+    expected = predictor_of(model, data.settings.max_length).probabilities(data.rows("test").texts)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from emotion_lit.cli.push import find_repository, push
 from emotion_lit.errors import UserError
 from emotion_lit.inference.export_checks import check_export, int8_agreement, say_left_out
+from emotion_lit.inference.export_contract import INT8_FILE, Format
 from emotion_lit.inference.export_loader import is_exported
-from emotion_lit.inference.export_writers import INT8_FILE, Format, leave_out_int8, write_export
+from emotion_lit.inference.export_writers import leave_out_int8, write_export
 from emotion_lit.inference.origins import Origin, base_of, data_of
-from emotion_lit.inference.predictor import Predictor, load
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import quiet_transformers
+from emotion_lit.model.factory import Trained, restore
 from emotion_lit.reporting.model_card import Facts, model_card
 from emotion_lit.training.settings.parser import EmotionParser
 from emotion_lit.utils.cleanup_process import removed_if_killed
@@ -94,12 +95,12 @@ def export(
         )
     file = checkpoints.find_checkpoint(ckpt_path)
     repository = find_repository(push_to_hub, private, overwrite) if push_to_hub else None
-    predictor = load(file, backbone, device="cpu")
     checkpoint = checkpoints.read_checkpoint(file)
+    model = restore(checkpoint, backbone)
     facts = {
         "name": (repository.name if repository else output.resolve().name).rsplit("/", 1)[-1],
         "format": format,
-        "tuning": predictor.model.settings.tuning,
+        "tuning": model.settings.tuning,
         "data": data_of(checkpoint),
         "report": _report(file),
         "repository": repository.name if repository else None,
@@ -109,7 +110,7 @@ def export(
         with ExitStack() as stack, atomic_path(output) as folder:
             stack.enter_context(removed_if_killed(folder))  # until it has its name
             folder.mkdir()
-            checked = _write(predictor, folder, format, base_of(checkpoint, backbone), facts)
+            checked = _write(model, folder, format, base_of(checkpoint, backbone), facts)
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror or error}") from error
     say(checked)
@@ -118,16 +119,15 @@ def export(
         push(output, repository)
 
 
-def _write(predictor: Predictor, folder: Path, format: Format, base: Origin, facts: dict[str, Any]) -> str:
+def _write(model: Trained, folder: Path, format: Format, base: Origin, facts: dict[str, Any]) -> str:
     """Writes an export and its card.
 
     Returns:
         How it was checked.
     """
-    model = predictor.model
     with quiet_transformers():
-        stated = write_export(model, folder, format, predictor.max_length, base.name)
-        checked = [check_export(model, folder, format, stated, predictor.tokens_per_batch)]
+        stated = write_export(model, folder, format, base.name)
+        checked = [check_export(model, folder, format, stated)]
         int8 = format == "onnx"
         if int8:
             agreement = int8_agreement(model, folder, stated)

@@ -9,20 +9,15 @@ from torch import Tensor
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.tokenization import tokenize
 from emotion_lit.errors import UserError
-from emotion_lit.inference.agreement import (
-    SAME_NUMBERS,
-    Agreement,
-    compare,
-    reference_probabilities,
-    sample_texts,
-)
+from emotion_lit.inference.agreement import SAME_NUMBERS, Agreement, compare, reference_probabilities
 from emotion_lit.inference.export_consumers import TOGETHER, Consumer, consumers, onnx_runtime
-from emotion_lit.inference.export_contract import Contract
-from emotion_lit.inference.export_loader import load_exported
-from emotion_lit.inference.export_writers import INT8_FILE, Format
+from emotion_lit.inference.export_contract import INT8_FILE, Contract, Format
+from emotion_lit.inference.export_loader import Export
 from emotion_lit.inference.predictor import Predictor
+from emotion_lit.inference.sample_texts import sample_texts
+from emotion_lit.model.decision import Decision
+from emotion_lit.model.factory import Trained
 from emotion_lit.model.pretrained import reason
-from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils.console import say
 
 # Rows that 8-bit weights are compared on: 32 together, and fewer one by one, which takes longer.
@@ -55,9 +50,7 @@ def checked_texts() -> list[str]:
     return [*SHORT, *long, *sample_texts(CHECKED_TEXTS - len(SHORT) - len(long))]
 
 
-def check_export(
-    model: EmotionClassifier, folder: Path, format: Format, stated: Contract, tokens_per_batch: int
-) -> str:
+def check_export(model: Trained, folder: Path, format: Format, stated: Contract) -> str:
     """Uses an export in all ways that it is meant for, and compares.
 
     Args:
@@ -65,7 +58,6 @@ def check_export(
         folder: The export.
         format: Its format.
         stated: What it states of itself.
-        tokens_per_batch: The size of a batch, for `load`.
 
     Returns:
         What was found.
@@ -78,19 +70,17 @@ def check_export(
     backbone = model.settings.backbone
     try:
         ways = list(consumers(folder, format, stated, backbone))
-        exported = load_exported(folder, backbone if format == "adapter" else None)
+        export = Export.read(folder).load(backbone if format == "adapter" else None)
     except Exception as error:  # the libraries have many kinds
-        name = type(model.network.encoder).__name__ if model.network else "the model"
+        name = type(model.network.encoder).__name__
         raise UserError(
             f"{name} cannot be exported as {format}, which does not load again: {reason(error.__cause__ or error)}"
         ) from error
-    if exported is None:
-        raise UserError(f"{folder} is not there any more; export again")
     off = 0.0
     for name, consumer in ways:
         for size in (1, TOGETHER):
             off = max(off, _compared(model, texts, expected, consumer, size, name))
-    predictor = Predictor(*exported, tokens_per_batch)
+    predictor = Predictor(export.engine, export.tokenizer, export.decision, export.max_length)
     readable = [place for place, text in enumerate(texts) if text.strip()]
     loaded = predictor.probabilities([texts[place] for place in readable])
     off = max(off, _checked(model, [texts[place] for place in readable], expected[readable], loaded, "load"))
@@ -101,7 +91,7 @@ def check_export(
     )
 
 
-def probabilities_alone(model: EmotionClassifier, texts: Sequence[str], max_length: int) -> Tensor:
+def probabilities_alone(model: Trained, texts: Sequence[str], max_length: int) -> Tensor:
     """The probabilities of each text by itself, for which nothing is padded.
 
     Args:
@@ -117,7 +107,7 @@ def probabilities_alone(model: EmotionClassifier, texts: Sequence[str], max_leng
     return reference_probabilities(model, [pad(tokens, [row], padding) for row in range(len(texts))])
 
 
-def int8_agreement(model: EmotionClassifier, folder: Path, stated: Contract) -> Agreement:
+def int8_agreement(model: Trained, folder: Path, stated: Contract) -> Agreement:
     """How far the file of 8-bit weights agrees, where it agrees less: one by one, or with texts together.
 
     Args:
@@ -131,17 +121,17 @@ def int8_agreement(model: EmotionClassifier, folder: Path, stated: Contract) -> 
     order = tokens.lengths.argsort(kind="stable")
     rows_of = [order[start : start + TOGETHER].tolist() for start in range(0, len(texts), TOGETHER)]
     batches = [pad(tokens, rows, padding) for rows in rows_of]
-    expected = torch.empty(len(texts), len(model.labels))
+    expected = torch.empty(len(texts), len(model.decision.labels))
     expected[order] = reference_probabilities(model, batches)
     consumer = onnx_runtime(folder, INT8_FILE, stated)
     found = []
     for size, rows in ((TOGETHER, INT8_ROWS), (1, INT8_ROWS_ALONE)):
-        found.append(compare(expected[:rows], consumer(texts[:rows], size), model))
+        found.append(compare(expected[:rows], consumer(texts[:rows], size), model.decision))
     return min(found, key=lambda one: (one.is_enough, one.at_least))
 
 
 def _compared(
-    model: EmotionClassifier, texts: Sequence[str], expected: Tensor, consumer: Consumer, size: int, name: str
+    model: Trained, texts: Sequence[str], expected: Tensor, consumer: Consumer, size: int, name: str
 ) -> float:
     try:
         found = consumer(texts, size)
@@ -153,7 +143,7 @@ def _compared(
     return _checked(model, texts, expected, found, f"{name}, {size} at a time")
 
 
-def _checked(model: EmotionClassifier, texts: Sequence[str], expected: Tensor, found: Tensor, name: str) -> float:
+def _checked(model: Trained, texts: Sequence[str], expected: Tensor, found: Tensor, name: str) -> float:
     """By how much probabilities are off at most.
 
     Raises:
@@ -163,24 +153,24 @@ def _checked(model: EmotionClassifier, texts: Sequence[str], expected: Tensor, f
     worst = int(off.argmax())
     if not float(off[worst]) <= SAME_NUMBERS:
         raise UserError(
-            f"what was written does not say what the checkpoint says: with {name}, probabilities of the text "
+            f"the export differs from the checkpoint: with {name}, probabilities of the text "
             f"{texts[worst][:40]!r} are off by up to {float(off[worst]):.2g}; nothing was kept. Please report it, with "
             "the backbone's name"
         )
-    agreement = compare(expected, found, model)
-    if agreement.differing and not _ties(model, expected, found):
+    agreement = compare(expected, found, model.decision)
+    if agreement.differing and not _ties(model.decision, expected, found):
         raise UserError(
-            f"what was written does not say what the checkpoint says: with {name}, {agreement.differing} of "
+            f"the export differs from the checkpoint: with {name}, {agreement.differing} of "
             f"{len(texts)} texts get other labels; nothing was kept. Please report it, with the backbone's name"
         )
     return float(off[worst])
 
 
-def _ties(model: EmotionClassifier, expected: Tensor, found: Tensor) -> bool:
+def _ties(decision: Decision, expected: Tensor, found: Tensor) -> bool:
     """Whether all rows of other labels have two that are as good, in the precision of the comparison."""
-    rows = (model.decide(expected) != model.decide(found)).any(dim=1)
-    if model.multi_label:
-        margins = (expected - torch.tensor(model.decision.thresholds)).abs().amin(dim=1)
+    rows = (decision.predicted(expected) != decision.predicted(found)).any(dim=1)
+    if decision.multi_label:
+        margins = (expected - torch.tensor(decision.thresholds)).abs().amin(dim=1)
     else:
         best = expected.topk(2, dim=1).values
         margins = best[:, 0] - best[:, 1]
@@ -188,9 +178,9 @@ def _ties(model: EmotionClassifier, expected: Tensor, found: Tensor) -> bool:
 
 
 def say_left_out(agreement: Agreement) -> None:
-    """Says that there is no file of 8-bit weights.
+    """Says why there is no file of 8-bit weights.
 
     Args:
-        agreement: Why.
+        agreement: Its agreement with PyTorch.
     """
-    say(f"{INT8_FILE} is not made: {agreement}; {Agreement.needed()} are needed")
+    say(f"{INT8_FILE} is not written: {agreement}; {Agreement.required()}")

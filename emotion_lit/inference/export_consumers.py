@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_lit.inference.export_contract import Contract
-from emotion_lit.inference.export_writers import ONNX_FILE, Format
+from emotion_lit.inference.export_contract import ONNX_FILE, Contract, Format
 from emotion_lit.model import pretrained
 from emotion_lit.model.backbone import locate
 

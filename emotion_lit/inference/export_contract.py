@@ -18,10 +18,20 @@ from emotion_lit.utils.files import reason_of, write_text
 
 LABELS_FILE = "labels.json"
 CONFIG_FILE, CONFIG_KEY = "config.json", "emotion_lit"
+ONNX_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
+ADAPTER_CONFIG, TOKENIZER_CONFIG = "adapter_config.json", "tokenizer_config.json"
 # The files that hold weights; an export has those of its own format, and no others.
-WEIGHT_FILES = ("model.safetensors", "adapter_model.safetensors", "model.onnx", "model_int8.onnx")
+WEIGHT_FILES = ("model.safetensors", "adapter_model.safetensors", ONNX_FILE, INT8_FILE)
+# Everything that an export may hold.
+FILES = (
+    *("README.md", LABELS_FILE, CONFIG_FILE, *WEIGHT_FILES),
+    *(ADAPTER_CONFIG, "tokenizer.json", TOKENIZER_CONFIG),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja"),
+)
 PROBLEM_TYPES = {False: "single_label_classification", True: "multi_label_classification"}
 
+Format = Literal["hf", "adapter", "onnx"]
 Side = Literal["left", "right"]
 
 

@@ -1,17 +1,19 @@
-"""Loads what `export` wrote."""
+"""Loads folders that `export` wrote."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
-from emotion_lit.inference.engines import Engine
+from emotion_lit.inference.adapter_loader import load_adapter
+from emotion_lit.inference.engines import Engine, TorchEngine
 from emotion_lit.inference.export_contract import (
+    ADAPTER_CONFIG,
+    FILES,
+    ONNX_FILE,
     Contract,
     check_configuration,
     check_format,
@@ -19,58 +21,52 @@ from emotion_lit.inference.export_contract import (
     check_weights,
     read_contract,
 )
-from emotion_lit.inference.export_writers import FILES, ONNX_FILE
-from emotion_lit.inference.onnx import OnnxEngine
-from emotion_lit.inference.peft_adapters import load_adapter
+from emotion_lit.inference.onnx_engine import OnnxEngine
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model import pretrained
 from emotion_lit.model.backbone import listed, quiet_transformers, unloaded
-from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.model.decision import DEFAULT_THRESHOLD, Decision
+from emotion_lit.model.network import Network
 from emotion_lit.utils.paths import expanded
 
-# The length of the text that an export is tried on when it is loaded.
-PROBED_TOKENS = 2048
-
-
-class TransformersEngine:
-    """A network of transformers or peft.
-
-    Args:
-        network: The network.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network.eval()
-        self._device = next(network.parameters()).device
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """Logits of a batch, ``[batch, classes]``.
-
-        Args:
-            batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``.
-        """
-        if (device := batch["input_ids"].device) != self._device:
-            self.network.to(device)
-            self._device = device
-        output: Any = self.network(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask"))
-        return output.logits  # type: ignore[no-any-return]
+# The length of the text on which an export is tried when it is loaded, in tokens.
+TRIED_TOKENS = 2048
 
 
 @dataclass(frozen=True)
-class Exported:
+class LoadedExport:
+    """An export that is ready to predict.
+
+    Args:
+        engine: Computes its probabilities.
+        tokenizer: Its tokenizer.
+        decision: How probabilities become labels.
+        max_length: The maximum length of a text, in tokens.
+        weights_sha256: The hash of its files of weights.
+    """
+
+    engine: Engine
+    tokenizer: PreTrainedTokenizerBase
+    decision: Decision
+    max_length: int
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Export:
     """A folder that `export` wrote.
 
     Args:
         folder: The folder.
-        stated: What it states of itself.
+        contract: What its ``labels.json`` states.
     """
 
     folder: Path
-    stated: Contract
+    contract: Contract
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Reads what an export states of itself.
+        """Reads the contract of an export; nothing else is loaded.
 
         Args:
             path: The folder.
@@ -79,36 +75,39 @@ class Exported:
             UserError: It is no export, or damaged.
         """
         folder = Path(expanded(path))
-        stated = read_contract(folder)
-        if stated is None:
+        contract = read_contract(folder)
+        if contract is None:
             raise UserError(f"{path} is a model of transformers that `export` did not write; give a checkpoint")
-        return cls(folder, stated)
+        return cls(folder, contract)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of a model that it makes whole."""
-        return {
-            "labels": self.stated.labels,
-            "multi_label": self.stated.multi_label,
-            "backbone": str(self.folder),
-            "threshold": self.stated.thresholds,
-            "temperature": self.stated.temperature,
-        }
+    def decision(self) -> Decision:
+        """How its probabilities become labels."""
+        own = self.contract
+        thresholds = own.thresholds or [DEFAULT_THRESHOLD] * len(own.labels)
+        return Decision(tuple(own.labels), own.multi_label, own.temperature, tuple(thresholds))
 
     def as_checkpoint(self) -> checkpoints.Checkpoint:
-        """What a checkpoint would say of the model and the data."""
-        data = {"max_length": self.stated.max_length, "multi_label": self.stated.multi_label}
-        return {checkpoints.MODEL_KEY: self.settings, checkpoints.DATA_KEY: data}
+        """The settings of the model and the data, as a checkpoint has them."""
+        model = {
+            "labels": self.contract.labels,
+            "multi_label": self.contract.multi_label,
+            "backbone": str(self.folder),
+            "threshold": self.contract.thresholds,
+            "temperature": self.contract.temperature,
+        }
+        data = {"max_length": self.contract.max_length, "multi_label": self.contract.multi_label}
+        return {checkpoints.MODEL_KEY: model, checkpoints.DATA_KEY: data}
 
     def check_engine(self, engine: str, quantize: str) -> None:
-        """Refuses engines that it cannot compute with.
+        """Checks that the engine that is asked for is the export's own.
 
         Args:
             engine: ``prediction.engine``.
             quantize: ``prediction.quantize``.
 
         Raises:
-            UserError: It is another one than its own.
+            UserError: It is another one.
         """
         own = "onnx" if (self.folder / ONNX_FILE).is_file() else "torch"
         if engine not in ("torch", own) or quantize != "none":
@@ -117,94 +116,66 @@ class Exported:
                 "out prediction.engine and prediction.quantize, or give the checkpoint"
             )
 
-    def attach(self, model: EmotionClassifier) -> None:
-        """Makes a model compute with it.
+    def load(
+        self, backbone: str | None = None, decision: Decision | None = None, device: str | torch.device = "cpu"
+    ) -> LoadedExport:
+        """Loads the tokenizer and the network, and tries them on a text of full length.
 
         Args:
-            model: A model of the same classes; its backbone is the base model of an adapter, if it is another folder.
+            backbone: Where the base model of an adapter is, if not where the contract says.
+            decision: How logits become labels, if not as the contract says.
+            device: The device of a network in PyTorch; ONNX Runtime uses the CPU.
 
         Raises:
-            UserError: It is damaged, or the base model cannot be loaded, or is another one.
+            UserError: The export is damaged, or the base model cannot be loaded, or is another one than the adapter
+                was trained on.
         """
-        backbone = None if model.settings.backbone == str(self.folder) else model.settings.backbone
+        if backbone == str(self.folder):  # of a model without an adapter
+            backbone = None
         with quiet_transformers(), pretrained.errors_of(f"the exported folder {self.folder}"):
-            attach(model, self.folder, self.stated, backbone)
+            check_format(self.folder, self.contract)
+            check_configuration(self.folder, self.contract)
+            tokenizer = pretrained.read_tokenizer(self.folder)
+            check_tokenizer(tokenizer, self.contract)
+            decision = decision or self.decision
+            engine = self._engine(backbone, decision, tokenizer)
+            weights_sha256 = check_weights(self.folder, self.contract)
+            self._try(engine, tokenizer)
+        if isinstance(engine, TorchEngine):
+            engine.to(device)
+        return LoadedExport(engine, tokenizer, decision, self.contract.max_length, weights_sha256)
 
+    def _engine(self, backbone: str | None, decision: Decision, tokenizer: PreTrainedTokenizerBase) -> Engine:
+        if (self.folder / ONNX_FILE).is_file():
+            return OnnxEngine((self.folder / ONNX_FILE).read_bytes(), decision)
+        network: Any
+        if (self.folder / ADAPTER_CONFIG).is_file():
+            network, missing = load_adapter(self.folder, self.contract, backbone, tokenizer)
+        else:
+            network, report = pretrained.read_network(self.folder, output_loading_info=True)
+            missing = unloaded(report)
+        if missing:
+            raise UserError(f"{listed(missing)}; export it again")
+        return TorchEngine(Network(network, "cls"), decision)
 
-def load_exported(folder: Path, backbone: str | None = None) -> tuple[EmotionClassifier, int] | None:
-    """Loads a folder that `export` wrote.
-
-    Args:
-        folder: The folder.
-        backbone: Where the base model of an adapter is, if not where its name says.
-
-    Returns:
-        A model, and where its texts are cut, in tokens; None for a path of another kind.
-
-    Raises:
-        UserError: The folder is damaged, or the base model cannot be loaded, or is another one.
-    """
-    stated = read_contract(folder)
-    if stated is None:
-        return None
-    exported = Exported(folder, stated)
-    with pretrained.errors_of(f"the exported folder {folder}"):
-        model = EmotionClassifier(**{**exported.settings, "backbone": backbone or str(folder)})
-    exported.attach(model)
-    return model, stated.max_length
-
-
-def attach(model: EmotionClassifier, folder: Path, stated: Contract, backbone: str | None = None) -> None:
-    """Makes a model compute with an export.
-
-    Args:
-        model: A model of the same classes, without a network.
-        folder: The export.
-        stated: Its contract.
-        backbone: Where the base model of an adapter is, if not where its name says.
-
-    Raises:
-        UserError: The export contradicts itself, or the base model is another one than it was trained on.
-    """
-    check_format(folder, stated)
-    check_configuration(folder, stated)
-    model._tokenizer = pretrained.read_tokenizer(folder)
-    check_tokenizer(model.tokenizer, stated)
-    model.engine = _engine(folder, stated, backbone, model.tokenizer)
-    model.weights_sha256 = check_weights(folder, stated)
-    _probe(model.engine, stated, model.tokenizer)
+    @torch.inference_mode()
+    def _try(self, engine: Engine, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Predicts a text of full length, which fails here if the files contradict each other."""
+        length = min(self.contract.max_length, TRIED_TOKENS)
+        ids = tokenizer("a " * length, truncation=True, max_length=length)["input_ids"]
+        classes = engine({"input_ids": torch.tensor([ids])}).shape[-1]
+        if classes != len(self.contract.labels):
+            raise UserError(f"it names {len(self.contract.labels)} labels, and its network has {classes}")
 
 
 def is_exported(folder: Path) -> bool:
-    """Whether a folder is one that `export` wrote, and holds nothing else.
+    """Whether `export` wrote a folder, and it holds nothing else.
 
     Args:
         folder: The folder.
     """
     try:
-        stated = read_contract(folder)
+        contract = read_contract(folder)
     except UserError:
         return False
-    return stated is not None and all(entry.is_file() and entry.name in FILES for entry in folder.iterdir())
-
-
-def _probe(engine: Engine, stated: Contract, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Tries a text as long as they come, so that an export that contradicts itself is found when it is loaded."""
-    length = min(stated.max_length, PROBED_TOKENS)
-    ids = tokenizer("a " * length, truncation=True, max_length=length)["input_ids"]
-    classes = engine({"input_ids": torch.tensor([ids])}).shape[-1]
-    if classes != len(stated.labels):
-        raise UserError(f"it names {len(stated.labels)} labels, and its network has {classes}")
-
-
-def _engine(folder: Path, stated: Contract, backbone: str | None, tokenizer: PreTrainedTokenizerBase) -> Engine:
-    if (folder / ONNX_FILE).is_file():
-        return OnnxEngine((folder / ONNX_FILE).read_bytes())
-    if (folder / "adapter_config.json").is_file():
-        network, lost = load_adapter(folder, stated, backbone, tokenizer)
-    else:
-        network, report = pretrained.read_network(folder, output_loading_info=True)
-        lost = unloaded(report)
-    if lost:
-        raise UserError(f"{listed(lost)}; export it again")
-    return TransformersEngine(network)
+    return contract is not None and all(entry.is_file() and entry.name in FILES for entry in folder.iterdir())

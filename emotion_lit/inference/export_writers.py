@@ -4,53 +4,43 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
 from emotion_lit.inference.export_contract import (
-    CONFIG_FILE,
     CONFIG_KEY,
-    LABELS_FILE,
+    INT8_FILE,
+    ONNX_FILE,
     PROBLEM_TYPES,
-    WEIGHT_FILES,
+    TOKENIZER_CONFIG,
     Contract,
+    Format,
     stated_in_config,
     weight_hashes,
 )
-from emotion_lit.inference.lora_merge import merged_network, temper
-from emotion_lit.inference.onnx import need_onnx, write_int8, write_onnx
+from emotion_lit.inference.lora_merge import divide_logits, merged_network
+from emotion_lit.inference.onnx_engine import need_onnx
+from emotion_lit.inference.onnx_export import write_int8, write_onnx
 from emotion_lit.model import pretrained
 from emotion_lit.model.backbone import load_network, set_pad_token
+from emotion_lit.model.factory import Trained
 from emotion_lit.model.network import Network
-from emotion_lit.training.module import EmotionClassifier
 
-Format = Literal["hf", "adapter", "onnx"]
-ONNX_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-# Everything that an export may hold.
-FILES = (
-    *("README.md", LABELS_FILE, CONFIG_FILE, *WEIGHT_FILES),
-    *("adapter_config.json", "tokenizer.json", TOKENIZER_CONFIG),
-    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
-    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja"),
-)
 # What a network was trained with; some tokenizers also number the parts of a text, which it never saw.
 INPUTS = ["input_ids", "attention_mask"]
 
 
-def write_export(model: EmotionClassifier, folder: Path, format: Format, max_length: int, base: str) -> Contract:
+def write_export(model: Trained, folder: Path, format: Format, base: str) -> Contract:
     """Writes everything but the card.
 
     Args:
         model: A trained model.
         folder: Where to.
         format: For whom.
-        max_length: Where texts are cut, in tokens.
         base: The name of the base model.
 
     Returns:
@@ -60,22 +50,23 @@ def write_export(model: EmotionClassifier, folder: Path, format: Format, max_len
         UserError: The model cannot be written in this format.
     """
     tokenizer: Any = model.tokenizer
+    decision = model.decision
     write = {"hf": _write_hf, "adapter": _write_adapter, "onnx": _write_onnx}[format]
     _check_format(model, format)
-    _save_tokenizer(model, folder, max_length)
+    _save_tokenizer(model, folder)
     if format == "onnx":
-        _bake(model, folder, max_length)
+        _bake(model, folder)
     stated = Contract(
-        labels=model.labels,
-        multi_label=model.multi_label,
-        thresholds=list(model.decision.thresholds) if model.multi_label else None,
-        max_length=max_length,
+        labels=list(decision.labels),
+        multi_label=decision.multi_label,
+        thresholds=list(decision.thresholds) if decision.multi_label else None,
+        max_length=model.max_length,
         base_model=base,
-        temperature_in_weights=model.settings.temperature or 1.0,
+        temperature_in_weights=decision.temperature,
         padding_side=tokenizer.padding_side,
         truncation_side=tokenizer.truncation_side,
-        pooling=model.settings.pooling,
-        network_sha256=model.network_sha256,
+        pooling=model.network.pooling,
+        network_sha256=model.identity["network_sha256"],
         tokenizer_sha256=tokenizer_sha256(pretrained.read_tokenizer(folder)),
     )
     write(model, folder, stated)
@@ -95,31 +86,34 @@ def leave_out_int8(folder: Path, stated: Contract) -> None:
     replace(stated, weights=weight_hashes(folder)).write(folder)
 
 
-def _check_format(model: EmotionClassifier, format: Format) -> None:
+def _check_format(model: Trained, format: Format) -> None:
     if format == "onnx":
         need_onnx()
         return
     if format == "adapter" and model.settings.tuning != "lora":
-        tuning = model.settings.tuning
-        raise UserError(f"a checkpoint with model.tuning {tuning} has no adapter; export it with --format hf")
-    if model.settings.pooling != "cls":
         raise UserError(
-            f"transformers has no head like that of model.pooling {model.settings.pooling}, so --format {format} "
+            f"a checkpoint with model.tuning {model.settings.tuning} has no adapter; export it with --format hf"
+        )
+    if model.network.pooling != "cls":
+        raise UserError(
+            f"transformers has no head like that of model.pooling {model.network.pooling}, so --format {format} "
             "cannot be; export with --format onnx, or train with --model.pooling cls"
         )
 
 
-def _write_hf(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+def _write_hf(model: Trained, folder: Path, stated: Contract) -> None:
     """Writes what `transformers.pipeline` loads: adapters merged, probabilities as ours."""
     network = merged_network(model).body
     _state(network.config, stated)
     network.save_pretrained(folder)
 
 
-def _write_adapter(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+def _write_adapter(model: Trained, folder: Path, stated: Contract) -> None:
     """Writes what `PeftModel.from_pretrained` loads, the head included, and the configuration that its base takes."""
-    network = model.built
-    base = load_network(model.settings.backbone, model.labels, model.multi_label, None)
+    from peft import LoraConfig, get_peft_model
+
+    network = model.network
+    base = load_network(model.settings.backbone, model.decision.labels, model.decision.multi_label, None)
     set_pad_token(base, model.tokenizer)
     head = sorted({_module_of(name.removeprefix("body.")) for name, _ in network.head_parameters()})
     adapted = {name: module for name, module in network.encoder.named_modules() if hasattr(module, "lora_A")}
@@ -140,17 +134,17 @@ def _write_adapter(model: EmotionClassifier, folder: Path, stated: Contract) -> 
             if "lora_" in name or ".modules_to_save." in name:
                 ours = name.removeprefix("base_model.model.").replace("modules_to_save.default.", "")
                 parameter.copy_(weights[ours])
-    temper(_last_layer(tuned, network), model.settings.temperature)
+    divide_logits(_last_layer(tuned, network), model.decision.temperature)
     tuned.peft_config["default"].base_model_name_or_path = stated.base_model
     tuned.save_pretrained(folder, save_embedding_layers=False)
     _save_config(base.config, folder, stated)
 
 
-def _write_onnx(model: EmotionClassifier, folder: Path, stated: Contract) -> None:
+def _write_onnx(model: Trained, folder: Path, stated: Contract) -> None:
     """Writes the network as ONNX, in single precision and with 8-bit weights."""
     write_onnx(model, folder / ONNX_FILE)
     write_int8(folder / ONNX_FILE, folder / INT8_FILE)
-    _save_config(model.built.body.config, folder, stated)
+    _save_config(model.network.body.config, folder, stated)
 
 
 def _state(config: Any, stated: Contract) -> None:
@@ -185,13 +179,13 @@ def _module_of(name: str) -> str:
     return "pooler" if "pooler" in parts else parts[0]
 
 
-def _save_tokenizer(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+def _save_tokenizer(model: Trained, folder: Path) -> None:
     """Saves the tokenizer with what a caller may leave out: where texts are cut and padded, and what is computed."""
     model.tokenizer.save_pretrained(folder)
     file = folder / TOKENIZER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     config |= {
-        "model_max_length": max_length,
+        "model_max_length": model.max_length,
         "padding_side": model.tokenizer.padding_side,
         "truncation_side": model.tokenizer.truncation_side,
         "model_input_names": INPUTS,
@@ -199,7 +193,7 @@ def _save_tokenizer(model: EmotionClassifier, folder: Path, max_length: int) -> 
     file.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _bake(model: EmotionClassifier, folder: Path, max_length: int) -> None:
+def _bake(model: Trained, folder: Path) -> None:
     """Puts truncation and padding into tokenizer.json, for those who load it with `tokenizers` alone."""
     backend: Any = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -208,7 +202,7 @@ def _bake(model: EmotionClassifier, folder: Path, max_length: int) -> None:
 
     own = model.tokenizer
     tokenizer = Tokenizer.from_str(backend.to_str())
-    tokenizer.enable_truncation(max_length, direction=own.truncation_side)
+    tokenizer.enable_truncation(model.max_length, direction=own.truncation_side)
     tokenizer.enable_padding(
         pad_id=int(own.pad_token_id or 0), pad_token=str(own.pad_token), direction=own.padding_side
     )

@@ -7,8 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from emotion_lit.errors import UserError
-from emotion_lit.inference.export_contract import CONFIG_FILE, LABELS_FILE, read_contract
-from emotion_lit.inference.export_writers import FILES
+from emotion_lit.inference.export_contract import CONFIG_FILE, FILES, LABELS_FILE, read_contract
 from emotion_lit.utils import caches, hub
 from emotion_lit.utils.files import reason_of
 from emotion_lit.utils.names import shown

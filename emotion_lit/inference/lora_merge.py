@@ -1,49 +1,49 @@
-"""A trained network without anything that only training needs: adapters merged, ready to leave."""
+"""A trained network without anything that only training needs: adapters merged, ready to export."""
 
 import copy
+from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from emotion_lit.model.factory import Trained
 from emotion_lit.model.network import Network
-from emotion_lit.training.module import EmotionClassifier
 
 
-def merged_network(model: EmotionClassifier) -> Network:
-    """A copy of the network, with its adapters merged into the weights, and the temperature into the last layer.
+def merged_network(model: Trained) -> Network:
+    """Copies a network, merges its adapters into the weights, and divides its last layer by the temperature.
 
     Args:
-        model: A trained model.
+        model: The trained model.
 
     Returns:
-        A network in single precision on the CPU, in evaluation mode, whose logits are already divided by the
-        temperature.
+        A network in single precision on the CPU, in evaluation mode. Its logits are divided by the temperature.
     """
-    network = copy.deepcopy(model.built).cpu().float().eval()
+    network = copy.deepcopy(model.network).cpu().float().eval()
     _merge(network)
     network.requires_grad_(False)
-    temper(network.classifier, model.settings.temperature)
+    divide_logits(network.classifier, model.decision.temperature)
     return network
 
 
 @torch.no_grad()
-def temper(classifier: nn.Linear, temperature: float | None) -> None:
-    """Divides what a last layer says by a temperature.
+def divide_logits(classifier: nn.Linear, temperature: float) -> None:
+    """Divides the weights of a last layer, and with them its logits, by a temperature.
 
     Args:
         classifier: The layer.
-        temperature: The temperature; None is 1.
+        temperature: The calibration temperature.
     """
-    classifier.weight.div_(temperature or 1.0)
+    classifier.weight.div_(temperature)
     if classifier.bias is not None:
-        classifier.bias.div_(temperature or 1.0)
+        classifier.bias.div_(temperature)
 
 
 def _merge(module: nn.Module) -> None:
     for name, child in module.named_children():
-        if isinstance(child, BaseTunerLayer):
-            child.merge()
-            setattr(module, name, child.get_base_layer())
+        if hasattr(child, "lora_A"):  # a layer of peft, which takes long to import
+            layer: Any = child
+            layer.merge()
+            setattr(module, name, layer.get_base_layer())
         else:
             _merge(child)

@@ -3,8 +3,7 @@
 import json
 from pathlib import PurePath
 
-from emotion_lit.inference.export_contract import Contract
-from emotion_lit.inference.export_writers import Format
+from emotion_lit.inference.export_contract import Contract, Format
 from emotion_lit.inference.origins import Origin
 
 TEXTS = '["what a day!", "leave me alone"]'

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -18,12 +18,13 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.settings import DataSettings
 from emotion_lit.errors import UserError
+from emotion_lit.inference.engines import Engine
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.batches import Batch, check_inputs, classify, embed, labelled, put_in_order, rows_of
 from emotion_lit.model.checkpoint_weights import complete_weights, trained_names
 from emotion_lit.model.decision import Decision
-from emotion_lit.model.factory import build
+from emotion_lit.model.factory import Trained, build
 from emotion_lit.model.fast_paths import Probe, leave_training_paths, take_training_paths
 from emotion_lit.model.network import Network, Pooling
 from emotion_lit.model.positions import longest_text
@@ -132,7 +133,7 @@ class EmotionClassifier(pl.LightningModule):
         self._files: backbones.Files = {}
         self.trained_on: dict[str, Any] | None = None  # the settings of the data
         self.weights_sha256 = ""  # of the checkpoint that it was built for
-        self.engine: Callable[[Batch], Tensor] | None = None  # computes the logits of `predict` instead of the network
+        self._engine: Engine | None = None  # computes the probabilities of `predict` instead of the network
         self._seed = 0
         self._predicted: list[list[int] | None] = []  # the rows of each batch
         self.train_metrics = metric_collection(len(labels), multi_label, "train")
@@ -189,13 +190,13 @@ class EmotionClassifier(pl.LightningModule):
         Args:
             up_to: A rough answer is enough if the limit is far above this.
         """
-        if self.network is None and self.engine is not None:  # an exported model, whose tokenizer knows
+        if self.network is None and self._engine is not None:  # an exported model, whose tokenizer knows
             return int(self.tokenizer.model_max_length)
         return longest_text(self.settings.backbone, self.network.encoder if self.network else None, up_to)
 
     def prepare_data(self) -> None:
         """Downloads the encoder into the cache, once on each machine."""
-        if self.network is None and self.engine is None:
+        if self.network is None and self._engine is None:
             with contextlib.suppress(Exception):  # `configure_model` meets it again, and ends all processes with it
                 backbones.download(self.settings.backbone)
 
@@ -203,7 +204,7 @@ class EmotionClassifier(pl.LightningModule):
         """Builds the network on Lightning's call, unless it has been built for a checkpoint or an export."""
         if self._trainer is None:
             return
-        if self.network is None and self.engine is None:
+        if self.network is None and self._engine is None:
             with distributed.fail_together():
                 self.build()
         if self.trainer.training and self.network is not None:
@@ -245,6 +246,34 @@ class EmotionClassifier(pl.LightningModule):
         if not self._identity:
             raise UserError(NOT_BUILT)
         return str(self._identity["network_sha256"])
+
+    @property
+    def trained(self) -> Trained:
+        """The network and what belongs to it, without Lightning, for engines and exports; it shares the weights."""
+        data = self.trained_on or {}
+        return Trained(
+            network=self.built,
+            tokenizer=self.tokenizer,
+            settings=self.settings,
+            identity=self._identity,
+            max_length=data.get("max_length", DataSettings.max_length),
+            tokens_per_batch=data.get("tokens_per_batch", DataSettings.tokens_per_batch),
+            weights_sha256=self.weights_sha256,
+        )
+
+    def predict_with(
+        self, engine: Engine, tokenizer: PreTrainedTokenizerBase | None = None, weights_sha256: str | None = None
+    ) -> None:
+        """Lets `predict_step` use an engine instead of the network.
+
+        Args:
+            engine: The engine.
+            tokenizer: The tokenizer of an export.
+            weights_sha256: The hash of the weights of an export.
+        """
+        self._engine = engine
+        self._tokenizer = tokenizer or self._tokenizer
+        self.weights_sha256 = weights_sha256 or self.weights_sha256
 
     # Checkpoints
 
@@ -332,7 +361,7 @@ class EmotionClassifier(pl.LightningModule):
         if "window" in batch and "input_ids" not in batch:
             return torch.full((len(batch["places"]), len(self.labels)), math.nan)
         check_inputs(batch)
-        return self.probabilities((self.engine or self)(batch))
+        return self._engine(batch) if self._engine else self.probabilities(self(batch))
 
     def on_predict_epoch_start(self) -> None:
         """Forgets the rows of an earlier prediction."""

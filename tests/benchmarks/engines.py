@@ -10,19 +10,19 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from emotion_lit import load
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.padding import Padding
 from emotion_lit.data.streaming import TextStream
-from emotion_lit.inference.agreement import compare
-from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16, Engine, make_engine
+from emotion_lit.inference.agreement import compare, probabilities_of
+from emotion_lit.inference.engine_selection import make_engine
+from emotion_lit.inference.engines import ENGINES, TORCH, Engine
+from emotion_lit.model.checkpoint import read_checkpoint
 from emotion_lit.model.cpu_kernels import use_eager_attention
-from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.model.decision import Decision
+from emotion_lit.model.factory import restore
 from emotion_lit.utils.memory import keep_freed_memory
 from tests.benchmarks.peak import measure
 from tests.benchmarks.turns import Measures, publish, spread, take_turns
-
-ENGINES = (TORCH, TORCH_BF16, ONNX, ONNX_INT8)
 
 
 def main() -> None:
@@ -34,17 +34,18 @@ def main() -> None:
     parser.add_argument("--output", help="A file for the JSON.")
     options = parser.parse_args()
     keep_freed_memory()
-    model = load(options.ckpt_path, device="cpu").model
-    assert model.network is not None
+    model = restore(read_checkpoint(options.ckpt_path))
     use_eager_attention(model.network.encoder)
     stream = TextStream([options.texts], "text", [], "id", model.tokenizer, 128, 2048, Padding.of(model.tokenizer))
     batches = stream.first_batches(options.rows)
     engines = {name: make_engine(name, model, options.ckpt_path) for name in ENGINES}
     with FlopCounterMode(display=False) as counter:
-        reference = run(model, engines[TORCH], batches)
+        reference = probabilities_of(engines[TORCH], batches)
     gflop = 1e-9 * counter.get_total_flops()
+    decision = model.decision
     peers = {
-        name: lambda engine=engine: timed(model, engine, batches, reference, gflop) for name, engine in engines.items()
+        name: lambda engine=engine: timed(decision, engine, batches, reference, gflop)
+        for name, engine in engines.items()
     }
     peaks = take_turns({"peak": lambda: {**_peak(torch.float32, "fp32"), **_peak(torch.bfloat16, "bf16")}}, 1)["peak"]
     results = take_turns(peers, options.rounds)
@@ -68,18 +69,11 @@ def _peak(dtype: torch.dtype, name: str) -> Measures:
     return {name: max(measure(dtype, torch.get_num_threads()).values())}
 
 
-@torch.inference_mode()
-def run(model: EmotionClassifier, engine: Engine, batches: list[Batch]) -> torch.Tensor:
-    return torch.cat([model.probabilities(engine(batch)) for batch in batches])
-
-
-def timed(
-    model: EmotionClassifier, engine: Engine, batches: list[Batch], reference: torch.Tensor, gflop: float
-) -> Measures:
+def timed(decision: Decision, engine: Engine, batches: list[Batch], reference: torch.Tensor, gflop: float) -> Measures:
     start = time.perf_counter()
-    found = run(model, engine, batches)
+    found = probabilities_of(engine, batches)
     seconds = time.perf_counter() - start
-    agreed = compare(reference, found.float(), model)
+    agreed = compare(reference, found, decision)
     return {
         "texts_per_second": len(found) / seconds,
         "gflops_per_second": gflop / seconds,

@@ -18,7 +18,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from emotion_lit import load
 from emotion_lit.cli import main
-from emotion_lit.model.checkpoint import weights_sha256
+from emotion_lit.model.checkpoint import read_checkpoint, weights_sha256
+from emotion_lit.model.factory import restore
 
 Rows = Any  # an array, [texts, classes]
 
@@ -62,11 +63,12 @@ for folder in sys.argv[1:]:
 def spread(run: Path, copy: Path) -> Path:
     """A run whose probabilities are far apart; those of a short training are alike, whatever becomes of them."""
     file = Path(shutil.copytree(run, copy)) / "checkpoints" / "best.ckpt"
-    model = load(file).model
+    model = restore(read_checkpoint(file))
     rows = [model.tokenizer(text, truncation=True, max_length=128)["input_ids"] for text in TEXTS if text.strip()]
     with torch.inference_mode():
-        logits = torch.cat([model({"input_ids": torch.tensor([row])}) for row in rows])
-    head = next(name for name, module in model.named_modules() if module is model.built.classifier)
+        logits = torch.cat([model.network(torch.tensor([row])) for row in rows])
+    layer = model.network.classifier
+    head = next(f"network.{name}" for name, module in model.network.named_modules() if module is layer)
     checkpoint = torch.load(file, weights_only=True)
     weights, scale = checkpoint["state_dict"], 0.06 / logits.std(dim=0)
     weights[f"{head}.weight"] = weights[f"{head}.weight"] * scale[:, None]

@@ -25,6 +25,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.inference.export_contract import WEIGHT_FILES
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import load_tokenizer
+from emotion_lit.model.factory import restore
 from tests.cli.conftest import Exported
 from tests.cli.exports import TEMPERATURE, export, spread, stated
 from tests.conftest import ROOT, Train, failing
@@ -50,9 +51,9 @@ def test_an_adapter_of_the_embedded_encoder_names_it_on_the_hub(lora_run: Path, 
 def test_an_adapter_of_some_layers(train: Train, tmp_path: Path) -> None:
     run = spread(train("--model.tuning=lora", "--model.lora.targets=[query,value]"), tmp_path / "run" / "version_0")
     folder = export(run, tmp_path / "adapter", "adapter")
-    assert load(folder, backbone=load(run).model.settings.backbone)(TEXTS)[0].probabilities == pytest.approx(
-        wanted(run)[0], abs=1e-5
-    )
+    assert load(folder, backbone=restore(checkpoints.read_checkpoint(run)).settings.backbone)(TEXTS)[
+        0
+    ].probabilities == pytest.approx(wanted(run)[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["hf", "adapter", "onnx"])
@@ -66,7 +67,7 @@ def test_every_export_states_the_same(exported: Exported, kind: str) -> None:
     assert about["labels"] == model.labels == [config["id2label"][str(place)] for place in range(7)]
     assert config["label2id"] == {label: place for place, label in enumerate(model.labels)}
     assert config["problem_type"] == "multi_label_classification"
-    assert about["thresholds"] == config["emotion_lit"]["thresholds"] == list(model.model.decision.thresholds)
+    assert about["thresholds"] == config["emotion_lit"]["thresholds"] == list(model.decision.thresholds)
     assert (about["temperature"], about["temperature_in_weights"]) == (1.0, TEMPERATURE)
     assert (about["max_length"], about["pooling"]) == (128, "cls")
     assert (about["padding_side"], about["truncation_side"]) == ("right", "right")
@@ -186,7 +187,7 @@ def test_8_bit_weights_leave_by_the_gate_of_predict(
     folder = export(run, tmp_path / "onnx", "onnx")
     card, said = (folder / "README.md").read_text(), capsys.readouterr().err
     if least > 1:
-        assert re.search(r"model_int8.onnx is not made: \d+ of 300 rows get other labels", said)
+        assert re.search(r"model_int8.onnx is not written: \d+ of 300 rows get other labels", said)
         assert not (folder / "model_int8.onnx").exists()
         assert "int8" not in card
         assert set(stated(folder)["weights"]) == {"model.onnx"}

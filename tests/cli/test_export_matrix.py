@@ -58,7 +58,7 @@ def check(
         if format == "onnx int8":
             cells = {}
             if (folder / "model_int8.onnx").is_file():
-                found = by_onnx(folder, "model_int8.onnx", model.model.multi_label)(TEXTS)
+                found = by_onnx(folder, "model_int8.onnx", model.decision.multi_label)(TEXTS)
                 same = np.mean(np.argmax(found, 1)[readable] == np.argmax(expected, 1)[readable])
                 cells = {"ONNX Runtime": f"{same:.1%} same"}
                 assert re.search(r"\d of (2,000|500) rows get other labels", (folder / "README.md").read_text())

@@ -67,7 +67,7 @@ def test_a_run_and_its_use_in_the_home(home: Path, tiny_backbone: Path) -> None:
     assert (home / "out.csv").is_file()
     main(["test", "--ckpt_path=~/best/best.ckpt", "--evaluation.path=~/own.json"])
     assert (home / "own.json").is_file()
-    assert load("~/best/best.ckpt").model.labels
+    assert load("~/best/best.ckpt").labels
     assert EmotionDataModule(dataset="~/rows.jsonl").settings.dataset == str(home / "rows.jsonl")
     assert not list(Path().iterdir())
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 import yaml
 
-from emotion_lit import load
 from emotion_lit.cli import main
+from emotion_lit.model import checkpoint as checkpoints
 from tests.conftest import ROOT, SMALL, Train, failing
 
 
@@ -78,7 +78,7 @@ def test_a_run_that_ends_before_its_first_validation_keeps_a_model(
     said = capfd.readouterr()
     assert "test after" in said.out + said.err
     assert "could not find the monitored key" not in said.out + said.err
-    assert load(run).model.settings.temperature is not None
+    assert checkpoints.read_checkpoint(run)[checkpoints.MODEL_KEY]["temperature"] is not None
 
 
 def test_an_evaluation_goes_where_it_is_told(

@@ -2,8 +2,8 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from emotion_lit import EmotionClassifier
 from emotion_lit.inference.agreement import Agreement, compare
+from emotion_lit.model.decision import Decision
 
 
 @pytest.mark.parametrize(("rows", "differing"), [(2000, 0), (2000, 12), (2000, 13), (299, 0), (200, 3), (5, 5)])
@@ -21,21 +21,21 @@ def test_how_many_rows_may_differ(rows: int, most: int) -> None:
 
 
 def test_200_rows_prove_98_point_5_percent_at_most() -> None:
-    assert "at least 98.5% of all agree" in str(Agreement(200, 0, 0.0, 0.0))
-    assert "at least 98.9% of all agree" in str(Agreement(298, 0, 0.0, 0.0))  # and not 99%
+    assert "at least 98.5% of all rows agree" in str(Agreement(200, 0, 0.0, 0.0))
+    assert "at least 98.9% of all rows agree" in str(Agreement(298, 0, 0.0, 0.0))  # and not 99%
 
 
 def test_several_labels_agree_where_their_sets_do() -> None:
-    model = EmotionClassifier(["a", "b"], multi_label=True, threshold=[0.5, 0.2])
+    decision = Decision(("a", "b"), True, 1.0, (0.5, 0.2))
     reference = torch.tensor([[0.9, 0.19], [0.9, 0.3], [0.1, 0.1]])
     others = torch.tensor([[0.9, 0.21], [0.6, 0.3], [0.1, 0.1]])
-    found = compare(reference, others, model)  # the most probable class is the same everywhere
+    found = compare(reference, others, decision)  # the most probable class is the same everywhere
     assert (found.rows, found.differing) == (3, 1)
     assert found.largest_difference == pytest.approx(0.3)
 
 
 def test_what_is_no_number_differs_unless_torch_has_none_either() -> None:
-    model, nan = EmotionClassifier(["a", "b"]), torch.nan
+    decision, nan = Decision(("a", "b"), False, 1.0, (0.5, 0.5)), torch.nan
     reference = torch.tensor([[0.9, 0.1], [nan, nan]])
-    assert compare(reference, reference.clone(), model) == Agreement(2, 0, 0.0, 0.0)
-    assert compare(reference, torch.tensor([[nan, 0.1], [nan, nan]]), model).mean_difference == torch.inf
+    assert compare(reference, reference.clone(), decision) == Agreement(2, 0, 0.0, 0.0)
+    assert compare(reference, torch.tensor([[nan, 0.1], [nan, nan]]), decision).mean_difference == torch.inf

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from emotion_lit.errors import UserError
+from emotion_lit.inference.engines import TorchEngine
 from emotion_lit.inference.predictor import Predictor
 from tests.inference.conftest import KINDS, loaded
 
@@ -98,6 +99,6 @@ def test_a_model_on_the_gpu_says_that_a_forked_process_cannot_use_it(
     places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = loaded(places["checkpoint"], "checkpoint")
-    monkeypatch.setattr(type(model.model), "device", torch.device("cuda"))
+    monkeypatch.setattr(TorchEngine, "device", torch.device("cuda"))
     with pytest.raises(UserError, match="a forked process cannot use; load it in the worker"):
         model("what a day!")

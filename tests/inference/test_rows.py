@@ -36,7 +36,7 @@ def several(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     file = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(file, weights_only=True)
     name = next(name for name in checkpoint["state_dict"] if name.endswith("word_embeddings.weight"))
-    zebra = load(run).model.tokenizer.convert_tokens_to_ids("zebra")
+    zebra = load(run).tokenizer.convert_tokens_to_ids("zebra")
     checkpoint["state_dict"][name][zebra] = float("nan")
     checkpoint[KEY]["weights_sha256"] = weights_sha256(checkpoint["state_dict"])
     torch.save(checkpoint, file)
@@ -78,7 +78,7 @@ def test_every_way_to_predict_gives_the_same_labels(several: Path, tmp_path: Pat
 def test_a_typed_threshold_meets_the_probabilities_that_are_shown(
     several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert load(several).model.settings.threshold == 0.45  # though a temperature was chosen
+    assert set(load(several).decision.thresholds) == {0.45}  # though a temperature was chosen
     rows = rows_of(several, tmp_path / "out.jsonl", "--model.temperature=3", "--model.threshold=0.501")
     capsys.readouterr()
     for row in (rows[0], rows[2], rows[4]):

@@ -14,6 +14,7 @@ from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone
 from emotion_lit.model.checkpoint import DATA_KEY, portable, read_checkpoint, relative_path
+from emotion_lit.model.factory import restore
 from emotion_lit.model.precision import native_precision
 from tests.conftest import ROOT, SMALL, Train, failing
 
@@ -118,8 +119,10 @@ def test_the_same_backbone_may_stand_elsewhere(lora_run: Path, tmp_path: Path) -
 
 def test_lightning_loads_it_too(lora_run: Path) -> None:
     model = EmotionClassifier.load_from_checkpoint(lora_run / "checkpoints" / "best.ckpt")
-    ours = load(lora_run).model.state_dict()
-    assert all(torch.equal(value.cpu(), ours[name].cpu()) for name, value in model.state_dict().items())
+    ours = restore(read_checkpoint(lora_run)).network.state_dict()
+    theirs = model.built.state_dict()
+    assert theirs.keys() == ours.keys()
+    assert all(torch.equal(value.cpu(), ours[name]) for name, value in theirs.items())
 
 
 def test_portable_settings_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,11 @@ import onnxruntime
 import pytest
 import torch
 
-from emotion_lit import load
 from emotion_lit.cli import main
 from emotion_lit.data.vectors import StoredVectors
-from emotion_lit.inference.onnx import write_int8, write_onnx
+from emotion_lit.inference.onnx_export import write_int8, write_onnx
+from emotion_lit.model.checkpoint import read_checkpoint
+from emotion_lit.model.factory import restore
 from emotion_lit.model.features import FrozenPart, fill_vectors
 from emotion_lit.utils import caches, files
 from emotion_lit.utils.distributed import node_file
@@ -219,7 +220,7 @@ def test_a_network_as_onnx_is_sealed_and_still_one(
     lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exact, int8 = tmp_path / "exact.onnx", tmp_path / "int8.onnx"
-    write_onnx(load(lora_run).model, exact)
+    write_onnx(restore(read_checkpoint(lora_run)), exact)
     write_int8(exact, int8)
     for file in (exact, int8):
         assert caches.is_whole(file)

@@ -14,6 +14,7 @@ import yaml
 
 from emotion_lit import load
 from emotion_lit.cli import main
+from emotion_lit.inference.engines import TorchEngine
 from emotion_lit.inference.origins import Origin
 from emotion_lit.utils import hub, platforms
 from emotion_lit.utils.files import why_not_writable
@@ -103,8 +104,8 @@ def test_time_and_memory_on_a_mac_are_those_of_its_device(monkeypatch: pytest.Mo
 def test_masks_that_fused_attention_misreads_are_added(lora_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["what a day!", "I can't stop worrying about tomorrow"]
     model = load(lora_run)
-    assert model.model.network is not None
-    model.model.network.encoder.set_attn_implementation("sdpa")
+    assert isinstance(model.engine, TorchEngine)
+    model.engine.network.encoder.set_attn_implementation("sdpa")
     fused = model.probabilities(texts)
     monkeypatch.setattr(platforms, "misreads_masks", lambda _: True)
     torch.testing.assert_close(model.probabilities(texts), fused)

@@ -10,7 +10,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.training.settings.unused_settings import typed_keys
 
 if TYPE_CHECKING:
-    from emotion_lit.inference.export_loader import Exported
+    from emotion_lit.inference.export_loader import Export
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Source:
 
     file: Path
     checkpoint: checkpoints.Checkpoint
-    exported: "Exported | None" = None
+    exported: "Export | None" = None
 
     @classmethod
     def read(cls, path: str, command: str) -> "Source":
@@ -41,9 +41,9 @@ class Source:
         if command == "fit":
             return cls(*checkpoints.read_to_go_on(path))
         if command == "predict" and checkpoints.is_export(path):
-            from emotion_lit.inference.export_loader import Exported
+            from emotion_lit.inference.export_loader import Export
 
-            exported = Exported.read(path)
+            exported = Export.read(path)
             return cls(exported.folder, exported.as_checkpoint(), exported)
         file = checkpoints.find_checkpoint(path)
         return cls(file, checkpoints.read_checkpoint(file))

@@ -150,7 +150,8 @@ class EmotionCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Builds the network for the checkpoint, which may need no base model, or takes that of an export."""
         if self.source and self.source.exported:
-            self.source.exported.attach(self.model)
+            export = self.source.exported.load(self.model.settings.backbone, self.model.decision)
+            self.model.predict_with(export.engine, export.tokenizer, export.weights_sha256)
         elif self.source:
             self.model.build(self.source.checkpoint)
 

@@ -8,11 +8,13 @@ import onnx
 import pytest
 import torch
 
-from emotion_lit import load
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.inference.lora_merge import merged_network
-from emotion_lit.inference.onnx import OnnxEngine, write_onnx
+from emotion_lit.inference.onnx_engine import OnnxEngine
+from emotion_lit.inference.onnx_export import write_onnx
+from emotion_lit.model.checkpoint import read_checkpoint
+from emotion_lit.model.factory import restore
 from emotion_lit.model.network import Network
 from emotion_lit.utils.caches import seal
 from tests.conftest import ROOT, failing, leave_out_figures
@@ -80,12 +82,12 @@ def test_int8_is_used_only_where_it_agrees(
 ) -> None:
     int8 = ("--prediction.engine=onnx", "--prediction.quantize=int8")
     exact = predict(tiny, tmp_path / "onnx.csv", "--prediction.engine=onnx")
-    monkeypatch.setattr("emotion_lit.training.callbacks.engine_choice.SAME_LABELS", 1.01)
+    monkeypatch.setattr("emotion_lit.inference.engine_selection.SAME_LABELS", 1.01)
     refused = predict(tiny, tmp_path / "refused.csv", *int8)
-    assert "not used, 101%" in capsys.readouterr().err
+    assert "onnx int8 is not used: " in capsys.readouterr().err
     assert refused == exact
-    monkeypatch.setattr("emotion_lit.training.callbacks.engine_choice.SAME_LABELS", 0.5)
-    monkeypatch.setattr("emotion_lit.training.callbacks.engine_choice.MEAN_DIFFERENCE", 1.0)
+    monkeypatch.setattr("emotion_lit.inference.engine_selection.SAME_LABELS", 0.5)
+    monkeypatch.setattr("emotion_lit.inference.engine_selection.MEAN_DIFFERENCE", 1.0)
     used = predict(tiny, tmp_path / "used.csv", *int8)
     assert "engine: onnx int8" in capsys.readouterr().err
     assert used != exact
@@ -115,12 +117,12 @@ def test_a_file_that_says_something_else_is_refused_and_made_anew(
     assert same(predict(tiny, tmp_path / "onnx.csv", ONNX, source=some), ours)
     said = capsys.readouterr().err
     assert "0 of 400 rows get other labels than from PyTorch in single precision" in said
-    assert "at least 99.2% of all agree" in said
+    assert "at least 99.2% of all rows agree" in said
     file = next((tiny / "checkpoints" / "best.onnx").iterdir())
     falsify(file)
     assert same(predict(tiny, tmp_path / "lie.csv", ONNX, source=some), ours)
     said = capsys.readouterr().err
-    assert "not used" in said
+    assert "onnx is not used" in said
     assert "engine: torch" in said
     assert not file.exists()
     assert same(predict(tiny, tmp_path / "again.csv", ONNX, source=some), ours)
@@ -130,10 +132,10 @@ def test_a_file_that_says_something_else_is_refused_and_made_anew(
 def test_the_fastest_engine_is_not_its_own_reference(
     tiny: Path, ours: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emotion_lit.inference.onnx._check", lambda *_: None)
+    monkeypatch.setattr("emotion_lit.inference.onnx_export._check", lambda *_: None)
     monkeypatch.setattr(OnnxEngine, "__call__", lambda engine, batch: torch.eye(7)[[0] * len(batch["input_ids"])])
     monkeypatch.setattr(
-        "emotion_lit.training.callbacks.engine_choice._speed", lambda engine, _: float("Onnx" in repr(engine.engine))
+        "emotion_lit.inference.engine_selection._speed", lambda engine, _: float("Onnx" in repr(engine.engine))
     )
     assert same(predict(tiny, tmp_path / "auto.csv", "--prediction.engine=auto", "--trainer.precision=32-true"), ours)
     said = capsys.readouterr().err
@@ -169,7 +171,7 @@ def test_an_engine_that_fails_hands_over_to_torch(
     later: bool,
 ) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 128)
-    monkeypatch.setattr("emotion_lit.inference.onnx._check", lambda *_: None)
+    monkeypatch.setattr("emotion_lit.inference.onnx_export._check", lambda *_: None)
     call, calls = OnnxEngine.__call__, itertools.count()
 
     def failing_call(engine: OnnxEngine, batch: Any) -> Any:
@@ -177,9 +179,9 @@ def test_an_engine_that_fails_hands_over_to_torch(
 
     monkeypatch.setattr(OnnxEngine, "__call__", failing_call)
     assert same(predict(tiny, tmp_path / "onnx.csv", ONNX, "--data.tokens_per_batch=256", source=some), ours)
-    lines = [line for line in capsys.readouterr().err.splitlines() if "not used" in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "is no" in line and " used: " in line]
     assert len(lines) == 1
-    assert ("PyTorch goes on" in lines[0]) == later
+    assert ("continuing with PyTorch" in lines[0]) == later
 
 
 def test_an_engine_that_cannot_be_built_is_left(
@@ -199,8 +201,8 @@ def test_an_engine_that_cannot_be_built_is_left(
 
 
 def test_what_was_written_wrong_is_not_kept(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load(tiny).model
-    monkeypatch.setattr("emotion_lit.inference.onnx.merged_network", lambda model: spoilt(merged_network(model)))
+    model = restore(read_checkpoint(tiny))
+    monkeypatch.setattr("emotion_lit.inference.onnx_export.merged_network", lambda model: spoilt(merged_network(model)))
     with pytest.raises(UserError, match="its probabilities are off by up to"):
         write_onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
@@ -237,12 +239,12 @@ def test_few_rows_prove_little(tiny: Path, tmp_path: Path, capsys: pytest.Captur
     main([*words, f"--prediction.path={tmp_path / 'exact.csv'}"])
     said = capsys.readouterr().err
     assert "0 of 200 rows" in said
-    assert "at least 98.5% of all agree" in said
+    assert "at least 98.5% of all rows agree" in said
     assert "engine: onnx\n" in said  # the same numbers
     main([*words, f"--prediction.path={tmp_path / 'int8.csv'}", "--prediction.quantize=int8"])
     said = capsys.readouterr().err
-    assert "onnx int8: " in said
-    assert "not used, 99%" in said
+    assert "onnx int8 is not used: " in said
+    assert "at least 99% and" in said
     assert "engine: onnx\n" in said
 
 
