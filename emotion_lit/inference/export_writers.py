@@ -91,9 +91,8 @@ def _check_format(model: Trained, format: Format) -> None:
         need_onnx()
         return
     if format == "adapter" and model.settings.tuning != "lora":
-        raise UserError(
-            f"a checkpoint with model.tuning {model.settings.tuning} has no adapter; export it with --format hf"
-        )
+        tuning = model.settings.tuning
+        raise UserError(f"a checkpoint with model.tuning {tuning} has no adapter; export it with --format hf")
     if model.network.pooling != "cls":
         raise UserError(
             f"transformers has no head like that of model.pooling {model.network.pooling}, so --format {format} "

@@ -25,7 +25,6 @@ from emotion_lit.errors import UserError
 from emotion_lit.inference.export_contract import WEIGHT_FILES
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import load_tokenizer
-from emotion_lit.model.factory import restore
 from tests.cli.conftest import Exported
 from tests.cli.exports import TEMPERATURE, export, spread, stated
 from tests.conftest import ROOT, Train, failing
@@ -51,9 +50,8 @@ def test_an_adapter_of_the_embedded_encoder_names_it_on_the_hub(lora_run: Path, 
 def test_an_adapter_of_some_layers(train: Train, tmp_path: Path) -> None:
     run = spread(train("--model.tuning=lora", "--model.lora.targets=[query,value]"), tmp_path / "run" / "version_0")
     folder = export(run, tmp_path / "adapter", "adapter")
-    assert load(folder, backbone=restore(checkpoints.read_checkpoint(run)).settings.backbone)(TEXTS)[
-        0
-    ].probabilities == pytest.approx(wanted(run)[0], abs=1e-5)
+    base = checkpoints.read_checkpoint(run)[checkpoints.MODEL_KEY]["backbone"]
+    assert load(folder, backbone=base)(TEXTS)[0].probabilities == pytest.approx(wanted(run)[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["hf", "adapter", "onnx"])
