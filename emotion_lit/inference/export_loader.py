@@ -25,8 +25,9 @@ from emotion_lit.inference.onnx_engine import OnnxEngine
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model import pretrained
 from emotion_lit.model.backbone import listed, quiet_transformers, unloaded
-from emotion_lit.model.decision import DEFAULT_THRESHOLD, Decision
+from emotion_lit.model.decision import Decision
 from emotion_lit.model.network import Network
+from emotion_lit.model.settings import ModelSettings
 from emotion_lit.utils.paths import expanded
 
 # The length of the text on which an export is tried when it is loaded, in tokens.
@@ -82,10 +83,12 @@ class Export:
 
     @property
     def decision(self) -> Decision:
-        """How its probabilities become labels."""
-        own = self.contract
-        thresholds = own.thresholds or [DEFAULT_THRESHOLD] * len(own.labels)
-        return Decision(tuple(own.labels), own.multi_label, own.temperature, tuple(thresholds))
+        """How its probabilities become labels.
+
+        Raises:
+            UserError: Its labels or thresholds are not those of a classifier.
+        """
+        return ModelSettings(**self.as_checkpoint()[checkpoints.MODEL_KEY]).decision
 
     def as_checkpoint(self) -> checkpoints.Checkpoint:
         """The settings of the model and the data, as a checkpoint has them."""

@@ -31,7 +31,7 @@ def load(path: str | Path, backbone: str | None = None, device: str | None = Non
     if contract is not None:
         export = Export(place, contract).load(backbone, device=device or "cpu")
         return Predictor(export.engine, export.tokenizer, export.decision, export.max_length)
-    model = restore(checkpoints.read_checkpoint(place), backbone)
+    model = restore(checkpoints.read_checkpoint(place), backbone, merge_adapters=True)
     engine = TorchEngine(model.network, model.decision)
     engine.to(device or platforms.device_type())
     return Predictor(engine, model.tokenizer, model.decision, model.max_length, model.tokens_per_batch)

@@ -13,6 +13,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.checkpoint_weights import complete_weights
 from emotion_lit.model.decision import Decision
 from emotion_lit.model.fast_paths import Probe, check_network, take_fast_paths
+from emotion_lit.model.lora_weights import load_merged
 from emotion_lit.model.network import Network
 from emotion_lit.model.positions import longest_text
 from emotion_lit.model.settings import ModelSettings
@@ -54,6 +55,21 @@ def build(
         UserError: The backbone cannot be loaded, is not the one that the checkpoint was trained on, or cannot classify
             texts with these settings.
     """
+    built = _without_adapters(settings, checkpoint, tokenizer)
+    network, probe = built.network, Probe(built.tokenizer)
+    apply_tuning(network, settings.tuning, settings.lora, settings.trainable_layers)
+    if not checkpoint:
+        check_network(network, probe)
+    if settings.fast_paths:
+        take_fast_paths(network, probe)
+    network.train()  # transformers returns it without dropout, and Lightning leaves that as it is
+    return built
+
+
+def _without_adapters(
+    settings: ModelSettings, checkpoint: checkpoints.Checkpoint | None, tokenizer: PreTrainedTokenizerBase | None = None
+) -> Built:
+    """The network before it is known which weights train."""
     stored = checkpoint[checkpoints.KEY] if checkpoint else {}
     if checkpoint:
         checkpoints.check_settings(settings.as_plain(), checkpoint[checkpoints.MODEL_KEY])
@@ -78,14 +94,17 @@ def build(
             files = backbones.carried_files(pretrained, tokenizer)
     # A Trainer of half precision makes the head in it, and converts the encoder later.
     network = Network(pretrained, settings.pooling, settings.dropout).float()
-    apply_tuning(network, settings.tuning, settings.lora, settings.trainable_layers)
-    probe = Probe(tokenizer)
-    if not checkpoint:
-        check_network(network, probe)
-    if settings.fast_paths:
-        take_fast_paths(network, probe)
-    network.train()  # transformers returns it without dropout, and Lightning leaves that as it is
     return Built(network, tokenizer, identity, files)
+
+
+def _with_merged_adapters(settings: ModelSettings, checkpoint: checkpoints.Checkpoint) -> Built | None:
+    """The trained network of a LoRA checkpoint, without adapters; None if its weights do not fit."""
+    built = _without_adapters(settings, checkpoint)
+    if not load_merged(built.network, settings, checkpoint["state_dict"]):
+        return None
+    if settings.fast_paths:
+        take_fast_paths(built.network, Probe(built.tokenizer))
+    return built
 
 
 @dataclass(frozen=True)
@@ -116,12 +135,14 @@ class Trained:
         return self.settings.decision
 
 
-def restore(checkpoint: checkpoints.Checkpoint, backbone: str | None = None) -> Trained:
+def restore(checkpoint: checkpoints.Checkpoint, backbone: str | None = None, merge_adapters: bool = False) -> Trained:
     """Builds the trained network of a checkpoint.
 
     Args:
         checkpoint: What `read_checkpoint` returned.
         backbone: Where the base model is, if not where it was: a folder or a Hub id.
+        merge_adapters: Whether to add LoRA adapters to the weights of the base model, which computes the same and does
+            without peft, whose import takes as long as labeling 100 texts.
 
     Raises:
         UserError: The base model cannot be loaded, or is another one, or the weights do not fit.
@@ -129,9 +150,12 @@ def restore(checkpoint: checkpoints.Checkpoint, backbone: str | None = None) -> 
     settings = ModelSettings(**checkpoint[checkpoints.MODEL_KEY])
     if backbone:
         settings = replace(settings, backbone=backbone)
-    built = build(settings, checkpoint)
-    module = nn.ModuleDict({"network": built.network})  # the names that the LightningModule gives its weights
-    module.load_state_dict(complete_weights(module, checkpoint["state_dict"], has_all=bool(built.files)))
+    merge = merge_adapters and settings.tuning == "lora"
+    built = _with_merged_adapters(settings, checkpoint) if merge else None
+    if built is None:
+        built = build(settings, checkpoint)
+        module = nn.ModuleDict({"network": built.network})  # the names that the LightningModule gives its weights
+        module.load_state_dict(complete_weights(module, checkpoint["state_dict"], has_all=bool(built.files)))
     data = checkpoint[checkpoints.DATA_KEY]
     max_length = data.get("max_length", DataSettings.max_length)
     longest = longest_text(settings.backbone, built.network.encoder, max_length)

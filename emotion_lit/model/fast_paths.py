@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -106,7 +105,7 @@ def take_fast_paths(network: Network, probe: Probe) -> None:
             probe.logits(network),
             lambda: probe.logits(network),
         )
-    if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
+    if any(hasattr(module, "lora_A") for module in network.modules()):  # layers of peft, which takes long to import
         _take_merged_adapters(network, probe)
 
 

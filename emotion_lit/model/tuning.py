@@ -3,14 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from emotion_lit.errors import UserError
 from emotion_lit.model.network import Network
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 Tuning = Literal["head", "lora", "full"]
 TrainableLayers = int | float | None
@@ -61,7 +63,7 @@ def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable
     Raises:
         UserError: The encoder has fewer layers, or no module's name ends as ``lora.targets`` says.
     """
-    frozen = [] if trainable_layers is None or tuning == "head" else _lower_modules(network, trainable_layers)
+    frozen = [] if tuning == "head" else lower_modules(network, trainable_layers)
     for module in frozen:
         module.requires_grad_(False)
     network.frozen_layers = max(0, len(frozen) - 1)
@@ -72,13 +74,38 @@ def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable
     elif network.frozen_layers:
         network.frozen = (*network.embeddings, *network.layers[: network.frozen_layers])
     if tuning == "lora":
+        from peft import inject_adapter_in_model  # takes half a second
+
         inject_adapter_in_model(lora_config(network, lora, frozen), network.encoder)
     for _, parameter in network.head_parameters():
         parameter.requires_grad_(True)
 
 
-def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module] = ()) -> LoraConfig:
-    """The adapters as peft describes them.
+def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module] = ()) -> "LoraConfig":
+    """The configuration of the adapters for peft.
+
+    Args:
+        network: The network without adapters.
+        lora: The adapters.
+        frozen: Parts of the encoder that get none.
+
+    Raises:
+        UserError: No module's name ends as ``lora.targets`` says.
+    """
+    from peft import LoraConfig
+
+    targets = lora_targets(network, lora, frozen)
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        fan_in_fan_out=any(isinstance(network.encoder.get_submodule(name), Conv1D) for name in targets),
+    )
+
+
+def lora_targets(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module] = ()) -> list[str]:
+    """The names of the encoder's layers that get adapters.
 
     Args:
         network: The network without adapters.
@@ -107,17 +134,21 @@ def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module
         raise UserError(
             f"no linear layer's name ends in {lora.targets!r} (model.lora.targets); there are: {', '.join(last_parts)}"
         )
-    return LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets,
-        fan_in_fan_out=any(isinstance(linear[name], Conv1D) for name in targets),
-    )
+    return targets
 
 
-def _lower_modules(network: Network, trainable_layers: float) -> list[nn.Module]:
-    """The embeddings and the layers that do not train."""
+def lower_modules(network: Network, trainable_layers: TrainableLayers) -> list[nn.Module]:
+    """The embeddings and the lower layers, which are not trained; empty if the whole encoder is.
+
+    Args:
+        network: The network.
+        trainable_layers: How many upper layers train, or their share; None is the whole encoder.
+
+    Raises:
+        UserError: The encoder has fewer layers.
+    """
+    if trainable_layers is None:
+        return []
     depth = network.depth
     trainable_layers = min(trainable_layers, depth + 1)  # infinity is no number of layers
     is_share = isinstance(trainable_layers, float) and trainable_layers <= 1
