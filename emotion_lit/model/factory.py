@@ -135,19 +135,25 @@ class Trained:
         return self.settings.decision
 
 
-def restore(checkpoint: checkpoints.Checkpoint, backbone: str | None = None, merge_adapters: bool = False) -> Trained:
+def restore(
+    checkpoint: checkpoints.Checkpoint,
+    backbone: str | None = None,
+    merge_adapters: bool = False,
+    settings: ModelSettings | None = None,
+) -> Trained:
     """Builds the trained network of a checkpoint.
 
     Args:
         checkpoint: What `read_checkpoint` returned.
         backbone: Where the base model is, if not where it was: a folder or a Hub id.
         merge_adapters: Whether to add LoRA adapters to the weights of the base model, which computes the same and does
-            without peft, whose import takes as long as labeling 100 texts.
+            without peft, which takes long to import.
+        settings: The model's settings, if not those of the checkpoint, such as another temperature.
 
     Raises:
         UserError: The base model cannot be loaded, or is another one, or the weights do not fit.
     """
-    settings = ModelSettings(**checkpoint[checkpoints.MODEL_KEY])
+    settings = settings or ModelSettings(**checkpoint[checkpoints.MODEL_KEY])
     if backbone:
         settings = replace(settings, backbone=backbone)
     merge = merge_adapters and settings.tuning == "lora"

@@ -261,6 +261,15 @@ class EmotionClassifier(pl.LightningModule):
             weights_sha256=self.weights_sha256,
         )
 
+    def load_trained(self, trained: Trained) -> None:
+        """Takes over a trained network, such as one whose adapters are merged; it predicts, and is not trained on.
+
+        Args:
+            trained: The network and what belongs to it.
+        """
+        self.network, self._tokenizer, self._identity = trained.network, trained.tokenizer, trained.identity
+        self.weights_sha256 = trained.weights_sha256
+
     def predict_with(
         self, engine: Engine, tokenizer: PreTrainedTokenizerBase | None = None, weights_sha256: str | None = None
     ) -> None:

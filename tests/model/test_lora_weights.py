@@ -20,7 +20,7 @@ def pair(outputs: int, inputs: int, rank: int = 2) -> dict[str, torch.Tensor]:
     return {"0.lora_A.weight": torch.randn(rank, inputs), "0.lora_B.weight": torch.randn(outputs, rank)}
 
 
-@pytest.mark.parametrize("layer", [nn.Linear(5, 3), Conv1D(3, 5)])
+@pytest.mark.parametrize("layer", [nn.Linear(5, 3), Conv1D(3, 5)])  # type: ignore[no-untyped-call]
 def test_a_merged_layer_computes_the_layer_and_its_update(layer: nn.Module) -> None:
     weights, x = pair(3, 5), torch.randn(7, 5)
     expected = layer(x) + 4 * x @ weights["0.lora_A.weight"].T @ weights["0.lora_B.weight"].T

@@ -11,6 +11,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from emotion_lit.errors import UserError
 from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.factory import restore
 from emotion_lit.training import requeue
 from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint, best_checkpoint
 from emotion_lit.training.callbacks.early_stopping import EarlyStopping
@@ -148,17 +149,20 @@ class EmotionCLI(LightningCLI):
             raise UserError("this checkpoint keeps the model alone; training goes on from last.ckpt beside it")
 
     def after_instantiate_classes(self) -> None:
-        """Builds the network for the checkpoint, which may need no base model, or takes that of an export."""
+        """Builds the network for the checkpoint, or takes that of an export; `predict` loads the weights too."""
         if self.source and self.source.exported:
             export = self.source.exported.load(self.model.settings.backbone, self.model.decision)
             self.model.predict_with(export.engine, export.tokenizer, export.weights_sha256)
+        elif self.source and self.subcommand == "predict":
+            settings = self.model.settings
+            self.model.load_trained(restore(self.source.checkpoint, merge_adapters=True, settings=settings))
         elif self.source:
             self.model.build(self.source.checkpoint)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        """Lets the Trainer load no weights where an export brings a whole network."""
+        """Lets the Trainer load no weights for `predict`, which has loaded them already."""
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
-        return {**kwargs, "ckpt_path": None} if self.source and self.source.exported else kwargs
+        return {**kwargs, "ckpt_path": None} if subcommand == "predict" else kwargs
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Adds the callbacks of each command, the precision that suits the hardware, and the run folder."""
