@@ -119,9 +119,9 @@ def test_several_labels_with_bars_are_told_apart(tiny_backbone: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a", "b\ud800"], r"the label 'b\\ud800' holds half a character"),
-        (["a", "b\0"], r"the label 'b\\x00' holds half a character or a NUL"),
-        (["a", " "], "a label is ' ', which nobody can see"),
+        (["a", "b\ud800"], r"the label 'b\\ud800' has a character that cannot be written"),
+        (["a", "b\0"], r"the label 'b\\x00' has a character that cannot be written"),
+        (["a", " "], "a label is ' ', which is invisible"),
         (["a", ""], "a label is ''"),
         (["a", "b", "a"], "a label is named twice: a"),
         (["a", True], "the label True is not a string"),
@@ -136,7 +136,7 @@ def test_what_is_no_name_is_refused(names: list[Any], message: str) -> None:
 def test_half_a_character_in_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write(tmp_path / "data.jsonl", ["a", "b\ud800"], 10)
     line = failing(capsys, "fit", f"--data.dataset={data}", "--model.backbone=embedded", "--model.tuning=head")
-    assert "'b\\ud800' holds half a character" in line
+    assert "'b\\ud800' has a character that cannot be written" in line
 
 
 @pytest.mark.figures

@@ -1,1 +1,1 @@
-"""From a data set's name to batches."""
+"""From a dataset's name to batches."""

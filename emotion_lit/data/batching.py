@@ -1,4 +1,4 @@
-"""Token-budget batches of like length."""
+"""Batches of texts of similar length within a token budget."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -19,10 +19,10 @@ def pack(lengths: npt.NDArray[np.int64], tokens_per_batch: int) -> list[npt.NDAr
 
     Args:
         lengths: Tokens per row, ascending.
-        tokens_per_batch: The budget; a row longer than that is a batch of its own.
+        tokens_per_batch: The budget; a longer row is a batch of its own.
 
     Returns:
-        The places of each batch's rows.
+        The indices of each batch's rows.
     """
     batches, start = [], 0
     for end in range(1, len(lengths) + 1):
@@ -33,28 +33,27 @@ def pack(lengths: npt.NDArray[np.int64], tokens_per_batch: int) -> list[npt.NDAr
 
 
 class BatchSampler(DistributedSampler[list[int]]):
-    """Batches of row numbers: every row once an epoch, on one of the ranks, which all have the same number of batches.
+    """Batches of row indices: every row once per epoch, on one rank; all ranks have the same number of batches.
 
-    It shares the rows out by itself; as a `DistributedSampler`, it is left alone by Lightning.
+    It distributes the rows itself. Lightning does not replace it, because it is a `DistributedSampler`.
 
-    Rows are ordered by length, rows of the same length at random, and packed; then the batches are shuffled, and dealt
-    out: each `world_size` of them are one step. What is left for the last step is shared out row by row. The bounds of
-    the batches depend on the lengths alone, which is why their number is known before the first epoch.
+    Rows are sorted by length, with ties in random order, and packed. Then the batches are shuffled and dealt out, a
+    step to `world_size` ranks at a time. The remaining rows are divided between the ranks in the last step. The sizes
+    of batches depend only on the lengths, so the number of batches is known before the first epoch.
 
     Args:
-        lengths: Tokens per row.
+        lengths: Tokens per row, ``[rows]``.
         tokens_per_batch: The token budget of a batch, padding included.
-        batch_size: A fixed number of rows a batch instead, drawn regardless of their length.
-        shuffle: False keeps the batches in order of length, for evaluation.
-        seed: Decides the order, together with the epoch.
-        rank: This process; by default it is found out when the epoch begins.
-        world_size: How many processes there are, likewise; where there are fewer rows, each has all of them.
-        spread: Whether the first batches, however many, are a fair part of all lengths, for an evaluation that is
-            limited to them.
+        batch_size: A fixed number of rows per batch instead, without regard to length.
+        shuffle: Whether to shuffle the batches; without it they are in order of length, for evaluation.
+        seed: The seed of the order, together with the epoch.
+        rank: The number of this process; by default it is looked up at the start of an epoch.
+        world_size: The number of processes, by default looked up too; with fewer rows, each process has all rows.
+        spread: Whether the first batches, however many, have texts of all lengths, for a limited evaluation.
 
     Attributes:
-        plan: The rows of each step of the epoch that is under way, by rank.
-        repeats: Whether every epoch has the batches of the first.
+        plan: The rows of each step of the current epoch, by rank.
+        repeats: Whether every epoch has the same batches.
     """
 
     def __init__(
@@ -74,30 +73,26 @@ class BatchSampler(DistributedSampler[list[int]]):
         self.batch_size = batch_size
         self._share = None if rank is None or world_size is None else (rank, world_size)
         self.spread = spread
-        # How many batches of the epoch a resumed run has had; asked when the epoch begins, and not before.
+        # Returns how many batches of the epoch a resumed run has had; called when the epoch begins, not before.
         self.place: Callable[[], int] = _beginning
         self.plan: list[list[npt.NDArray[np.int64]]] = []
         self.repeats = False
 
     @property
     def rank_and_size(self) -> tuple[int, int]:
-        """Which process this is, of how many that share the rows."""
+        """The rank of this process, and the number of processes that share the rows."""
         rank, size = self._share or (distributed.rank(), distributed.world_size())
         return (rank, size) if len(self.lengths) >= size else (0, 1)
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch.
-
-        Args:
-            epoch: The epoch, from zero.
-        """
+        """Sets the epoch, from zero; Lightning calls this before every epoch."""
         self.epoch = 0 if self.repeats else epoch
 
     def __len__(self) -> int:
         size = self.rank_and_size[1]
         steps, left = divmod(len(self._packed), size)
         sizes = [len(batch) for batch in self._packed]
-        # The batches that are left are the last step where their rows are enough for all ranks, the largest among them.
+        # The remaining batches are the last step if they have a row for every rank, counting the largest batch to them.
         is_step = left > 0 and max(sizes) + (left - 1) * min(sizes) >= size
         return max(1, steps + is_step) if sizes else 0
 
@@ -128,15 +123,15 @@ class BatchSampler(DistributedSampler[list[int]]):
         return [[rows[places] for places in step] for step in dealt]
 
     def weight(self, step: int, accumulated: int, steps: int) -> float:
-        """What the mean loss of this rank's batch counts for in an optimizer's step, where all rows count alike.
+        """The weight of the mean loss of this rank's batch, so that every row counts alike in an optimizer step.
 
-        An optimizer's step takes batches of several ranks and several accumulated ones, which differ in rows. Lightning
-        takes the mean over batches, of which there may be fewer at the end of an epoch.
+        An optimizer step has batches of several ranks and several accumulated batches, with different numbers of rows.
+        Lightning takes the mean over batches, of which there may be fewer at the end of an epoch.
 
         Args:
-            step: The place of the batch in the epoch that is under way.
-            accumulated: How many batches of a rank are accumulated.
-            steps: How many batches of a rank are used of the epoch.
+            step: The index of the batch in the current epoch.
+            accumulated: The number of batches per rank in an optimizer step.
+            steps: The number of batches per rank in the epoch.
         """
         rank, size = self.rank_and_size
         if accumulated * size == 1:
@@ -159,21 +154,21 @@ def _beginning() -> int:
 
 
 def spread_out(count: int, offset: float) -> npt.NDArray[np.int64]:
-    """An order of places of which each beginning is spread evenly over all of them (a Kronecker sequence).
+    """A permutation of indices, whose first elements are spread evenly over all of them (a Kronecker sequence).
 
     Args:
-        count: How many places there are.
-        offset: Where it begins, from 0 to 1.
+        count: The number of indices.
+        offset: The start of the sequence, from 0 to 1.
     """
     return np.argsort(np.argsort((offset + GOLDEN_RATIO * np.arange(count)) % 1))
 
 
 def share_out(batches: Sequence[npt.NDArray[np.int64]], ranks: int) -> list[npt.NDArray[np.int64]]:
-    """As many batches as there are ranks, made of batches of other number by halving large ones or joining small ones.
+    """Makes one batch for each rank, by halving large batches or joining small ones.
 
     Args:
-        batches: The batches, with at least as many rows as there are ranks.
-        ranks: How many to make.
+        batches: The batches, with at least one row for each rank.
+        ranks: The number of ranks.
     """
     parts = list(batches)
     while len(parts) < ranks:
@@ -186,9 +181,5 @@ def share_out(batches: Sequence[npt.NDArray[np.int64]], ranks: int) -> list[npt.
 
 
 def padded_tokens(batch: Batch) -> int:
-    """Tokens of a batch, with padding; without, where it holds features.
-
-    Args:
-        batch: A batch of labelled texts.
-    """
+    """The number of tokens of a batch, padding included; without padding if it has features instead of tokens."""
     return int(batch["input_ids"].numel() if "input_ids" in batch else batch["tokens"])

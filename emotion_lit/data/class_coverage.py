@@ -1,4 +1,4 @@
-"""Which classes a sample holds: rows are swapped until each class that has enough of them is there."""
+"""Class coverage of samples: rows are swapped until every class with enough rows is in the sample."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ Ints = npt.NDArray[np.int64]
 
 
 def cover_classes(chosen: Bools, labels: Sequence[Labels], order: Ints, leave: bool) -> None:
-    """Swaps rows into a sample for classes that it lacks; a sample that lacks none stays as it is.
+    """Swaps rows into a sample for classes that are missing in it. A sample with every class does not change.
 
-    Where one class could come in only by pushing another one out, it stays out.
+    A class stays out if another class would have to leave for it.
 
     Args:
-        chosen: Which rows are in the sample, ``[rows]``; changed in place.
-        labels: The classes of each row. They count twice, as the first one of a row and as any of them: either may be
-            what is scored.
-        order: Rows with low numbers come first into a sample, ``[rows]``.
-        leave: Whether the rows outside have to hold each class too, and before the sample.
+        chosen: Whether each row is in the sample, ``[rows]``; changed in place.
+        labels: The class ids of each row. A class counts twice, as the first class of a row and as any of its classes,
+            because metrics can use either.
+        order: The rank of each row, ``[rows]``; rows with low ranks are drawn first.
+        leave: Whether the remaining rows need every class too; they come before the sample.
     """
     members, first = _members(labels)
     if leave:
@@ -32,7 +32,7 @@ def cover_classes(chosen: Bools, labels: Sequence[Labels], order: Ints, leave: b
 
 
 def _members(labels: Sequence[Labels]) -> tuple[csr_array, Ints]:
-    """The groups that each row belongs to, ``[rows, groups]``, and the first of them, that of its first class."""
+    """The groups of each row, ``[rows, groups]``, and the group of its first class, ``[rows]``."""
     sizes = np.fromiter(map(len, labels), np.int64, len(labels))
     every = np.fromiter(itertools.chain.from_iterable(labels), np.int64, int(sizes.sum()))
     classes = int(every.max(initial=-1)) + 1
@@ -43,7 +43,7 @@ def _members(labels: Sequence[Labels]) -> tuple[csr_array, Ints]:
 
 
 def _fill(chosen: Bools, side: bool, members: csr_array, first: Ints, order: Ints, needed: int) -> None:
-    """Brings each group to one side, in or out of the sample, if the other side has so many rows of it."""
+    """Moves a row of each missing group to one side, in or out of the sample, if the other side has enough rows."""
     here, there = (np.asarray(members[chosen == inside].sum(axis=0)) for inside in (side, not side))
     columns = members.tocsc() if ((here == 0) & (there >= needed)).any() else None
     for group in np.argsort(here + there, kind="stable"):  # the rarest first
@@ -51,13 +51,13 @@ def _fill(chosen: Bools, side: bool, members: csr_array, first: Ints, order: Int
             continue
         entering = columns.indices[columns.indptr[group] : columns.indptr[group + 1]]
         entering = entering[chosen[entering] != side]
-        if needed > 1:  # nothing leaves its last row there
+        if needed > 1:  # no group loses its last row there
             entering = entering[members[entering] @ (there == 1) == 0]
         leaving = np.flatnonzero((chosen == side) & (members @ (here == 1) == 0))
         if not len(entering) or not len(leaving):
             continue
         enter = entering[np.argmin(order[entering])]
-        leave = leaving[np.lexsort((order[leaving], here[first[leaving]]))[-1]]  # the last one of the commonest class
+        leave = leaving[np.lexsort((order[leaving], here[first[leaving]]))[-1]]  # the last row of the most common class
         chosen[[enter, leave]] = [side, not side]
         moved = (members[[enter]] - members[[leave]]).toarray()[0]
         here, there = here + moved, there - moved

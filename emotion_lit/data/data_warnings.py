@@ -1,4 +1,4 @@
-"""What is odd about labelled data: it is said before training, and in the report."""
+"""Warnings about labeled data, for the start of training and for the report."""
 
 import re
 from collections import Counter, defaultdict
@@ -8,26 +8,24 @@ from emotion_lit.data.deduplication import normalize_text
 from emotion_lit.data.rows import Rows
 from emotion_lit.utils.names import listed, shown
 
-# Names that a sentence holds.
+# The number of names in a message.
 MOST = 5
-# A text whose length a sentence holds.
+# The number of characters of a text in a message.
 LONGEST = 40
-# With more than a class for two rows, and more than so many, labels are something else; names are not compared then.
-FEW_CLASSES, MOST_COMPARED = 10, 1000
-# The share of texts with several answers from which it is more than the noise of any large corpus.
+# With more classes than this, and more than one for two rows, the column is not a column of labels.
+FEW_CLASSES = 10
+# With more classes, names are not compared.
+MOST_COMPARED = 1000
+# The share of contradictory texts that is more than the usual noise of a large corpus.
 CONTRADICTORY = 0.005
-# Names of fewer letters differ by one without being the same; of more, a typo may be of two.
+# Shorter names are not compared; in longer names, a typo can be of two letters.
 SHORT_NAME, LONG_NAME = 5, 11
-# A class is a typo of another one that has so many times its rows.
+# A class can be a typo of a class with this many times its rows.
 RARER = 5
 
 
 def contradictory_texts(rows: Rows) -> list[str]:
-    """Texts that stand there several times with different labels.
-
-    Args:
-        rows: The rows.
-    """
+    """Texts that occur more than once, with different labels."""
     labels: dict[str, set[frozenset[int]]] = defaultdict(set)
     texts: dict[str, str] = {}
     for text, ids in zip(rows.texts, rows.labels, strict=True):
@@ -38,12 +36,12 @@ def contradictory_texts(rows: Rows) -> list[str]:
 
 
 def label_warnings(splits: Mapping[str, Rows], names: Sequence[str], multi_label: bool) -> list[str]:
-    """What is odd about the labels of all rows, before they are sampled, where a text has its labels in one row.
+    """Warnings about the labels of all rows, before sampling and after `aggregate_labels`.
 
     Args:
         splits: The rows by split.
         names: The classes.
-        multi_label: Whether a text may have several.
+        multi_label: Whether a text can have several classes.
     """
     rows = [ids for split in splits.values() for ids in split.labels]
     counts = Counter(names[index] for ids in rows for index in ids)
@@ -60,29 +58,25 @@ def _about_classes(counts: Counter[str], rows: int) -> list[str]:
     found = []
     if single:
         found.append(
-            f"{_number(len(single), 'class has', 'classes have')} a single row, which cannot be learned and scored: "
+            f"{_number(len(single), 'class has', 'classes have')} a single row, too few to train and evaluate: "
             f"{listed(single, MOST)}"
         )
     found += [
         f"the class {shown(rare)} ({counts[rare]:,} {'row' if counts[rare] == 1 else 'rows'}) looks like a misspelled "
-        f"{shown(common)} ({counts[common]:,}); mend the data if it is one"
+        f"{shown(common)} ({counts[common]:,}); correct the data if it is one"
         for rare, common in misspelled(counts)
     ]
     return found
 
 
 def text_warnings(splits: Mapping[str, Rows]) -> list[str]:
-    """What is odd about the texts of all rows, as they were read, where each has one label.
-
-    Args:
-        splits: The rows by split.
-    """
+    """Warnings about the texts of all rows, before `aggregate_labels`, if each text should have one label."""
     train = splits.get("train")
     texts = contradictory_texts(train) if train else []
     if train is None or not texts or len(texts) < CONTRADICTORY * len(train):
         return []
     return [
-        f"{_number(len(texts), 'text stands', 'texts stand')} in train several times with different labels, such as "
+        f"{_number(len(texts), 'text occurs', 'texts occur')} in train several times with different labels, such as "
         f"{shown(texts[0], LONGEST)!r}"
     ]
 
@@ -97,12 +91,12 @@ def _about_several(rows: Sequence[Sequence[int]]) -> list[str]:
 
 
 def split_warnings(counts: Mapping[str, Mapping[str, int]], rows: Mapping[str, int], multi_label: bool) -> list[str]:
-    """Classes without rows in a split that is used.
+    """Warnings about classes without rows in a split.
 
     Args:
         counts: Rows per class, by split.
         rows: Rows by split.
-        multi_label: Whether a text may have several classes, all of which macro-F1 then is over.
+        multi_label: Whether a text can have several classes; macro-F1 then averages over all of them.
     """
     missing = {split: [name for name, count in of_split.items() if not count] for split, of_split in counts.items()}
     nowhere = [name for name in next(iter(missing.values()), []) if all(name in names for names in missing.values())]
@@ -110,7 +104,7 @@ def split_warnings(counts: Mapping[str, Mapping[str, int]], rows: Mapping[str, i
     if nowhere and len(missing) > 1:
         found.append(
             f"{_number(len(nowhere), 'class has', 'classes have')} no row in any split: {listed(nowhere, MOST)}; "
-            "leave such out with data.exclude_labels"
+            "leave them out with data.exclude_labels"
         )
         missing = {split: [name for name in names if name not in set(nowhere)] for split, names in missing.items()}
     for split, names in missing.items():
@@ -127,17 +121,17 @@ def split_warnings(counts: Mapping[str, Mapping[str, int]], rows: Mapping[str, i
 
 def _consequence(split: str, occur: int, classes: int, multi_label: bool) -> str:
     if split == "train":
-        return "nothing can be learned of them"
+        return "the model cannot learn them"
     if multi_label:
-        return f"its macro-F1 is over all {classes:,}, and they count 0"
-    return f"its macro-F1 is over the {occur:,} that occur, and others only if they are predicted"
+        return f"its macro-F1 averages over all {classes:,}, and they count as 0"
+    return f"its macro-F1 averages over the {occur:,} that occur, and over others only if they are predicted"
 
 
 def misspelled(counts: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Pairs of a rare class and a common one whose name is that of the rare one but for a typo.
+    """Pairs of a rare class and a common class, whose names differ by a typo.
 
     Args:
-        counts: Rows by the name of the class.
+        counts: Rows per class, by name.
     """
     if len(counts) > MOST_COMPARED:
         return []
@@ -150,9 +144,9 @@ def misspelled(counts: Mapping[str, int]) -> list[tuple[str, str]]:
 
 
 def _is_typo(rare: str, common: str) -> bool:
-    """Whether one name is the other with a letter wrong, left out, added or changed with the next; of long names, two.
+    """Whether two names differ by one edit, or long names by two: a letter replaced, removed, added or transposed.
 
-    Numbers count something, and `un-` and the like turn a word into its opposite.
+    Names that differ by a number or a prefix such as `un-` are different names.
     """
     shorter, longer = sorted((rare, common), key=len)
     most = 1 if len(shorter) < LONG_NAME else 2
@@ -166,7 +160,7 @@ def _is_typo(rare: str, common: str) -> bool:
 
 
 def _words_apart(one: str, other: str) -> list[str]:
-    """The words by which two names of as many words differ, as `type a` and `type b` do."""
+    """The words in which two names of the same number of words differ, such as `type a` and `type b`."""
     words = re.split(r"[\W_]+", one), re.split(r"[\W_]+", other)
     if len(words[0]) != len(words[1]):
         return []
@@ -174,12 +168,7 @@ def _words_apart(one: str, other: str) -> list[str]:
 
 
 def edit_distance(one: str, other: str) -> int:
-    """How many letters have to be replaced, left out, added, or changed with the next (optimal string alignment).
-
-    Args:
-        one: A word.
-        other: Another one.
-    """
+    """The edit distance of two words, with transpositions (optimal string alignment)."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for place, letter in enumerate(one, 1):

@@ -1,4 +1,4 @@
-"""The card of a data set, its README: which configurations there are, and what classes are called."""
+"""The dataset card (README.md): configurations, the files of splits, and the names of classes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,23 +16,18 @@ FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---", re.DOTALL)
 
 @dataclass(frozen=True)
 class Config:
-    """One of several data sets in a folder.
+    """A configuration of a dataset.
 
     Args:
-        patterns: The patterns of the files of each split; empty where the names of files say it.
-        folder: The folder that it is in; empty for that of the card.
+        patterns: The patterns of each split's files; empty if splits are found by file names.
+        folder: The folder of the configuration; empty for the folder of the card.
     """
 
     patterns: Mapping[str, Sequence[str]]
     folder: str = ""
 
     def files_of(self, split: str, files: Sequence[str]) -> list[str]:
-        """The files of a split.
-
-        Args:
-            split: The split.
-            files: Those of the data set.
-        """
+        """The files of a split, among all files of the dataset."""
         from fsspec.utils import glob_translate
 
         wanted = [f"{self.folder}/{one.removeprefix('./')}".lstrip("/") for one in self.patterns[split]]
@@ -42,11 +37,11 @@ class Config:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says.
+    """The metadata of a dataset card.
 
     Args:
         configs: The configurations by name.
-        default: The one that is meant where none is named.
+        default: The default configuration.
         names: The classes in the order of their ids, by configuration and column.
     """
 
@@ -55,14 +50,14 @@ class Card:
     names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def choose(self, name: str | None, where: str) -> tuple[Config | None, dict[str, list[str]]]:
-        """The configuration of a name, or the one that is meant where none is named, and the classes of its columns.
+        """The configuration with a name, or the default, and the classes of its columns.
 
         Args:
-            name: The name.
-            where: What the data set is called, for messages.
+            name: The name; None for the default.
+            where: The dataset, for messages.
 
         Raises:
-            UserError: There is no such, or one of several has to be named.
+            UserError: There is no such configuration, or there are several and none is the default.
         """
         if name is None and len(self.configs) > 1 and self.default is None:
             raise UserError(f"{where} has several configurations; name one with --data.config: {listed(self.configs)}")
@@ -78,22 +73,22 @@ def read_card(text: str, where: str) -> Card:
 
     Args:
         text: The README.
-        where: Its place, for messages.
+        where: The place of the README, for messages.
 
     Raises:
-        UserError: It is not what `datasets` reads.
+        UserError: The library `datasets` cannot read the front matter.
     """
     matter = FRONT_MATTER.match(text)
     try:
-        said = yaml.safe_load(matter[1]) if matter else None
-        if not isinstance(said, dict) or not said.keys() & {"configs", "dataset_info"}:
+        metadata = yaml.safe_load(matter[1]) if matter else None
+        if not isinstance(metadata, dict) or not metadata.keys() & {"configs", "dataset_info"}:
             return Card()
         from datasets.data_files import sanitize_patterns
         from datasets.info import DatasetInfosDict
         from datasets.utils.metadata import MetadataConfigs
 
-        configs = MetadataConfigs.from_dataset_card_data(said)
-        infos = DatasetInfosDict.from_dataset_card_data(said)
+        configs = MetadataConfigs.from_dataset_card_data(metadata)
+        infos = DatasetInfosDict.from_dataset_card_data(metadata)
         return Card(
             {
                 name: Config(sanitize_patterns(one.get("data_files") or {}), str(one.get("data_dir") or "").strip("/"))
@@ -104,11 +99,11 @@ def read_card(text: str, where: str) -> Card:
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{where}: `datasets` cannot read what stands between the --- lines ({reason})") from error
+        raise UserError(f"{where}: `datasets` cannot read the front matter between the --- lines ({reason})") from error
 
 
 def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The classes in the order of their ids, of each column that has them or lists of them.
+    """The classes in the order of their ids, of each column with a ``ClassLabel`` or lists of them.
 
     Args:
         features: The columns, as `datasets` describes them.

@@ -1,4 +1,4 @@
-"""Which files of a folder are which split: by the names of files and folders, as the Hub reads them, or by its card."""
+"""The splits of a folder: found by the names of files and folders, as on the Hub, or given by its dataset card."""
 
 import itertools
 import re
@@ -7,39 +7,37 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from emotion_lit.data.dataset_card import Card
-from emotion_lit.data.formats.files import kind
+from emotion_lit.data.formats.files import data_suffix
 from emotion_lit.data.rows import SPLITS
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import listed
 
-# What splits are called in names of files and folders.
+# The names of splits in file and folder names.
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-# A split's name among others in a longer name.
+# The name of a split inside a longer name.
 KEYWORD = re.compile(rf"(?:^|[-._ 0-9=])({'|'.join(SPLIT_OF)})(?:data|set|file|s)?(?=[-._ 0-9=]|$)")
-# The Hub's own names, which may have any split.
+# File names of the Hub, which can have any split.
 SHARD = re.compile(r"data/([\w.]+)-\d{5}-of-\d{5}[^/]*")
-# What libraries keep beside rows.
+# Files of libraries that are not data.
 NO_ROWS = re.compile(r"config\.json|README\.txt|cache-[0-9a-f]+.*\.arrow|.*indices\.arrow")
-
-
-# Files that a line has room for.
+# The number of files that a message names.
 SHOWN = 5
 
 
 @dataclass
 class Layout:
-    """The files of a data set, relative to its folder.
+    """The files of a dataset, relative to its folder.
 
     Args:
         splits: The files of each split, in order.
-        classes: The class that a file's folder stands for, for files that are one text each.
-        names: The classes in the order of their ids, by column, as the card says.
+        classes: The class of each file, if every file is one text in a folder named by its class.
+        names: The classes in the order of their ids, by column, from the dataset card.
     """
 
     splits: dict[str, list[str]]
@@ -48,16 +46,16 @@ class Layout:
 
 
 def find_layout(files: Iterable[str], card: Card, config: str | None, where: str) -> Layout:
-    """Finds the splits of a data set.
+    """Finds the splits of a dataset.
 
     Args:
-        files: All its files of a kind that can be read, relative to its folder, with `/` between the parts.
-        card: What its README says.
-        config: Which of its configurations is wanted.
-        where: What it is called, for messages.
+        files: All its data files, relative to its folder, with `/` between the parts.
+        card: Its dataset card.
+        config: The configuration to read.
+        where: The dataset, for messages.
 
     Raises:
-        UserError: There are several configurations, or none of that name, or a split is there twice.
+        UserError: There are several configurations, or none with this name, or a split has duplicate files.
     """
     own = sorted(file for file in files if not NO_ROWS.fullmatch(PurePosixPath(file).name))
     chosen, names = card.choose(config, where)
@@ -70,7 +68,7 @@ def find_layout(files: Iterable[str], card: Card, config: str | None, where: str
         splits = {split: files_of_it for split, files_of_it in found.items() if files_of_it}
         if not splits:
             named = listed(f"{split} ({listed(patterns)})" for split, patterns in chosen.patterns.items())
-            raise UserError(f"{where}: its README names {named}, and no file of {', '.join(SPLITS)} is there")
+            raise UserError(f"{where}: its README names {named}, but there is no such file of {', '.join(SPLITS)}")
     else:
         folder = f"{chosen.folder}/" if chosen is not None and chosen.folder else ""
         splits = _by_names([file for file in own if file.startswith(folder)])
@@ -92,9 +90,9 @@ def find_layout(files: Iterable[str], card: Card, config: str | None, where: str
         splits = {split: _of_one_kind(found, split, where) for split, found in splits.items()}
     unread = sorted(set(own) - {file for found in splits.values() for file in found}) if chosen is None else []
     if unread:
-        say(f"{where}: {_some(unread)} {'is' if len(unread) == 1 else 'are'} of no split, and not read")
+        say(f"{where}: {_some(unread)} {'is' if len(unread) == 1 else 'are'} not in any split, and not read")
     if len(own) > 1 and not classes and not any(split_of(PurePosixPath(file)) for file in own) and chosen is None:
-        say(f"{where}: no name tells a split, so all files are train: {_some(own)}")
+        say(f"{where}: no file name has the name of a split, so all files are train: {_some(own)}")
     return Layout(splits, classes, names)
 
 
@@ -107,7 +105,7 @@ def _split_called(name: str) -> str:
 
 
 def _below(files: Sequence[str], config: str, where: str) -> list[str]:
-    """The files of a configuration that no card names, but a folder."""
+    """The files of a configuration that is a folder, without a dataset card."""
     found = [file for file in files if file.startswith(f"{config}/")]
     if not found:
         folders = sorted({file.split("/")[0] for file in files if "/" in file})
@@ -130,10 +128,10 @@ def _by_names(files: Sequence[str]) -> dict[str, list[str]]:
 
 
 def split_of(file: PurePosixPath) -> str | None:
-    """The split that a name says: that of a folder as a whole, else a part of the file's name or of a folder's.
+    """The split of a file by its folder's name, or by a part of its own or a folder's name; None if there is none.
 
     Args:
-        file: The file, relative to the folder of the data set.
+        file: The file, relative to the folder of the dataset.
     """
     folders = [part.casefold() for part in reversed(file.parts[:-1])]
     whole = next((SPLIT_OF[part] for part in folders if part in SPLIT_OF), None)
@@ -142,7 +140,7 @@ def split_of(file: PurePosixPath) -> str | None:
 
 
 def _folders(splits: dict[str, list[str]]) -> list[str]:
-    """The folders that hold the same split, where there are several, as there are of several configurations."""
+    """The folders that have the same split, if there are several; they may be configurations."""
     for found in splits.values():
         above = set()
         for file in found:
@@ -155,28 +153,28 @@ def _folders(splits: dict[str, list[str]]) -> list[str]:
 
 
 def _class_folders(splits: dict[str, list[str]]) -> dict[str, str]:
-    """The class of each file where texts lie in folders of classes, as in ``train/joy/1.txt``."""
+    """The class of each file, if texts are in folders named by classes, such as ``train/joy/1.txt``."""
     classes = {}
     for file in (PurePosixPath(file) for found in splits.values() for file in found):
         folders = [part for part in file.parts[:-1] if not KEYWORD.search(part.casefold())]
-        if folders and kind(Path(file)) == ".txt" and not KEYWORD.search(file.name.casefold()):
+        if folders and data_suffix(Path(file)) == ".txt" and not KEYWORD.search(file.name.casefold()):
             classes[str(file)] = folders[-1]
-        elif kind(Path(file)) != ".txt":
+        elif data_suffix(Path(file)) != ".txt":
             return {}
     return classes if len(set(classes.values())) > 1 else {}
 
 
 def _of_one_kind(files: Sequence[str], split: str, where: str) -> list[str]:
-    """The files of a split; a read-me in plain text is left out, and the same rows in two kinds are refused."""
-    first = {kind(Path(file)): file for file in reversed(files)}
+    """The files of a split, without plain-text notes; raises `UserError` for the same rows in several formats."""
+    first = {data_suffix(Path(file)): file for file in reversed(files)}
     if len(first) > 1:
         first.pop(".txt", None)
     if len(first) > 1:
         raise UserError(
-            f"{where}: {split} is there in several kinds: {listed(sorted(first.values()))}; leave the files of one kind"
+            f"{where}: {split} is there in several formats: {listed(sorted(first.values()))}; keep one format"
         )
-    kept = [file for file in files if kind(Path(file)) in first]
-    for one, other in itertools.pairwise(kept):  # sorted, so a file and its compressed twin are neighbours
+    kept = [file for file in files if data_suffix(Path(file)) in first]
+    for one, other in itertools.pairwise(kept):  # sorted, so a file and its compressed copy are neighbors
         if Path(other).with_suffix("") == Path(one) or Path(other).with_suffix("") == Path(one).with_suffix(""):
-            raise UserError(f"{where}: {split} is there twice: {one}, {other}; leave one of them")
+            raise UserError(f"{where}: {split} is there twice: {one}, {other}; keep one of them")
     return kept

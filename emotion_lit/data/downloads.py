@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub: fetched as the folders that they are, and what to do where that fails."""
+"""Downloads of datasets from the Hugging Face Hub, with clear errors."""
 
 import re
 import tempfile
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from emotion_lit.data.dataset_card import CARD, Card, read_card
-from emotion_lit.data.formats.files import COMPRESSIONS, OTHER_NAMES, SUFFIXES, kind
+from emotion_lit.data.formats.files import COMPRESSIONS, OTHER_NAMES, SUFFIXES, data_suffix
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils import caches, hub
 from emotion_lit.utils.files import reason_of
 
-# Old data sets have no owner.
+# Old datasets have no owner.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 EVERY_KIND = [
     f"*{spelled}"
@@ -23,22 +23,18 @@ EVERY_KIND = [
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name can be that of a data set on the Hub.
-
-    Args:
-        name: A name that is neither a file nor a folder.
-    """
-    return HUB_ID.fullmatch(name) is not None and kind(Path(name)) not in SUFFIXES
+    """Whether a name, which is neither a file nor a folder, can be a dataset on the Hub."""
+    return HUB_ID.fullmatch(name) is not None and data_suffix(Path(name)) not in SUFFIXES
 
 
 def hub_folder(path: str) -> str:
-    """The folder of a data set on the Hub, fetched on first use; any other path as it is.
+    """The folder of a dataset on the Hub, downloaded on first use; other paths are returned unchanged.
 
     Args:
-        path: A Hub id with an owner, or something else that can be read.
+        path: A Hub id with an owner, or a path.
 
     Raises:
-        UserError: It cannot be fetched.
+        UserError: The dataset cannot be downloaded.
     """
     if Path(path).exists() or "/" not in path or not is_hub_id(path):
         return path
@@ -47,26 +43,26 @@ def hub_folder(path: str) -> str:
 
 
 def fetch_dataset(dataset: str, config: str | None, revision: str | None) -> Path:
-    """The folder of a data set on the Hub, with the files of one configuration at least.
+    """The folder of a dataset on the Hub, with at least the files of one configuration.
 
     Args:
-        dataset: Its id.
-        config: Which of its configurations.
+        dataset: The Hub id.
+        config: The configuration, if the dataset has several.
         revision: A branch, a tag or a commit; by default the newest.
 
     Raises:
-        UserError: It cannot be fetched, or the configuration has to be named.
+        UserError: The dataset cannot be downloaded, or the configuration has to be named.
     """
     with _clear_errors(dataset, revision), hub.quietly():
         card = _card(dataset, revision)
-        chosen, _ = card.choose(config, f"the data set {dataset}")
+        chosen, _ = card.choose(config, f"the dataset {dataset}")
         wanted = EVERY_KIND
-        if chosen and chosen.patterns:  # here * is for any number of folders
+        if chosen and chosen.patterns:  # in these patterns, * matches any number of folders
             patterns = [pattern for split in chosen.patterns.values() for pattern in split]
             wanted = [f"{chosen.folder}/{one.removeprefix('./')}".lstrip("/").replace("**/", "*") for one in patterns]
         try:
             folder = Path(_snapshot(dataset, revision, wanted))
-            if any(kind(file) in SUFFIXES for file in folder.rglob("*")):
+            if any(data_suffix(file) in SUFFIXES for file in folder.rglob("*")):
                 return folder
         except OSError:
             if hub.reachable():
@@ -87,7 +83,7 @@ def _card(dataset: str, revision: str | None) -> Card:
 
 
 def _by_datasets(dataset: str, config: str | None, revision: str | None) -> Path:
-    """What `datasets` alone can read, such as archives, or has in its cache; as Parquet in a temporary folder."""
+    """Converts what only `datasets` can read, such as archives, or has in its cache, to Parquet files."""
     import datasets
 
     folder = Path(tempfile.mkdtemp(dir=caches.temporary_dir()))
@@ -97,8 +93,8 @@ def _by_datasets(dataset: str, config: str | None, revision: str | None) -> Path
     try:
         for split, rows in datasets.load_dataset(dataset, config, revision=revision).items():
             rows.to_parquet(str(folder / (config or "") / f"{split}.parquet"))
-    except Exception as error:  # of whatever reads what is in there
-        raise UserError(f"the data set {dataset} {_reason(error)}") from error
+    except Exception as error:  # any error of the builder
+        raise UserError(f"the dataset {dataset} {_reason(error)}") from error
     finally:
         if not bars:
             datasets.enable_progress_bars()
@@ -114,10 +110,10 @@ def _snapshot(dataset: str, revision: str | None, patterns: Sequence[str]) -> st
 
 @contextmanager
 def _clear_errors(dataset: str, revision: str | None) -> Iterator[None]:
-    """Turns what the library raises into what a person can act on."""
+    """Turns errors of the library into messages for the user."""
     from huggingface_hub import errors
 
-    what = f"the data set {dataset}"
+    what = f"the dataset {dataset}"
     try:
         yield
     except UserError:
@@ -135,23 +131,23 @@ def _clear_errors(dataset: str, revision: str | None) -> Iterator[None]:
         raise unknown(f"{what}: the revision", str(revision), _revisions(dataset)) from error
     except errors.HFValidationError as error:
         raise UserError(
-            f"there is no file or folder {dataset}, and the Hub has no such name; mend data.dataset"
+            f"there is no file or folder {dataset}, and the Hub has no such name; correct data.dataset"
         ) from error
     except (errors.HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{what} {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    """Why a data set cannot be had, for the rest of a sentence that begins with its name."""
+    """The reason of an error, for a sentence that begins with the name of the dataset."""
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
     if isinstance(error, OSError) and error.filename:
         return (
             f"cannot be kept: {error.filename}: {error.strerror}; set {caches.VARIABLE} to a folder that can be written"
         )
     if "scripts are no longer supported" in str(error):
-        return "has a loading script and no data, and no script is ever run; try --data.revision refs/convert/parquet"
+        return "has a loading script, which is never run, and no data; try --data.revision refs/convert/parquet"
     if response is not None:
-        return f"cannot be fetched: the Hugging Face Hub answers {response.status_code}; check your access, or wait"
+        return f"cannot be downloaded: the Hugging Face Hub answers {response.status_code}; check your access, or wait"
     if hub.reachable():
         return f"cannot be read: {reason_of(error)}"
     return (
@@ -165,6 +161,6 @@ def _revisions(dataset: str) -> list[str]:
 
     try:
         refs = HfApi().list_repo_refs(dataset, repo_type="dataset")
-    except Exception:  # the choices are a help alone
+    except Exception:  # the names are only suggestions
         return ["main"]
     return [one.name for one in (*refs.branches, *refs.tags)]

@@ -1,4 +1,4 @@
-"""Hashes of tables in Arrow, over their buffers, so that no row becomes a value of Python's."""
+"""Hashes of Arrow tables, computed on their buffers without conversion to Python objects."""
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,19 +9,14 @@ if TYPE_CHECKING:
 
 
 class Hash(Protocol):
-    """A hash that grows."""
+    """A hash object, as in `hashlib`."""
 
     def update(self, data: Any, /) -> None:
-        """Adds bytes."""
+        """Adds bytes to the hash."""
 
 
 def add_table(content: Hash, table: "pa.Table") -> None:
-    """Adds a table to a hash: its names, types and values, but not what happens to lie in memory beside them.
-
-    Args:
-        content: The hash.
-        table: The table.
-    """
+    """Adds the names, types and values of a table to a hash, but no unused memory of its buffers."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         content.update(f"{name!r} ".encode("utf-8", "surrogatepass"))
         for chunk in column.chunks:
@@ -36,7 +31,7 @@ def _add(content: Hash, array: "pa.Array") -> None:
         array = array.dictionary_decode()
     kind = array.type
     content.update(f"{kind} {len(array)} ".encode())
-    if array.null_count:  # under a null, a buffer holds anything
+    if array.null_count:  # the buffer of a null can have any value
         content.update(array.is_null().cast(pa.uint8()).to_numpy(zero_copy_only=False))
         array = array.drop_null()
     if is_binary(kind):
@@ -61,11 +56,7 @@ def _add(content: Hash, array: "pa.Array") -> None:
 
 
 def is_binary(kind: "pa.DataType") -> bool:
-    """Whether values of a type are texts or bytes of any length.
-
-    Args:
-        kind: The type.
-    """
+    """Whether a type is strings or bytes of variable length."""
     import pyarrow as pa
 
     return bool(
@@ -77,7 +68,7 @@ def is_binary(kind: "pa.DataType") -> bool:
 
 
 def _byte_width(kind: "pa.DataType") -> int:
-    """The bytes of a value; zero where that differs from value to value."""
+    """The size of a value in bytes; zero if it is variable."""
     try:
         return int(kind.bit_width) // 8
     except ValueError:

@@ -1,4 +1,4 @@
-"""Lines of plain text that carry a label: ``text;label``, ``label<tab>text``, ``__label__joy text``, or a table."""
+"""Text files with a label on each line: ``text;label``, ``label<tab>text``, ``__label__joy text``, or a table."""
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
@@ -16,41 +16,37 @@ if TYPE_CHECKING:
 
 LINE, TEXT, LABEL = "line", "text", "labels"
 SEPARATORS = ("\t", ";", "|")
-# The share of the lines that has to have one; the others cannot be read.
+# The minimum share of lines with a separator; other lines cannot be read.
 MOST_LINES = 0.9
 # How fastText marks labels.
 MARK = "__label__"
-# A longer field is a text.
+# The maximum number of characters of a label.
 LONGEST_LABEL = 60
-# In files of fewer lines than these, a label is told by its words.
+# In files with fewer lines, labels are recognized by their number of words.
 FEW, LABEL_WORDS = 20, 3
 
 
 @dataclass(frozen=True)
 class LineForm:
-    """How the lines of a file are divided.
+    """The format of the lines of a file.
 
     Args:
         names: The names of the fields, in order.
-        separator: What stands between them; None for marked labels.
-        heading: Whether the first line names them.
+        separator: The separator between fields; None for labels with fastText's prefix.
+        header: Whether the first line has the names.
     """
 
     names: tuple[str, ...]
     separator: str | None
-    heading: bool = False
+    header: bool = False
 
     @property
     def reverse(self) -> bool:
-        """Whether the last separator counts, as the text may have some too."""
+        """Whether to split at the last separator, because the text comes first and can have some too."""
         return len(self.names) == 2 and self.names[1].casefold() not in TEXT_NAMES
 
     def fields(self, lines: "pa.ChunkedArray") -> list["pa.ChunkedArray"]:
-        """The fields of lines, null where there are fewer.
-
-        Args:
-            lines: The lines.
-        """
+        """The columns of lines; null in lines with fewer fields."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -67,40 +63,40 @@ class LineForm:
 
 
 def find_form(lines: Sequence[str], text_format: TableFormat, where: str) -> LineForm:
-    """Finds out how lines are divided.
+    """Detects the format of lines.
 
     Args:
-        lines: Some of them, none blank.
-        text_format: What stands between two fields, and whether the first line names them, where that is set.
+        lines: The first lines that are not blank.
+        text_format: The separator and the header, if they are set.
         where: The file, for messages.
 
     Raises:
-        UserError: They carry no labels.
+        UserError: The lines have no labels.
     """
     if lines and all(line.lstrip().startswith(MARK) for line in lines):
         return LineForm((LABEL, TEXT), None)
     for mark in [separator_of(text_format.separator)] if text_format.separator else SEPARATORS:
         divided = [line for line in lines if mark in line]
         counts = {line.count(mark) for line in lines}
-        heading = [field.strip() for field in lines[0].split(mark)] if lines else []
-        usual = text_format.header is None and (len(counts) == 1 or len(heading) == 2) and _names_columns(heading)
-        if len(heading) > 1 and (usual or text_format.header):
-            return LineForm(tuple(heading), mark, heading=True)
-        if mark == "\t" and len(counts) == 1 and len(heading) > 2:
-            raise UserError(f"{where} is a table of {len(heading)} columns without their names; name the file .tsv")
+        header = [field.strip() for field in lines[0].split(mark)] if lines else []
+        usual = text_format.header is None and (len(counts) == 1 or len(header) == 2) and _names_columns(header)
+        if len(header) > 1 and (usual or text_format.header):
+            return LineForm(tuple(header), mark, header=True)
+        if mark == "\t" and len(counts) == 1 and len(header) > 2:
+            raise UserError(f"{where} is a table of {len(header)} columns without a header; name the file .tsv")
         if divided and len(divided) >= MOST_LINES * len(lines):
             last, first = {line.rsplit(mark, 1)[1] for line in divided}, {line.split(mark, 1)[0] for line in divided}
             side, names = min(((last, (TEXT, LABEL)), (first, (LABEL, TEXT))), key=lambda one: len(one[0]))
             if _are_labels(side, len(lines)):
                 return LineForm(names, mark)
     raise UserError(
-        f"{where} has no labels: no line is a text, one of tab, ; and |, and a label; a table needs the ending .csv or "
-        ".tsv, texts that are files lie in folders of classes (joy/1.txt), and predict takes texts without labels"
+        f"{where} has no labels: lines should be a text, one of tab, ; or |, and a label; name a table .csv or .tsv, "
+        "put texts that are files into folders named by classes (joy/1.txt); predict labels texts without labels"
     )
 
 
 def _are_labels(fields: Collection[str], lines: int) -> bool:
-    """Whether the distinct fields of lines are labels: short, and few of them, which nobody can say of a few lines."""
+    """Whether the distinct fields of lines are labels: short and few; in a file of few lines, of few words."""
     few = len(fields) <= lines // 2 or (lines < FEW and all(len(field.split()) <= LABEL_WORDS for field in fields))
     return few and max(map(len, fields)) <= LONGEST_LABEL
 
@@ -110,12 +106,12 @@ def _names_columns(fields: Sequence[str]) -> bool:
     return bool(folded & set(TEXT_NAMES)) and len(fields) > 1 and (len(fields) > 2 or bool(folded & set(LABEL_NAMES)))
 
 
-class LabelLines:
-    """The rows of a file of such lines.
+class LabeledLines:
+    """Reads a text file with a label on each line.
 
     Args:
         path: The file.
-        text_format: Its encoding and its separator, where they are set.
+        text_format: Its encoding and separator, if they are set.
         on_error: Called for each line that cannot be read.
     """
 
@@ -128,11 +124,11 @@ class LabelLines:
         self._blocks = itertools.chain([first] if first else [], blocks)
 
     def blocks(self) -> Iterator[Block]:
-        """The rows with their fields as columns; a line with fewer fields is among the rejects."""
-        heading = self.form.heading
+        """Yields the rows; a line with fewer fields is among the rejects."""
+        header = self.form.header
         for block in self._blocks:
-            yield self._divided(block, skip=int(heading))
-            heading = False
+            yield self._divided(block, skip=int(header))
+            header = False
 
     def _divided(self, block: Block, skip: int) -> Block:
         import numpy as np

@@ -1,4 +1,4 @@
-"""Padding: rows of tokens made equally long."""
+"""Padding of tokens to batches of one length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ LEFT, RIGHT = "left", "right"
 
 @dataclass(frozen=True)
 class Padding:
-    """What texts are padded with.
+    """The padding of a tokenizer.
 
     Args:
         token: The id of the padding token.
-        left: Whether it comes before a text, for a network that reads the last token, rather than behind it.
+        left: Whether padding comes before the text, for a network that reads the last token.
     """
 
     token: int = 0
@@ -29,20 +29,19 @@ class Padding:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> "Padding":
-        """The padding of a tokenizer.
-
-        Args:
-            tokenizer: The tokenizer.
-        """
+        """The padding of a tokenizer."""
         return cls(int(tokenizer.pad_token_id or 0), tokenizer.padding_side == LEFT)
 
     def moved(self, vectors: Tensor, lengths: npt.NDArray[np.int64], width: int) -> Tensor:
-        """Vectors of tokens where the tokens of a batch are.
+        """Moves the vectors of tokens to the places of the tokens in a batch.
 
         Args:
-            vectors: With padding behind each text, ``[rows, longest, size]``.
-            lengths: Tokens of each text, ``[rows]``.
+            vectors: Padded on the right, ``[rows, longest, size]``.
+            lengths: Tokens per text, ``[rows]``.
             width: The length of the batch.
+
+        Returns:
+            ``[rows, width, size]``.
         """
         padded = torch.nn.functional.pad(vectors, (0, 0, 0, width - vectors.shape[1]))
         if not self.left:
@@ -54,14 +53,14 @@ def pad(tokens: Tokens, rows: Sequence[int], padding: Padding, multiple: int = 1
     """Pads rows to the longest of them.
 
     Args:
-        tokens: The tokens.
-        rows: Which rows.
-        padding: What they are padded with, and where.
-        multiple: The length of the batch is rounded up to a multiple of so many tokens.
+        tokens: The tokens of all texts.
+        rows: The indices of the texts in the batch.
+        padding: The token for padding, and its side.
+        multiple: The length of the batch is rounded up to a multiple of this number of tokens.
 
     Returns:
         ``input_ids`` and ``attention_mask``, both ``[rows, longest]``, and ``tokens``, their number without padding.
-        There is no mask where nothing is padded, because attention is faster without one.
+        There is no mask without padding, because attention is faster then.
     """
     lengths = tokens.lengths[rows]
     longest = -(-int(lengths.max()) // multiple) * multiple

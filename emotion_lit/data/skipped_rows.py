@@ -1,4 +1,4 @@
-"""Rows that cannot be used: counted by reason, with the first place of each, and left out or refused."""
+"""Rows that cannot be used: counted by reason, and then skipped, or reported as an error."""
 
 import re
 from collections.abc import Callable
@@ -10,57 +10,48 @@ from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 
 NO_TEXT = "no text (null, blank or not a string)"
-# Reasons that a line has room for.
+# The number of reasons that a message names.
 MOST = 3
-# What differs from row to row in the reason why one cannot be read.
+# The part of a reason that differs from row to row.
 DETAILS = re.compile(r"; .*| \(.*", re.DOTALL)
 VERB = re.compile(r"(is|has) ")
 
 
-class Skipped:
-    """Rows of a split that cannot be used.
+class SkippedRows:
+    """Counts the rows of a split that cannot be used.
 
     Args:
-        where: The split.
+        where: The split, for messages.
     """
 
     def __init__(self, where: str) -> None:
         self.where = where
         self.reasons: dict[str, dict[str, Any]] = {}
-        self._first = ""  # what is wrong with the first of those that could not be read
+        self._first = ""  # the first row that could not be read, and the reason
 
     def __len__(self) -> int:
         return sum(one["rows"] for one in self.reasons.values())
 
     def add(self, reason: str, place: str | Callable[[], str]) -> None:
-        """Counts a row.
-
-        Args:
-            reason: Why it cannot be used.
-            place: Its place.
-        """
+        """Counts a row, by the reason why it cannot be used; its place may be a function."""
         if reason not in self.reasons:
             self.reasons[reason] = {"rows": 0, "first": place if isinstance(place, str) else place()}
         self.reasons[reason]["rows"] += 1
 
     def add_reject(self, reject: Reject) -> None:
-        """Counts a row that could not be read, by the reason without its details.
-
-        Args:
-            reject: The row.
-        """
+        """Counts a row that could not be read, by the reason without its details."""
         self._first = self._first or f"{reject.where}{' ' if VERB.match(reject.reason) else ': '}{reject.reason}"
         self.add(DETAILS.sub("", reject.reason), reject.where)
 
-    def settle(self, on_error: OnBadRow, usable: int) -> None:
-        """Says how many rows are left out, or refuses them.
+    def report(self, on_error: OnBadRow, usable: int) -> None:
+        """Tells the user how many rows are skipped, or raises an error about them.
 
         Args:
-            on_error: Which of the two.
-            usable: How many others there are.
+            on_error: ``skip`` them, or ``stop``.
+            usable: The number of other rows.
 
         Raises:
-            UserError: There are some, and they are refused.
+            UserError: There are such rows, and `on_error` is ``stop``.
         """
         if not self.reasons:
             return
@@ -77,5 +68,5 @@ class Skipped:
             raise UserError(f"{self._first} ({found} cannot be used; leave them out with --data.on_error skip)")
         else:
             raise UserError(
-                f"{found} cannot be used: {'; '.join(parts)}. Mend them, or leave them out with --data.on_error skip"
+                f"{found} cannot be used: {'; '.join(parts)}. Correct them, or leave them out with --data.on_error skip"
             )

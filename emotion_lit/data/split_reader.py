@@ -1,4 +1,4 @@
-"""The rows of a split as they are read: texts, values of labels, and the place of each row."""
+"""Reads the files of a split: texts, label values, and the place of each row."""
 
 import bisect
 import json
@@ -10,37 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from emotion_lit.data.formats.files import kind
+from emotion_lit.data.formats.files import data_suffix
 from emotion_lit.data.formats.readers import Block, Reject, TableFormat, column_names, read_blocks
-from emotion_lit.data.labeled_lines import LabelLines
+from emotion_lit.data.labeled_lines import LabeledLines
 from emotion_lit.data.labels.annotation_tools import text_inside
-from emotion_lit.data.skipped_rows import NO_TEXT, Skipped
+from emotion_lit.data.skipped_rows import NO_TEXT, SkippedRows
 from emotion_lit.errors import UserError, unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What a row takes beside its text, about, and the share of the memory that all of them may take: a half.
+# The approximate memory of a row besides its text, in bytes; all rows together may take half of the memory.
 ROW_BYTES, MEMORY_SHARE = 500, 2
-# The names of the columns of texts in folders of classes.
+# The columns of texts in folders named by classes.
 TEXT, LABEL = "text", "labels"
 
 
 @dataclass
 class Split:
-    """Rows in the order of their files.
+    """The rows of a split, in the order of their files.
 
     Args:
-        where: What the split is called in messages.
-        columns: The values of each column that was asked for.
-        names: The classes in the order of their ids, by column, where the files say so.
-        skipped: The rows that could not be read, and those that are dropped.
+        where: The split, for messages.
+        columns: The values of each requested column.
+        names: The classes in the order of their ids, by column, from the metadata of the files.
+        skipped: The rows that could not be read, or were dropped.
     """
 
     where: str
     columns: dict[str, list[Any]]
     names: dict[str, list[str]]
-    skipped: Skipped
+    skipped: SkippedRows
     _starts: list[int] = field(default_factory=list)
     _places: list[Callable[[int], str]] = field(default_factory=list)
     _rows: Sequence[int] | None = None
@@ -49,20 +49,16 @@ class Split:
         return len(next(iter(self.columns.values()), ()))
 
     def place(self, row: int) -> str:
-        """The place of a row, such as ``"reviews.csv, line 17"``.
-
-        Args:
-            row: Its number.
-        """
+        """The place of a row by its index, such as ``"reviews.csv, line 17"``."""
         number = row if self._rows is None else self._rows[row]
         block = bisect.bisect_right(self._starts, number) - 1
         return self._places[block](number - self._starts[block])
 
     def drop(self, reasons: Mapping[int, str]) -> None:
-        """Leaves rows out, and counts them.
+        """Drops rows and counts them.
 
         Args:
-            reasons: Why, by the number of the row, ascending.
+            reasons: The reason for each row, by its index, ascending.
         """
         for row, reason in reasons.items():
             self.skipped.add(reason, partial(self.place, row))
@@ -72,11 +68,7 @@ class Split:
             self._rows = kept if self._rows is None else [self._rows[row] for row in kept]
 
     def drop_without_text(self, column: str) -> None:
-        """Leaves out the rows whose text is null, blank or not a string.
-
-        Args:
-            column: The column of texts.
-        """
+        """Drops the rows whose text, in this column, is null, blank or not a string."""
         texts = self.columns[column]
         if set(map(type, texts)) != {str}:
             texts = self.columns[column] = [text_inside(text) for text in texts]
@@ -88,10 +80,10 @@ class SplitReader:
     """Reads the files of a split.
 
     Args:
-        where: What the split is called in messages.
+        where: The split, for messages.
         files: The files.
         classes: The class of each file that is one text.
-        text_format: How files of text are divided into rows, where that is set.
+        text_format: How text files are divided into rows and columns.
     """
 
     def __init__(
@@ -101,28 +93,28 @@ class SplitReader:
         self._files = files
         self._classes = classes
         self._format = text_format
-        self._lines: LabelLines | None = None
+        self._lines: LabeledLines | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the columns of the first file."""
         if self._classes:
             return (TEXT, LABEL)
-        if kind(self._files[0]) != ".txt":
+        if data_suffix(self._files[0]) != ".txt":
             return column_names(str(self._files[0]), self._format)
-        return LabelLines(str(self._files[0]), self._format, _leave).form.names
+        return LabeledLines(str(self._files[0]), self._format, _leave).form.names
 
     def read(self, needed: Sequence[str], optional: Sequence[str] = ()) -> Split:
         """Reads columns.
 
         Args:
-            needed: Those that every file has.
-            optional: Those that a file may leave out.
+            needed: The columns that every file must have.
+            optional: Columns that can be missing.
 
         Raises:
-            UserError: A column is not there, or the rows are more than the memory holds.
+            UserError: A column is missing, or there are too many rows for the memory.
         """
-        skipped = Skipped(self.where)
+        skipped = SkippedRows(self.where)
         split = Split(self.where, {name: [] for name in needed}, {}, skipped)
         rows, size = 0, 0
         for file, block in self._blocks([*needed, *optional]):
@@ -152,8 +144,8 @@ class SplitReader:
             yield self._files[0], _class_block(self._files, self._classes)
             return
         for file in self._files:
-            if kind(file) == ".txt":
-                blocks = LabelLines(str(file), self._format, _leave).blocks()
+            if data_suffix(file) == ".txt":
+                blocks = LabeledLines(str(file), self._format, _leave).blocks()
             else:
                 blocks = read_blocks(str(file), columns, self._format, _leave)
             for block in blocks:
@@ -161,11 +153,11 @@ class SplitReader:
 
 
 def _leave(where: str, reason: str, content: Any) -> None:
-    """Leaves a row that cannot be read to the rejects of its block."""
+    """Does nothing; the row is among the rejects of its block."""
 
 
 def _class_block(files: Sequence[Path], classes: Mapping[Path, str]) -> Block:
-    """The texts of files that lie in folders of classes."""
+    """The texts of files in folders named by classes."""
     import pyarrow as pa
 
     kept, texts, rejects = [], [], []
@@ -180,7 +172,7 @@ def _class_block(files: Sequence[Path], classes: Mapping[Path, str]) -> Block:
 
 
 def _add_names(names: dict[str, list[str]], schema: "pa.Schema", file: Path) -> None:
-    """Adds what `datasets` writes about classes into files of Parquet and Arrow."""
+    """Adds the names of classes that `datasets` writes into Parquet and Arrow files."""
     for column, found in names_in(schema).items():
         if names.setdefault(column, found) != found:
             raise UserError(
@@ -190,11 +182,7 @@ def _add_names(names: dict[str, list[str]], schema: "pa.Schema", file: Path) -> 
 
 
 def names_in(schema: "pa.Schema") -> dict[str, list[str]]:
-    """The classes in the order of their ids, by column, that the metadata of a file has.
-
-    Args:
-        schema: The schema of the file.
-    """
+    """The classes in the order of their ids, by column, from the metadata of a file's schema."""
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
         return {column: names for column, one in features.items() if (names := _names_of(one))}
@@ -209,9 +197,9 @@ def _names_of(feature: Any) -> list[str] | None:
 
 
 def _check_size(size: int, what: str) -> None:
-    """Labelled rows are in memory as a whole; a small file may unpack to any number of them."""
+    """Raises `UserError` if the rows take too much memory; a small compressed file can have any number of rows."""
     most = psutil.virtual_memory().total // MEMORY_SHARE
     if size > most:
         raise UserError(
-            f"{what} has more labelled rows than half of the memory holds ({most / 2**30:,.1f} GiB); take a part of it"
+            f"{what} has more labeled rows than fit into half of the memory ({most / 2**30:,.1f} GiB); use a part of it"
         )

@@ -1,45 +1,28 @@
-"""What a text is, for everything that labels texts."""
+"""What counts as a text, for all inputs of prediction."""
 
 from typing import Any
 
-# No tokenizer needs more of a text for one token, and the rest of a very long text costs time alone.
+# The maximum number of characters per token; reading more of a very long text only costs time.
 CHARACTERS_PER_TOKEN = 1024
-# The nulls of pandas, which need not be installed.
+# The missing values of pandas, which may not be installed.
 NULLS = {"NAType", "NaTType"}
 
 
 def is_text(value: Any) -> bool:
-    """Whether there is something to read.
-
-    Args:
-        value: A string that is more than blanks; anything else is not.
-    """
+    """Whether a value is a string that is not blank."""
     return isinstance(value, str) and bool(value.strip())
 
 
 def is_null(value: Any) -> bool:
-    """Whether a value is missing: None, NaN, or a null of pandas.
-
-    Args:
-        value: The value.
-    """
+    """Whether a value is missing: None, NaN, or a missing value of pandas."""
     return value is None or type(value).__name__ in NULLS or (isinstance(value, float) and value != value)
 
 
 def mended(text: str) -> str:
-    """The text as it can be written: half of a surrogate pair, which JSON may hold, is replaced.
-
-    Args:
-        text: The text.
-    """
+    """The text with halves of surrogate pairs replaced, which JSON can have, but UTF-8 cannot."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def cut(text: str, max_length: int) -> str:
-    """The part of a text that so many tokens can be of.
-
-    Args:
-        text: The text.
-        max_length: Where texts are cut, in tokens.
-    """
+    """The beginning of a text that is long enough for ``max_length`` tokens."""
     return text[: CHARACTERS_PER_TOKEN * max_length]

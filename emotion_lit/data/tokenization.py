@@ -1,4 +1,4 @@
-"""Text to token ids, kept on disk under a hash of everything that determines them."""
+"""Token ids of texts, cached on disk under a hash of everything that determines them."""
 
 import hashlib
 import itertools
@@ -18,23 +18,23 @@ from emotion_lit.utils import caches
 from emotion_lit.utils.console import progress_bar
 from emotion_lit.utils.files import atomic_path, reason_of, why_not_writable
 
-# Raise when the same inputs would give other files.
+# Increase it when the same inputs give other files.
 FORMAT = 2
 CHUNK = 2048
-# What is kept.
+# The arrays in the cache.
 ARRAYS = ("ids", "offsets")
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of many texts, end to end.
+    """The token ids of many texts, one text after the other.
 
     Args:
         ids: All token ids, ``[tokens]``.
-        offsets: Where each text begins and, last, where the last one ends, ``[texts + 1]``.
-        key: A hash of what determines them; empty where they are not kept.
-        from_cache: Whether they were read rather than computed.
-        truncated: Whether each text has more tokens, ``[texts]``; None for tokens from the cache.
+        offsets: The index of each text's first token, and the number of tokens, ``[texts + 1]``.
+        key: A hash of everything that determines them; empty without a cache.
+        from_cache: Whether they were read from the cache.
+        truncated: Whether each text was truncated, ``[texts]``; None for tokens from the cache.
     """
 
     ids: npt.NDArray[np.int32]
@@ -55,8 +55,8 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_lengt
     Args:
         texts: The texts.
         tokenizer: The backbone's tokenizer.
-        max_length: Where a text is cut, in tokens.
-        title: What the progress bar is called; none is shown without a title.
+        max_length: The number of tokens after which a text is truncated.
+        title: The title of the progress bar; without a title there is none.
     """
     ids: list[npt.NDArray[np.int32]] = []
     lengths: list[int] = []
@@ -104,17 +104,17 @@ def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
 def cached_tokens(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, cache_dir: Path, title: str
 ) -> Tokens:
-    """The tokens of these texts, read from the cache where they are there, else computed and kept.
+    """The tokens of texts, read from the cache, or computed and cached.
 
     Args:
         texts: The texts.
         tokenizer: The backbone's tokenizer.
-        max_length: Where a text is cut, in tokens.
+        max_length: The number of tokens after which a text is truncated.
         cache_dir: The folder of caches.
-        title: What the progress bar is called.
+        title: The title of the progress bar.
 
     Returns:
-        Memory-mapped tokens; where the cache cannot be used, tokens in memory.
+        Memory-mapped tokens; tokens in memory if the cache cannot be used.
     """
     key = _key(texts, tokenizer, max_length)
     kept = _read(cache_dir / "tokens" / key, len(texts))
@@ -140,7 +140,7 @@ def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: i
 
 
 def _keep(tokens: Tokens, folder: Path) -> Tokens:
-    """The same tokens, kept and mapped where that works."""
+    """Caches tokens, and memory-maps them if that works."""
     reason = why_not_writable(folder)
     try:
         if reason is None:
@@ -158,7 +158,7 @@ def _keep(tokens: Tokens, folder: Path) -> Tokens:
 
 
 def _read(folder: Path, texts: int) -> Tokens | None:
-    """What is kept of so many texts; None where it is missing or damaged."""
+    """The cached tokens of this number of texts; None if they are missing or damaged."""
     ids, offsets = (caches.read_array(folder / f"{name}.npy") for name in ARRAYS)
     if ids is None or offsets is None:
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from emotion_lit.data.columns import TASK_TEXT, TEXT_NAMES, find_text_column
 from emotion_lit.data.formats.arrow_types import without_views
 from emotion_lit.data.formats.blocks import Block, OnError, Reject
-from emotion_lit.data.formats.files import kind
+from emotion_lit.data.formats.files import data_suffix
 from emotion_lit.data.formats.readers import STDIN, TableFormat, column_names, read_blocks
 from emotion_lit.data.labels.annotation_tools import text_inside
 from emotion_lit.data.windows import Window, WindowBuilder
@@ -105,7 +105,7 @@ class WindowReader:
         names = column_names(file, self.text_format)
         text = self._text_column(names, name) if names else None
         needed = None if text is None else {text, self.id_column, *self.columns}
-        may_come = file != "-" and kind(Path(file)) in OPEN_KINDS
+        may_come = file != "-" and data_suffix(Path(file)) in OPEN_KINDS
         checked = False
         for block in read_blocks(file, needed, self.text_format, self.on_error, self.text_key):
             names = block.names or names

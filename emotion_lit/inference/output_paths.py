@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_lit.data.formats.files import SUFFIXES, kind
+from emotion_lit.data.formats.files import SUFFIXES, data_suffix
 from emotion_lit.errors import UserError
 
 
@@ -30,7 +30,7 @@ def check_apart(target: Path | None, files: Sequence[str], source: str) -> None:
             written = "standard output" if output == 1 else str(output)
             raise UserError(f"{read} is read, and would be overwritten as {written}; give another --prediction.path")
     folder = Path(source)
-    if target is not None and source != "-" and folder.is_dir() and kind(target) in SUFFIXES:
+    if target is not None and source != "-" and folder.is_dir() and data_suffix(target) in SUFFIXES:
         inside = target.parent.resolve() / target.name
         if inside.is_relative_to(folder.resolve()) and not _is_hidden(inside, folder.resolve()):
             raise UserError(

@@ -254,7 +254,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, every_min
         (["export", "--ckpt_path=x", "--output=y", "--fromat=hf"], "Did you mean format?"),
         (["fit", "--model.tuning=lorra"], "'head', 'lora', 'full'"),
         (["fit", "--config=nowhere.yaml"], "nowhere.yaml"),
-        (["fit", "--data.dataset=nowhere", "--model.backbone=embedded"], "the data set nowhere is not in the cache"),
+        (["fit", "--data.dataset=nowhere", "--model.backbone=embedded"], "the dataset nowhere is not in the cache"),
         (["fit", "--data.dataset=sample", "--model.backbone=./nowhere"], "there is no backbone folder ./nowhere"),
         (["fit", *SMALL, "--data.train_size=0"], "data.train_size"),
         (["fit", *SMALL, "--data.text_column=txt"], "There is: text, labels, labels_str, source, case."),

@@ -81,7 +81,7 @@ def _ref(name: str) -> dict[str, str]:
 
 @contextmanager
 def hub_server(served: dict[str, Path], cache: Path) -> Iterator[None]:
-    """Serves folders as data sets and as models, at the place where the client library looks for the Hub.
+    """Serves folders as datasets and as models, at the place where the client library looks for the Hub.
 
     Args:
         served: The folders by the ids of the repositories.

@@ -1,4 +1,4 @@
-"""What a data set gets that cannot be read: one line with what was found, where, and what to type."""
+"""What a dataset gets that cannot be read: one line with what was found, where, and what to type."""
 
 import json
 from pathlib import Path
@@ -52,24 +52,24 @@ SKIP = "leave them out with --data.on_error"
         ),
         ({"d/train.csv": GOOD, "d/test.csv": b"txt,label\na,joy\n"}, "d", {}, ["test.csv: column 'text' is not known"]),
         ({"d/x.csv": GOOD, "d/y.csv": b"text,emotion\na,joy\n"}, "d", {}, ["y.csv: column 'label' is not known"]),
-        ({"d/train.csv": GOOD, "d/train.tsv": b"text\tlabel\n"}, "d", {}, ["train is there in several kinds"]),
+        ({"d/train.csv": GOOD, "d/train.tsv": b"text\tlabel\n"}, "d", {}, ["train is there in several formats"]),
         ({"d/train.csv": GOOD, "d/train.csv.gz": b""}, "d", {}, ["train is there twice: train.csv, train.csv.gz"]),
         ({"d/book.xlsx": b"PK"}, "d", {}, ["book.xlsx", "import pandas; pandas.read_excel("]),
         (
             {"d/train.csv": GOOD, "d/test.xlsx": b"PK"},
             "d",
             {},
-            ["test.xlsx is named as test, but not read; convert"],
+            ["test.xlsx is named like test, but is not read; convert"],
         ),
         ({"d/notes.md": b"hello"}, "d", {}, ["the folder", "holds no file of .csv"]),
         ({"d/train.csv": GOOD}, "d", {"config": "raw"}, ["has no configurations; leave data.config out"]),
         ({"a.csv": GOOD}, "a.csv", {"config": "raw"}, ["data.config is raw, but", "is one file; leave it out"]),
         ({"a.csv": GOOD}, "a.csv", {"revision": "v1"}, ["data.revision is v1, but", "is not on the Hub; leave it out"]),
         ({"a.txt": b"one\ntwo\n"}, "a.txt", {}, ["a.txt has no labels", "predict"]),
-        ({"a.txt": b"1\ta b\t0\n2\tc d\t1\n"}, "a.txt", {}, ["a table of 3 columns without their names", ".tsv"]),
+        ({"a.txt": b"1\ta b\t0\n2\tc d\t1\n"}, "a.txt", {}, ["a table of 3 columns without a header", ".tsv"]),
         ({"a.csv": b"text,label\n"}, "a.csv", {}, ["a.csv has no rows"]),
         ({"a.csv": b"text,label\n,\n"}, "a.csv", {"on_error": "skip"}, ["a.csv: 1 of 1 rows cannot be used: no text"]),
-        ({}, "no/such/folder", {}, ["there is no data set", "no/such/folder"]),
+        ({}, "no/such/folder", {}, ["there is no dataset", "no/such/folder"]),
         ({}, "nothing.csv", {}, ["there is no file", "nothing.csv"]),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_hidden_test_split_is_left_out(tmp_path: Path, capsys: pytest.CaptureF
         labels, splits = read_dataset(DataSettings(folder))
         assert list(splits) == ["train"]
         assert labels.names == ("anger", "joy", "sadness")
-        assert f"{folder}, test: test has no labels, and is left out" in capsys.readouterr().err
+        assert f"{folder}, test: test has no labels, and is not used" in capsys.readouterr().err
 
 
 def test_classes_in_two_orders_are_refused(tmp_path: Path) -> None:

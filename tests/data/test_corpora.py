@@ -121,7 +121,7 @@ def test_meld(tmp_path: Path) -> None:
         (tmp_path / f"{name}_sent_emo.csv").write_text(lines(head, *rows).replace("Oh", name))
     found = read(tmp_path, **settings_of("MELD"))
     assert (found["dev, 1!"], len(found)) == (["anger"], 3 * ROWS)
-    with pytest.raises(UserError, match="the labels may be in the column 'Emotion' or 'Sentiment'; say which with"):
+    with pytest.raises(UserError, match="the labels may be in the column 'Emotion' or 'Sentiment'; choose one with"):
         read(tmp_path)
 
 

@@ -22,8 +22,8 @@ def _nothing_said() -> None:
     begin_log()
 
 
-def table(separator: str, heading: str = "text{}labels\n") -> str:
-    return heading.format(separator) + "".join(f"{text}{separator}{label}\n" for text, label in ROWS)
+def table(separator: str, header: str = "text{}labels\n") -> str:
+    return header.format(separator) + "".join(f"{text}{separator}{label}\n" for text, label in ROWS)
 
 
 def read(path: Path, **options: Any) -> tuple[tuple[str, ...], list[tuple[Any, ...]], list[tuple[str, str, Any]]]:
@@ -49,7 +49,7 @@ def read(path: Path, **options: Any) -> tuple[tuple[str, ...], list[tuple[Any, .
         ("a.tsv", table("\t").encode(), ""),
         ("a.tsv", PLAIN.encode(), "fields separated by commas"),
         ("a.csv", ("sep=;\n" + table(";")).encode(), ""),
-        ("a.csv", PLAIN.replace(",joy", ', "joy"').replace(",fear", ', "fear"').encode(), "blanks after separators"),
+        ("a.csv", PLAIN.replace(",joy", ', "joy"').replace(",fear", ', "fear"').encode(), "spaces after separators"),
         ("a.csv", PLAIN.encode("utf-16"), "encoding utf-16-le"),
         ("a.csv", PLAIN.encode("utf-16-le"), "encoding utf-16-le"),
         ("a.csv", PLAIN.encode("utf-16-be"), "encoding utf-16-be"),
@@ -86,7 +86,7 @@ def test_a_dialect_is_found_and_said_where_it_is_not_the_usual_one(
         ("text,label\na\0b,joy\n,\n,\n", ("text", "label"), 3),
     ],
 )
-def test_headings(tmp_path: Path, content: str, names: tuple[str, ...], rows: int) -> None:
+def test_headers(tmp_path: Path, content: str, names: tuple[str, ...], rows: int) -> None:
     (tmp_path / "a.csv").write_text(content)
     setting = TableFormat(" ") if content.startswith('"text" "') else TableFormat()
     found = read(tmp_path / "a.csv", text_format=setting)
@@ -96,11 +96,11 @@ def test_headings(tmp_path: Path, content: str, names: tuple[str, ...], rows: in
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.csv", b"text,label,text\na,b,c\n", "the column 'text' stands twice"),
-        ("a.csv", b"text, text \na,b\n", "the column 'text' stands twice"),
+        ("a.csv", b"text,label,text\na,b,c\n", "the column 'text' occurs twice"),
+        ("a.csv", b"text, text \na,b\n", "the column 'text' occurs twice"),
         ("a.csv", b"how did you feel about the day\nit was a good day for me\n", "set data.header to true or false"),
         ("a.csv", b"one, x; joy\ntwo, x; fear\none, y; joy\ntwo, y; fear\n", "set data.separator"),
-        ("a.csv", b'"text,label\na,b\n', "begins with no row that can be read"),
+        ("a.csv", b'"text,label\na,b\n', "the first row cannot be read"),
         ("a.csv", b"PK\x03\x04rest", "a ZIP archive or an Excel workbook"),
         ("a.jsonl", b"\x1f\x8brest", "add .gz to its name"),
         ("a.csv", b"<!DOCTYPE html><html>", "a page of HTML"),
@@ -152,13 +152,13 @@ def test_every_line_after_an_open_quotation_mark_comes_out(
     assert len(rows) + len(rejects) == len(ROWS)
     assert rejects[0][0] == f"a.csv, line {opened + 2}"
     assert rejects[0][2] == lines[opened]
-    assert (f"line {opened + 2}: a field in quotation marks runs over" in capsys.readouterr().err) == (opened == 2)
+    assert (f"line {opened + 2}: a quoted field spans" in capsys.readouterr().err) == (opened == 2)
 
 
 def test_a_field_of_several_lines_is_said_with_its_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text('text,labels\nbad day,fear\n"one\ntwo",joy\nx,fear\n')
     assert read(tmp_path / "a.csv")[1] == [("bad day", "fear"), ("one\ntwo", "joy"), ("x", "fear")]
-    assert "a.csv, line 3: a field in quotation marks runs over several lines, to line 4" in capsys.readouterr().err
+    assert "a.csv, line 3: a quoted field spans several lines, to line 4" in capsys.readouterr().err
 
 
 def test_a_table_without_quotation_is_read_as_it_is(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_text_that_is_a_table_is_said_and_read_as_one_where_it_is_asked_for(
 ) -> None:
     (tmp_path / "a.txt").write_text(table("\t", ""))
     assert len(read(tmp_path / "a.txt")[1]) == len(ROWS)
-    assert "every line has a tab, as a table has" in capsys.readouterr().err
+    assert "every line has a tab, as in a table" in capsys.readouterr().err
     assert read(tmp_path / "a.txt", text_format=TableFormat("tab", header=False))[:2] == (
         ("column_1", "column_2"),
         ROWS,

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emotion_lit.data.formats.files import kind, record_files
+from emotion_lit.data.formats.files import data_suffix, record_files
 from emotion_lit.data.formats.readers import column_names, read_blocks
 from emotion_lit.errors import UserError
 
@@ -95,10 +95,10 @@ def test_what_tools_keep_beside_the_rows_is_not_read(tmp_path: Path) -> None:
     for name in ("dataset_info.json", "state.json", "rows.JSON"):
         (tmp_path / name).write_text("[]")
     assert [Path(file).name for file in record_files(str(tmp_path))] == ["rows.JSON"]
-    assert kind(Path("A.CSV.GZ")) == ".csv"
+    assert data_suffix(Path("A.CSV.GZ")) == ".csv"
 
 
-def test_a_column_that_stands_twice_is_named_in_every_kind(tmp_path: Path) -> None:
+def test_a_duplicate_column_is_named_in_every_kind(tmp_path: Path) -> None:
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
     pq.write_table(table, tmp_path / "a.parquet")
     with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
@@ -106,5 +106,5 @@ def test_a_column_that_stands_twice_is_named_in_every_kind(tmp_path: Path) -> No
     (tmp_path / "a.jsonl").write_text('{"text": "a", "text": "b"}\n')
     (tmp_path / "a.json").write_text('[{"text": "a", "text": "b"}]\n')
     for name in ("a.parquet", "a.arrow", "a.jsonl", "a.json"):
-        with pytest.raises(UserError, match="'text' (stands )?twice"):
+        with pytest.raises(UserError, match="'text' (occurs )?twice"):
             list(read_blocks(str(tmp_path / name)))

@@ -139,11 +139,15 @@ def test_settings_decide(values: list[Any], settings: LabelSettings, rows: list[
     ("values", "settings", "message"),
     [
         (["joy", "x", "nan"], LabelSettings(["joy"]), "row 2: label 'x' is not known. There is: joy. (1 more row"),
-        (["joy", None, "nan"], LabelSettings(), "2 of 3 rows of x.csv have no label, the first is x.csv, row 2; fill"),
+        (
+            ["joy", None, "nan"],
+            LabelSettings(),
+            "2 of 3 rows of x.csv have no label, the first is x.csv, row 2; add",
+        ),
         ([0, -1], LabelSettings(stated=["a", "b"]), "1 of 2 rows of x.csv have no label"),
         ([0, -1], LabelSettings(["a", "b"]), "row 2: label id -1 is out of range; there are 2 classes"),
         ([None, ""], LabelSettings(), "x.csv: no row has a label in the label column"),
-        (["Joy", "Fear", "None"], LabelSettings(), "row 3: the label 'None' may be a class, or no label: state"),
+        (["Joy", "Fear", "None"], LabelSettings(), "row 3: the label 'None' may be a class, or a missing value: name"),
         (["love, actually", "love"], LabelSettings(), "or several separated by ',': set data.label_separator to ','"),
         (["a|b", "c|d"], SEVERAL, "'a|b' may be one name, or several separated by '|'"),
         (["a/b", "a", "b"], SEVERAL, "may be one name, or several separated by '/'"),
@@ -151,26 +155,26 @@ def test_settings_decide(values: list[Any], settings: LabelSettings, rows: list[
         (["mild, joy", "mild, fear", "hot, joy", "hot, fear"], LabelSettings(), "may be one name, or several"),
         (["a|b", "a#b", "a"], SEVERAL, "row 2: the label 'a#b' is separated by '#', and others by '|'"),
         (["0,5", "1,0"], LabelSettings(), "row 1: the label '0,5' may be a decimal number, or several ids"),
-        (["010", "110"], SEVERAL, "row 1: the label '010' may be a name, or zeros and ones by place"),
+        (["010", "110"], SEVERAL, "row 1: the label '010' may be a name, or a one-hot list"),
         ([[0.1, 0.9]], SEVERAL, "row 1: the label is a list of decimal numbers such as 0.1"),
         (["0.25", "1"], LabelSettings(), "row 1: the label 0.25 is a decimal number"),
         ([0.5, 1], LabelSettings(), "row 1: the label 0.5 is a decimal number"),
-        ([[3, 0, 0], [0, 1, 2]], SEVERAL, "either votes by place, or one id of each rater"),
-        ([[1, 0, 0], [0, 1]], SEVERAL, "look like lists of 0 and 1 by place, such as [1, 0, 0], but have 2 to 3"),
-        ([[1, 0, 0]], LabelSettings(["a", "b"]), "lists of 0 and 1 for 3 places, but there are 2 names"),
+        ([[3, 0, 0], [0, 1, 2]], SEVERAL, "either votes for each class, or an id from each annotator"),
+        ([[1, 0, 0], [0, 1]], SEVERAL, "look like one-hot lists, such as [1, 0, 0], but have 2 to 3"),
+        ([[1, 0, 0]], LabelSettings(["a", "b"]), "one-hot lists of length 3, but there are 2 names"),
         ([1, "joy"], LabelSettings(), "not an id ('1', x.csv, row 1) and a name ('joy', x.csv, row 2)"),
         ([True, 1], LabelSettings(), "not a name ('true', x.csv, row 1) and an id ('1', x.csv, row 2)"),
         (["['a' ... 'z']"], LabelSettings(), "is neither a name nor a list as JSON, pandas or numpy write it"),
-        ([[[0, 4, "joy"]]], LabelSettings(), "is a list in a list, as for parts of a text"),
+        ([[[0, 4, "joy"]]], LabelSettings(), "is a nested list, as for parts of a text"),
         ([{"start": 0, "end": 2, "labels": ["x"]}], LabelSettings(), "is about parts of a text"),
         ([{"joy": 0.9, "fear": 0.1}], LabelSettings(), "is an object of scores or votes"),
         ([{"a": "b", "c": "d"}], LabelSettings(), "is an object with a, c; write the choices as a list"),
         ([[{"label": "a", "score": 0.9}, {"label": "b", "score": 0.1}]], SEVERAL, "is a list of scores"),
-        (["joy", float("inf")], LabelSettings(), "row 2: the label inf is no label"),
+        (["joy", float("inf")], LabelSettings(), "row 2: the label inf is not a label"),
         (["joy", 10**400], LabelSettings(), "row 2: the label is a number too large for a class"),
         (["joy", datetime.date(2020, 1, 1)], LabelSettings(), "row 2: the label is of the type date"),
-        (["joy", b"\xff"], LabelSettings(), "row 2: the label is bytes that are no UTF-8"),
-        (["joy", "a\ud800"], LabelSettings(), "holds half a character"),
+        (["joy", b"\xff"], LabelSettings(), "row 2: the label is bytes that are not UTF-8"),
+        (["joy", "a\ud800"], LabelSettings(), "has a character that cannot be written"),
     ],
 )
 def test_what_has_no_one_reading_is_refused(values: list[Any], settings: LabelSettings, message: str) -> None:
@@ -197,7 +201,7 @@ def test_rows_that_cannot_be_used_are_skipped_with_their_reasons() -> None:
         (
             [[1, 0, 0], [0, 1, 1]],
             {},
-            "3 ids (0, 1, 2) from column `x`, lists of 0 and 1 for 3 places, which data.labels",
+            "3 ids (0, 1, 2) from column `x`, one-hot lists of length 3, which data.labels",
         ),
     ],
 )
@@ -209,7 +213,7 @@ def test_what_was_understood_is_said(values: list[Any], settings: dict[str, Any]
 def test_spellings_that_are_one_class_and_missing_labels_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     read(["joy", "Joy", "joy", "fear", "nan"], SEVERAL)
     said = " ".join(capsys.readouterr().err.split())
-    assert "labels: 1 of 2 names differ in case or blanks alone and count as one each, such as 'Joy' as 'joy'" in said
+    assert "labels: 1 of 2 names differ only in case or spaces and are merged, such as 'Joy' into 'joy'" in said
     assert "note: 1 of 5 rows of x.csv have no label, the first is x.csv, row 5" in said
 
 
@@ -246,7 +250,7 @@ def test_columns_are_found_by_their_usual_names(names: list[str], text: str, lab
         (
             ["tweet", "review", "label"],
             ColumnSettings(),
-            "in the column 'tweet' or 'review'; say which with --data",
+            "in the column 'tweet' or 'review'; choose one with --data",
         ),
         (["column_1", "column_2"], ColumnSettings(), "--data.text_column=column_1 --data.label_column=column_2"),
         (["txt", "labels"], ColumnSettings(), "column 'text' is not known; did you mean 'txt'?"),
@@ -263,7 +267,7 @@ def test_columns_are_found_by_their_usual_names(names: list[str], text: str, lab
 def test_columns_that_are_not_there_or_may_be_meant_are_named(
     names: list[str], settings: ColumnSettings, message: str
 ) -> None:
-    with pytest.raises(UserError, match="x.csv: |both|x.csv has no heading") as error:
+    with pytest.raises(UserError, match="x.csv: |both|x.csv has no header") as error:
         find_columns(names, settings, "x.csv")
     assert message in str(error.value)
 

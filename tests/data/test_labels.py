@@ -53,7 +53,7 @@ def test_targets_spread_evenly_or_set_each() -> None:
             [[0], [1], [0]],
             [["a"], ["b"], ["b"]],
             None,
-            "row 3: the labels are ['a'], but the names beside them say ['b']",
+            "row 3: the labels are ['a'], but their names in the other column are ['b']",
         ),
         ([["a"], []], None, None, "1 of 2 rows of train have no label, the first is train, row 2"),
         (

@@ -100,7 +100,7 @@ def test_a_default_configuration_and_a_folder_of_one() -> None:
             "the configuration 'fear' is not known. There is: hate",
         ),
         (["train.csv"], "raw", "it has no configurations; leave data.config out"),
-        (["train.csv", "train.jsonl"], None, "train is there in several kinds: train.csv, train.jsonl"),
+        (["train.csv", "train.jsonl"], None, "train is there in several formats: train.csv, train.jsonl"),
         (["train.csv", "train.csv.gz"], None, "train is there twice: train.csv, train.csv.gz"),
         (["train.csv.gz", "train.csv.zst"], None, "train is there twice: train.csv.gz, train.csv.zst"),
         (["data/unsplit-00000-of-00001.parquet"], None, "it has no rows of train, validation, test"),
@@ -114,10 +114,10 @@ def test_what_cannot_be_told_is_refused(files: list[str], config: str | None, me
 
 def test_what_no_split_claims_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert find_layout(["train.csv", "sample_submission.csv"], Card(), None, "it").splits == {"train": ["train.csv"]}
-    assert capsys.readouterr().err == "it: sample_submission.csv is of no split, and not read\n"
+    assert capsys.readouterr().err == "it: sample_submission.csv is not in any split, and not read\n"
 
 
 @pytest.mark.parametrize("text", ["---\nconfigs: 3\n---", "---\nconfigs:\n- data_files: a.csv\n---", "---\na: [\n---"])
 def test_a_card_that_cannot_be_read_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=r"README.md: `datasets` cannot read what stands between the --- lines \(.+\)$"):
+    with pytest.raises(UserError, match=r"README.md: `datasets` cannot read the front matter .+ \(.+\)$"):
         read_card(text, "README.md")

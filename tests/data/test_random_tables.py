@@ -41,7 +41,7 @@ def examples(number: int) -> Any:
 @pytest.fixture(autouse=True)
 def _small_pieces() -> Iterator[None]:
     """So that tables of few rows come in several pieces too."""
-    with patch.object(lines, "SMALLEST_PIECE", 64), patch.object(lines, "LARGEST_PIECE", 512):
+    with patch.object(lines, "SMALLEST_CHUNK", 64), patch.object(lines, "LARGEST_CHUNK", 512):
         yield
 
 
@@ -93,7 +93,7 @@ def alike(first: Any, second: Any) -> bool:
 
 ODD = st.sampled_from(list("ab \"',;|\t\\\n\r{}[]:0é漢😀\x00\x0b\x85\u2028\ufeff#=-"))
 TEXTS = st.text(ODD | st.characters(exclude_categories=["Cs"]), max_size=12)
-HEADING = ["text", "label", "id"]
+HEADER = ["text", "label", "id"]
 
 
 @st.composite
@@ -150,7 +150,7 @@ WRITERS: list[Callable[[Any, Rows], Written]] = [by_csv, by_csv, by_pandas, by_p
 def come_back(data: st.DataObject) -> None:
     rows = data.draw(tables())
     write = data.draw(st.sampled_from(WRITERS))
-    content, text_format, rows = write(data.draw, [HEADING[: len(rows[0])], *rows])
+    content, text_format, rows = write(data.draw, [HEADER[: len(rows[0])], *rows])
     found = read(content, "a.csv", text_format=text_format)
     assert isinstance(found, tuple), found
     if found[2]:  # of so few rows it cannot always be told whether quotation marks are a part of the text
@@ -183,7 +183,7 @@ def both_readers_agree_on_csv(data: st.DataObject) -> None:
     assert fast == careful
     if isinstance(fast, tuple) and b'"' not in content and b"\0" not in content:
         rows = [line for line in content.lstrip(codecs.BOM_UTF8).splitlines() if line]
-        assert len(rows) - len(fast[0]) - len(fast[2]) in (0, 1)  # the heading
+        assert len(rows) - len(fast[0]) - len(fast[2]) in (0, 1)  # the header
 
 
 BROKEN = [
@@ -233,7 +233,7 @@ def both_readers_agree_on_json(data: st.DataObject) -> None:
 def records_come_back(data: st.DataObject) -> None:
     """Records written by Python's json, pandas and pyarrow, as JSON lines, an array, Parquet and Arrow."""
     width = data.draw(st.integers(1, 3))
-    kinds = {name: data.draw(KINDS) | st.none() for name in HEADING[:width]}
+    kinds = {name: data.draw(KINDS) | st.none() for name in HEADER[:width]}
     drawn = data.draw(st.lists(st.fixed_dictionaries(kinds), min_size=1, max_size=12))
     rows = [{name: row[name] for name in kinds} for row in drawn]
     way = data.draw(st.sampled_from(["lines", "array", "indented", "pandas", "parquet", "arrow", "stream"]))
@@ -264,21 +264,21 @@ def tables_are_found(data: st.DataObject) -> None:
     sentences = st.lists(words, min_size=2, max_size=9).map(" ".join)
     labels = st.sampled_from(["joy", "fear", "anger"])
     rows = data.draw(st.lists(st.tuples(sentences, labels), min_size=2, max_size=30))
-    heading = data.draw(st.sampled_from([["text", "label"], ["tweet", "emotion"], None]))
+    header = data.draw(st.sampled_from([["text", "label"], ["tweet", "emotion"], None]))
     written = io.StringIO(newline="")
     separator = data.draw(st.sampled_from(",;\t|"))
     quoting: Any = data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
     end = data.draw(st.sampled_from(["\n", "\r\n"]))
     writer = csv.writer(written, delimiter=separator, quoting=quoting, lineterminator=end)
-    writer.writerows([heading, *rows] if heading else rows)
+    writer.writerows([header, *rows] if header else rows)
     encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]))
     found = read(written.getvalue().encode(encoding), data.draw(st.sampled_from(["a.csv", "a.tsv"])))
     if not isinstance(found, tuple) or found[2]:  # refused
-        doubtful = len(rows) <= 3 and not heading  # where another separator divides the few rows there are
+        doubtful = len(rows) <= 3 and not header  # where another separator divides the few rows there are
         assert doubtful or "set data." in str(found), found
     else:
         expected = [list(row) for row in rows]
-        assert found[0] == expected or (heading is None and found[0] == expected[1:])
+        assert found[0] == expected or (header is None and found[0] == expected[1:])
 
 
 WAYS = [come_back, both_readers_agree_on_csv, both_readers_agree_on_json, records_come_back, tables_are_found]

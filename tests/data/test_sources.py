@@ -144,7 +144,7 @@ def test_lines_of_text_and_label_give_the_same_rows(tmp_path: Path) -> None:
         "tab": [f"{row['text']}\t{row['label']}" for row in ROWS],
         "label first": [f"{row['label']}\t{row['text']}" for row in ROWS],
         "fastText": [f"__label__{row['label']} {row['text']}" for row in ROWS],
-        "heading": ["text;label", *(f"{row['text']};{row['label']}" for row in ROWS)],
+        "header": ["text;label", *(f"{row['text']};{row['label']}" for row in ROWS)],
         "table": ["id\ttext\tlabel", *(f"{place}\t{row['text']}\t{row['label']}" for place, row in enumerate(ROWS))],
         "blank lines": ["", *(f"{row['text']};{row['label']}\n" for row in ROWS)],
     }.items():
@@ -170,12 +170,12 @@ def test_the_hub_gives_the_same_rows(tmp_path: Path) -> None:
                 content("me/two", config=config) == content(served["me/two"], config=config) == {"train": pairs(rows)}
             )
         for dataset, settings, line in (
-            ("me/two", {}, "the data set me/two has several configurations; name one with --data.config: raw, plain"),
+            ("me/two", {}, "the dataset me/two has several configurations; name one with --data.config: raw, plain"),
             ("me/two", {"config": "row"}, "the configuration 'row' is not known; did you mean 'raw'?"),
             ("me/plain", {"revision": "v2"}, "the revision 'v2' is not known. There is: main, v1."),
             ("me/none", {}, "me/none was not found on the Hugging Face Hub, or is private"),
             ("me/gated", {}, "me/gated is gated: ask for access on its page on the Hugging Face Hub, then log in"),
-            ("me/closed", {}, "cannot be fetched: the Hugging Face Hub answers 403"),
+            ("me/closed", {}, "cannot be downloaded: the Hugging Face Hub answers 403"),
             ("a..b/c", {}, "there is no file or folder a..b/c, and the Hub has no such name"),
         ):
             assert line in refused(dataset, **settings)

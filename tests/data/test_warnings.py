@@ -19,7 +19,7 @@ def warnings_of(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> li
     return found
 
 
-def labelled(**counts: int) -> list[dict[str, Any]]:
+def labeled(**counts: int) -> list[dict[str, Any]]:
     """So many rows of each class, each with a text of its own."""
     return [
         {"text": f"{name} text {row}", "labels": name.replace("_", " ")}
@@ -30,10 +30,8 @@ def labelled(**counts: int) -> list[dict[str, Any]]:
 
 def test_healthy_data_has_no_warning(tmp_path: Path) -> None:
     assert EmotionDataModule("sample").describe()["warnings"] == []
-    assert warnings_of(tmp_path, labelled(joy=40, sadness=30, anger=10, rare=3)) == []
-    assert (
-        warnings_of(tmp_path, labelled(happy=100, unhappy=10, admiration=200, adoration=6, type_a=90, type_b=5)) == []
-    )
+    assert warnings_of(tmp_path, labeled(joy=40, sadness=30, anger=10, rare=3)) == []
+    assert warnings_of(tmp_path, labeled(happy=100, unhappy=10, admiration=200, adoration=6, type_a=90, type_b=5)) == []
     several = [{"text": f"text {row}", "labels": ["joy", "love"] if row % 9 == 0 else ["joy"]} for row in range(50)]
     assert warnings_of(tmp_path, several, multi_label=True) == []
     some_none = [{"text": f"text {row}", "labels": ["toxic"] if row % 2 else []} for row in range(50)]
@@ -50,11 +48,14 @@ def test_a_corpus_as_it_is_has_no_warning(super_emotion: str) -> None:
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        ({"joy": 118, "fear": 2}, ["1 of 2 classes have no row in test: fear; its macro-F1 is over the 1 that occur"]),
+        (
+            {"joy": 118, "fear": 2},
+            ["1 of 2 classes have no row in test: fear; its macro-F1 averages over the 1 that occur"],
+        ),
         (
             {"joy": 100, "fear": 1},
             [
-                "1 class has a single row, which cannot be learned and scored: fear",
+                "1 class has a single row, too few to train and evaluate: fear",
                 "1 of 2 classes have no row in validation: fear",
                 "1 of 2 classes have no row in test: fear",
             ],
@@ -67,16 +68,16 @@ def test_a_corpus_as_it_is_has_no_warning(super_emotion: str) -> None:
     ],
 )
 def test_odd_classes_are_said(counts: dict[str, int], expected: list[str], tmp_path: Path) -> None:
-    found = " | ".join(warnings_of(tmp_path, labelled(**counts)))
+    found = " | ".join(warnings_of(tmp_path, labeled(**counts)))
     for part in expected:
         assert part in found
 
 
 def test_odd_rows_are_said(tmp_path: Path) -> None:
-    rows = labelled(joy=50, fear=50)
+    rows = labeled(joy=50, fear=50)
     twice = [{"text": " JOY  text 1", "labels": "fear"}, {"text": "joy text 2", "labels": "fear"}]
     (found,) = (one for one in warnings_of(tmp_path, rows + 5 * twice) if "different labels" in one)
-    assert found.startswith("2 texts stand in train several times with different labels, such as 'joy text")
+    assert found.startswith("2 texts occur in train several times with different labels, such as 'joy text")
     (found,) = warnings_of(tmp_path, rows, multi_label=True)
     assert "data.multi_label is on, but every row has exactly one class" in found
 
@@ -86,11 +87,11 @@ def test_a_row_for_each_label_of_a_text_is_healthy_with_several(tmp_path: Path) 
     rows = [{"text": f"text {row}", "labels": names[(row + more) % 3]} for row in range(60) for more in range(2)]
     assert warnings_of(tmp_path, rows, multi_label=True) == []
     (found,) = warnings_of(tmp_path, rows)
-    assert found.startswith("60 texts stand in train several times with different labels")
+    assert found.startswith("60 texts occur in train several times with different labels")
 
 
 def test_sources_that_number_the_rows_are_left_out(tmp_path: Path) -> None:
-    rows = labelled(joy=50, fear=50)
+    rows = labeled(joy=50, fear=50)
     numbered = [{**row, "source": f"post {number}"} for number, row in enumerate(rows)]
     assert warnings_of(tmp_path, numbered) == [
         "the column source has 100 values for 100 rows; there are no metrics by source"
@@ -102,8 +103,8 @@ def test_sources_that_number_the_rows_are_left_out(tmp_path: Path) -> None:
 
 
 def test_classes_that_a_list_of_labels_names_in_vain_are_said(tmp_path: Path) -> None:
-    found = warnings_of(tmp_path, labelled(joy=50, fear=50), labels=["joy", "fear", "love"])
-    assert found == ["1 class has no row in any split: love; leave such out with data.exclude_labels"]
+    found = warnings_of(tmp_path, labeled(joy=50, fear=50), labels=["joy", "fear", "love"])
+    assert found == ["1 class has no row in any split: love; leave them out with data.exclude_labels"]
 
 
 def test_typos_are_of_rare_long_names() -> None:
@@ -144,7 +145,7 @@ def test_fit_says_it_before_training_and_in_the_report(
     file.write_text("text,labels\n" + "".join(f"{line}\n" for line in texts))
     run = train(f"--data.dataset={file}", "--data.train_size=null", "--trainer.max_epochs=1")
     printed = capsys.readouterr().err
-    line = "1 of 2 classes have no row in test: fear; its macro-F1 is over the 1 that occur"
+    line = "1 of 2 classes have no row in test: fear; its macro-F1 averages over the 1 that occur"
     assert f"warning: {line}" in printed
     assert printed.index(line) < printed.index("report  ")
     report = json.loads((run / "report.json").read_text())

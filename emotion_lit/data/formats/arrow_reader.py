@@ -1,4 +1,4 @@
-"""Tables of Parquet and Arrow files, of which only the needed columns are read."""
+"""Parquet and Arrow files; only the requested columns are read."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from emotion_lit.data.formats.blocks import Block, Places
-from emotion_lit.data.formats.files import kind, opened
+from emotion_lit.data.formats.files import data_suffix, opened
 from emotion_lit.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def read_arrow_file(file: Path, columns: Collection[str] | None) -> Iterator[Blo
 
     Args:
         file: The file.
-        columns: The columns that are needed; None for all.
+        columns: The columns to read; None for all.
 
     Raises:
         UserError: It cannot be read.
@@ -33,7 +33,7 @@ def read_arrow_file(file: Path, columns: Collection[str] | None) -> Iterator[Blo
         wanted = [name for name in names if columns is None or name in columns]
         raw.seek(0)
         number = 0
-        for batch in (_parquet if kind(file) == ".parquet" else _ipc)(raw, wanted):
+        for batch in (_parquet if data_suffix(file) == ".parquet" else _ipc)(raw, wanted):
             rows = range(number + 1, number + 1 + batch.num_rows)
             number += batch.num_rows
             if batch.num_rows:
@@ -41,14 +41,7 @@ def read_arrow_file(file: Path, columns: Collection[str] | None) -> Iterator[Blo
 
 
 def arrow_names(file: Path) -> tuple[str, ...]:
-    """The names of the columns of a Parquet or Arrow file.
-
-    Args:
-        file: The file.
-
-    Raises:
-        UserError: It cannot be read.
-    """
+    """The names of the columns of a Parquet or Arrow file; raises `UserError` if it cannot be read."""
     with opened(file) as raw, _clear_errors(file):
         return tuple(_names(raw, file))
 
@@ -57,14 +50,14 @@ def _names(raw: BinaryIO, file: Path) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if kind(file) == ".parquet":
+    if data_suffix(file) == ".parquet":
         with pq.ParquetFile(raw) as parquet:
             names = parquet.schema_arrow.names
     else:
         names = _ipc_reader(raw, pa.ipc.IpcReadOptions()).schema.names
-    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
-        raise UserError(f"{file.name}: the column {twice!r} stands twice; rename one of them")
+        raise UserError(f"{file.name}: the column {twice!r} occurs twice; rename one of them")
     return list(names)
 
 
@@ -110,4 +103,4 @@ def _clear_errors(file: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0][:200]
-        raise UserError(f"{file.name} is not a readable {kind(file)[1:]} file ({reason})") from error
+        raise UserError(f"{file.name} is not a readable {data_suffix(file)[1:]} file ({reason})") from error

@@ -1,4 +1,4 @@
-"""Types of Arrow in which some parts are others."""
+"""Changes of Arrow types, also inside of lists and structs."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -8,22 +8,14 @@ if TYPE_CHECKING:
 
 
 def with_readable_times(kind: "pa.DataType") -> "pa.DataType":
-    """The type with texts for times, some of which Python cannot hold.
-
-    Args:
-        kind: The type.
-    """
+    """The type with strings instead of times, some of which Python cannot represent."""
     import pyarrow as pa
 
     return _changed(kind, lambda leaf: pa.string() if pa.types.is_temporal(leaf) else leaf)
 
 
 def without_views(kind: "pa.DataType") -> "pa.DataType":
-    """The type with texts in one buffer each, which Parquet and most functions ask for; polars writes views.
-
-    Args:
-        kind: The type.
-    """
+    """The type without string views, which polars writes, and Parquet and most functions do not accept."""
     import pyarrow as pa
 
     def plain(leaf: pa.DataType) -> pa.DataType:

@@ -1,4 +1,4 @@
-"""Blocks of rows, as every reader of a file gives them."""
+"""Blocks of rows, which every reader of a file yields."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,25 +11,16 @@ from emotion_lit.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Marks a column of strings that are JSON, for values that Arrow has no one type for.
+# The metadata of a column of JSON strings, for values that have no common type in Arrow.
 JSON_TEXT = {b"emotion_lit": b"json"}
 
 Record = dict[str, Any]
-# Called with the place of a row that cannot be read, the reason, and what stands there.
+# Called for a row that cannot be read, with its place, the reason, and its content.
 OnError = Callable[[str, str, Any], None]
 
 
 def stop(where: str, reason: str, content: Any) -> NoReturn:
-    """Ends the reading at a row that cannot be read.
-
-    Args:
-        where: Its place.
-        reason: What is wrong with it.
-        content: What stands there.
-
-    Raises:
-        UserError: Always.
-    """
+    """Raises `UserError` for a row that cannot be read."""
     raise UserError(f"{where}{reason}")
 
 
@@ -38,9 +29,9 @@ class Reject:
     """A row that cannot be read.
 
     Args:
-        where: Its place.
-        reason: What is wrong with it.
-        content: What stands there, if that is known.
+        where: Its place, such as ``"reviews.csv, line 17"``.
+        reason: Why it cannot be read.
+        content: Its content, if that is known.
     """
 
     where: str
@@ -50,12 +41,12 @@ class Reject:
 
 @dataclass(frozen=True)
 class Places:
-    """The places of some rows of a file.
+    """The places of rows in a file.
 
     Args:
         name: The name of the file.
-        unit: What is counted, such as ``"line"``.
-        numbers: The number of each row.
+        unit: The unit of the numbers, such as ``"line"``.
+        numbers: The number of each row, ``[rows]``.
     """
 
     name: str
@@ -63,25 +54,21 @@ class Places:
     numbers: Sequence[int]
 
     def __call__(self, row: int) -> str:
-        """The place of a row, such as ``"reviews.csv, line 17"``.
-
-        Args:
-            row: Its number among these.
-        """
+        """The place of a row by its index, such as ``"reviews.csv, line 17"``."""
         return f"{self.name}, {self.unit} {self.numbers[row]}"
 
 
 @dataclass
 class Block:
-    """Some rows of a file, in its order.
+    """Consecutive rows of a file.
 
     Args:
-        table: The needed columns that the file has, with their types; those of CSV are strings. Values that have no
-            one type in Arrow, such as objects with other keys in each row, come as strings of JSON: see `values`.
-        names: The names of all columns of the file, as far as they are known.
-        place: The place of a row of the table, such as ``"reviews.csv, line 17"``.
-        rejects: The rows among them that cannot be read.
-        before: For each of these, how many rows of the table come before it.
+        table: The requested columns, with their types; columns of CSV are strings. Values without a common type in
+            Arrow, such as objects with different keys, are JSON strings, see `values`.
+        names: The names of all columns that have been seen in the file.
+        place: Returns the place of a row by its index in the table, such as ``"reviews.csv, line 17"``.
+        rejects: The rows that cannot be read.
+        before: For each reject, the number of rows of the table before it.
     """
 
     table: "pa.Table"
@@ -91,30 +78,21 @@ class Block:
     before: list[int] = field(default_factory=list)
 
     def values(self, column: str) -> list[Any]:
-        """The values of a column as Python's own.
-
-        Args:
-            column: Its name.
-        """
+        """The values of a column as Python objects."""
         return to_values(self.table, column)
 
     def part(self, start: int, rows: int) -> "Block":
-        """Some rows of the block, without its rejects.
-
-        Args:
-            start: How many to leave out.
-            rows: How many to take.
-        """
+        """A slice of the block, without its rejects."""
         return Block(self.table.slice(start, rows), self.names, lambda row: self.place(start + row))
 
 
-class Rows:
-    """Rows that are read one by one, and become a block.
+class BlockBuilder:
+    """Collects rows that are read one by one.
 
     Args:
         name: The name of the file.
-        on_error: Called for each row that cannot be read; where it returns, the row is among the block's rejects.
-        unit: What is counted, such as ``"line"``.
+        on_error: Called for each row that cannot be read; if it returns, the row is among the block's rejects.
+        unit: The unit of the numbers of rows, such as ``"line"``.
     """
 
     def __init__(self, name: str, on_error: OnError, unit: str = "line") -> None:
@@ -128,45 +106,29 @@ class Rows:
         return len(self.records) + len(self._rejects)
 
     def add(self, number: int, record: Any) -> None:
-        """Adds a row.
-
-        Args:
-            number: Its number.
-            record: What it has.
-        """
+        """Adds a row."""
         self._numbers.append(number)
         self.records.append(record)
 
     def reject(self, number: int, reason: str, content: Any) -> None:
-        """Adds a row that cannot be read.
-
-        Args:
-            number: Its number.
-            reason: What is wrong with it.
-            content: What stands there.
-        """
+        """Adds a row that cannot be read, with its number, the reason, and its content."""
         where = f"{self._name}, {self._unit} {number}"
         self._on_error(where, reason, content)
         self._rejects.append(Reject(where, reason.strip(": "), content))
         self._before.append(len(self.records))
 
     def block(self, table: "pa.Table", names: tuple[str, ...]) -> Block:
-        """The block.
-
-        Args:
-            table: The rows.
-            names: The names of all columns of the file.
-        """
+        """Makes the block, from its table and the names of all columns of the file."""
         return Block(table, names, Places(self._name, self._unit, self._numbers), self._rejects, self._before)
 
 
 def to_table(rows: Sequence[Record], names: Sequence[str], types: "pa.Schema | None" = None) -> "pa.Table":
-    """A table of records; a key that one leaves out is null.
+    """Makes a table from records; a missing key is null.
 
     Args:
         rows: The records.
-        names: The columns.
-        types: Types that are taken where the values have them, or are all null.
+        names: The names of the columns.
+        types: The types of earlier blocks, which are kept if the values have them or are all null.
     """
     import pyarrow as pa
 
@@ -186,30 +148,22 @@ def to_table(rows: Sequence[Record], names: Sequence[str], types: "pa.Schema | N
 
 
 def without_columns(rows: int) -> "pa.Table":
-    """A table of so many rows and no columns.
-
-    Args:
-        rows: How many.
-    """
+    """A table with this number of rows, and no columns."""
     import pyarrow as pa
 
     return pa.table({"": pa.nulls(rows)}).select([])
 
 
 def is_json_text(field: "pa.Field") -> bool:
-    """Whether the strings of a column are JSON, for values that Arrow has no one type for.
-
-    Args:
-        field: The column.
-    """
+    """Whether the strings of a column are JSON, for values that have no common type in Arrow."""
     return bool((field.metadata or {}).get(b"emotion_lit") == b"json")
 
 
 def to_values(table: "pa.Table", column: str) -> list[Any]:
-    """The values of a column of a block's table as Python's own; what Python cannot hold, such as late dates, as text.
+    """The values of a column as Python objects; values that Python cannot represent, such as late dates, as text.
 
     Args:
-        table: The table, or several blocks' tables one after the other.
+        table: The table of a block, or the concatenated tables of several blocks.
         column: The name of the column.
     """
     found = table.column(column)
@@ -222,7 +176,7 @@ def to_values(table: "pa.Table", column: str) -> list[Any]:
 
 
 def _array(values: list[Any], usual: "pa.DataType | None") -> "pa.Array | None":
-    """The values in Arrow, if they have one type there."""
+    """The values as an Arrow array, if they have a common type."""
     import pyarrow as pa
 
     try:
@@ -233,7 +187,7 @@ def _array(values: list[Any], usual: "pa.DataType | None") -> "pa.Array | None":
             return found.cast(usual)
         if pa.types.is_floating(usual) and pa.types.is_integer(found.type):
             return pa.array([None if value is None else float(value) for value in values], usual)
-    except (pa.ArrowException, OverflowError, UnicodeError):  # mixed types, huge numbers, half characters
+    except (pa.ArrowException, OverflowError, UnicodeError):  # mixed types, huge numbers, halves of surrogate pairs
         return None
     return found
 

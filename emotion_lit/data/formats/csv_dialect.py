@@ -1,23 +1,23 @@
-"""Dialects of tables of text: how fields are separated and quoted, found from the first rows, or set."""
+"""CSV dialects: the delimiter and the quoting of a file, set or detected from its first rows."""
 
 import csv
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emotion_lit.data.formats.csv_header import by_place, column_titles, has_heading, is_named
+from emotion_lit.data.formats.csv_header import column_titles, has_header, is_named, numbered_name
 from emotion_lit.data.formats.lines import decoded
 from emotion_lit.errors import UserError
 
-# Texts may be long; the csv module's own limit is 128 KiB a field.
+# Texts can be long; the default limit of the csv module is 128 KiB per field.
 csv.field_size_limit(2**31 - 1)
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
-# Rows that are looked at.
+# The number of rows in which the dialect is detected.
 SAMPLE_ROWS = 500
-# So few say nothing by what stands in several of them.
+# Repeated values mean nothing in so few rows.
 FEW_ROWS = 3
-# The share of the first rows that a separator has to divide alike.
+# The share of the first rows that need the same number of fields.
 ALIKE = 0.7
 
 Rows = list[list[str]]
@@ -25,13 +25,13 @@ Rows = list[list[str]]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a table of text is written.
+    """The format of a CSV file.
 
     Args:
-        separator: What stands between two fields.
-        quoted: Whether a field may stand in quotation marks; otherwise these are part of it.
-        escaped: Whether a backslash stands before a quotation mark that is part of a field.
-        skip_blank: Whether a blank after a separator is left out.
+        separator: The delimiter between fields.
+        quoted: Whether fields can be quoted; otherwise quotation marks are part of the text.
+        escaped: Whether a quotation mark inside a field is escaped with a backslash.
+        skip_blank: Whether a space after a delimiter is skipped.
     """
 
     separator: str = ","
@@ -41,7 +41,7 @@ class Dialect:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What Python's csv module calls it."""
+        """The arguments of Python's csv module."""
         return {
             "delimiter": self.separator,
             "quoting": csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
@@ -54,17 +54,17 @@ class Dialect:
         found = f"fields separated by {SEPARATORS.get(self.separator, repr(self.separator))}"
         found += "" if self.quoted else ", quotation marks as part of the text"
         found += ", a backslash before quotation marks" if self.escaped else ""
-        return found + (", blanks after separators left out" if self.skip_blank else "")
+        return found + (", spaces after separators skipped" if self.skip_blank else "")
 
 
 @dataclass(frozen=True)
-class Heading:
+class Header:
     """The names of a table's columns.
 
     Args:
         names: The names.
-        rows: How many of the first rows are no data.
-        notes: What there is to say about them.
+        rows: The number of rows before the data.
+        notes: Remarks for the user.
     """
 
     names: tuple[str, ...]
@@ -73,31 +73,27 @@ class Heading:
 
 
 def separator_of(setting: str) -> str:
-    """The separator that a setting means.
-
-    Args:
-        setting: A character, or the name of one.
-
-    Raises:
-        UserError: It is none.
-    """
+    """The delimiter that a setting means: a character, or the name of one; raises `UserError` for others."""
     separator = NAMES.get(setting.lower(), setting)
     if len(separator) != 1 or separator in '"\r\n\0\ufeff':
-        raise UserError(f"data.separator is {setting!r}; it is one character, or one of the names {', '.join(NAMES)}")
+        raise UserError(f"data.separator is {setting!r}; give one character, or one of the names {', '.join(NAMES)}")
     return separator
 
 
 def find_dialect(start: bytes, suffix: str, setting: str | None, name: str) -> tuple[Dialect, Rows]:
-    """The dialect of a table, and its first rows.
+    """Detects the dialect of a CSV file.
 
     Args:
-        start: The beginning of the file, in whole lines.
-        suffix: That of the file's name.
-        setting: The separator, if it is set.
+        start: The first whole lines of the file.
+        suffix: The suffix of the file.
+        setting: The delimiter, if it is set.
         name: The name of the file, for messages.
 
+    Returns:
+        The dialect, and the first rows.
+
     Raises:
-        UserError: Two separators divide the rows alike.
+        UserError: Two delimiters are equally likely.
     """
     usual = "\t" if suffix == ".tsv" else ","
     lines = [decoded(line).lstrip("\ufeff") for line in start.splitlines(keepends=True)]
@@ -108,7 +104,7 @@ def find_dialect(start: bytes, suffix: str, setting: str | None, name: str) -> t
     good = [one for one in tried if one[2] >= ALIKE and one[1] and _divides(one[1])]
     if not good:
         return tried[0][:2]
-    good = [one for one in good if one[0].quoted] or good  # marks that pair up are quotation marks
+    good = [one for one in good if one[0].quoted] or good  # quotation marks in pairs are quoting
     named = [one for one in good if is_named(one[1][0])]
     best = named or [one for one in good if len(one[1]) > FEW_ROWS and _repeats(one[1])] or good
     most = max(share for *_, share in best)
@@ -121,40 +117,40 @@ def find_dialect(start: bytes, suffix: str, setting: str | None, name: str) -> t
     return best[0][:2]
 
 
-def find_heading(rows: Rows, setting: bool | None, name: str) -> Heading:
-    """The names of the columns.
+def find_header(rows: Rows, setting: bool | None, name: str) -> Header:
+    """Finds the names of the columns.
 
     Args:
         rows: The first rows.
-        setting: Whether the first of them is the heading, if that is set.
+        setting: Whether the first row is the header, if that is set.
         name: The name of the file, for messages.
 
     Raises:
-        UserError: A name stands twice, or the first row may be data as well as a heading.
+        UserError: A name occurs twice, or it is unclear whether the first row is a header.
     """
     if not rows:
-        raise UserError(f"{name} begins with no row that can be read; perhaps a quotation mark is not closed")
+        raise UserError(f"{name}: the first row cannot be read; perhaps a quotation mark is not closed")
     widths = Counter(map(len, rows[1:] or rows))
     width = widths.most_common(1)[0][0]
-    found = has_heading(rows) if setting is None else setting
+    found = has_header(rows) if setting is None else setting
     if found is None:
         raise UserError(
-            f"{name}: the first line may be names of columns or data ({', '.join(rows[0])[:80]!r}); set data.header "
+            f"{name}: the first line may be column names or data ({', '.join(rows[0])[:80]!r}); set data.header "
             "to true or false"
         )
     if not found:
-        names = tuple(map(by_place, range(1, width + 1)))
-        note = f"no heading, as the first line looks like data: columns {names[0]} to {names[-1]}"
-        return Heading(names, 0, () if setting is False else (note,))
+        names = tuple(map(numbered_name, range(1, width + 1)))
+        note = f"no header, as the first line looks like data: columns {names[0]} to {names[-1]}"
+        return Header(names, 0, () if setting is False else (note,))
     names, notes = column_titles(rows, width)
     twice = next((one for one, times in Counter(names).items() if times > 1), None)
     if twice is not None:
-        raise UserError(f"{name}: the column {twice!r} stands twice in the heading; rename one of them")
-    return Heading(names, 1, notes)
+        raise UserError(f"{name}: the column {twice!r} occurs twice in the header; rename one of them")
+    return Header(names, 1, notes)
 
 
 def _quoting(dialect: Dialect, lines: list[str]) -> tuple[Dialect, Rows, float]:
-    """The way of quoting that divides the lines most alike, with the rows and the share of those that are alike."""
+    """The quoting with which most rows have the same width; the rows, and the share of these."""
     rows, share, merged = _parsed(dialect, lines)
     best = (dialect, rows, share)
     others = []
@@ -175,7 +171,7 @@ def _quoting(dialect: Dialect, lines: list[str]) -> tuple[Dialect, Rows, float]:
 
 
 def _parsed(dialect: Dialect, lines: list[str]) -> tuple[Rows, float, bool]:
-    """The rows of the lines, the share of those of the commonest width, and whether one runs over several lines."""
+    """The rows, the share of rows with the most common width, and whether a row spans several lines."""
     reader = csv.reader(iter(lines), **dialect.options)
     rows: Rows = []
     errors = line = 0
@@ -186,9 +182,9 @@ def _parsed(dialect: Dialect, lines: list[str]) -> tuple[Rows, float, bool]:
         except StopIteration:
             break
         except csv.Error:
-            if not rows:  # what comes after the heading cannot be taken for it
+            if not rows:  # a later row is not the header
                 break
-            errors += reader.line_num < len(lines)  # the last one may just be cut
+            errors += reader.line_num < len(lines)  # the last row may be incomplete
             continue
         merged = merged or reader.line_num > line + 1
         line = reader.line_num
@@ -199,12 +195,12 @@ def _parsed(dialect: Dialect, lines: list[str]) -> tuple[Rows, float, bool]:
 
 
 def _divides(rows: Rows) -> bool:
-    """Whether the rows have several columns, about as many as the first one."""
+    """Whether the rows have several columns, about as many as the first row."""
     width = Counter(map(len, rows[1:] or rows)).most_common(1)[0][0]
     return width > 1 and abs(len(rows[0]) - width) <= 1 and len(rows[0]) > 1
 
 
 def _repeats(rows: Rows) -> bool:
-    """Whether one of the columns has few values, as labels do."""
+    """Whether a column has few distinct values, like a column of labels."""
     columns = list(zip(*rows, strict=False))
     return any(len(set(values)) <= max(1, len(values) // 2) for values in columns)

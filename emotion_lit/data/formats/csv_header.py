@@ -1,8 +1,8 @@
-"""Headings of tables of text: whether the first row is one, and which names it gives."""
+"""CSV headers: whether the first row is one, and the names of the columns."""
 
 from collections.abc import Iterable
 
-# Names that columns of texts and labels usually have; a first row with one of them is a heading.
+# Usual names of columns; a first row with one of them is a header.
 USUAL = frozenset(
     word
     for words in (
@@ -13,16 +13,12 @@ USUAL = frozenset(
     )
     for word in words.split()
 )
-# Words from which on a field reads like a sentence.
+# A field with at least this number of words is a sentence.
 SENTENCE = 5
 
 
-def has_heading(rows: list[list[str]]) -> bool | None:
-    """Whether the first row names the columns; None where it cannot be said.
-
-    Args:
-        rows: The first rows.
-    """
+def has_header(rows: list[list[str]]) -> bool | None:
+    """Whether the first row has the names of the columns; None if that is unclear."""
     if not rows:
         return True
     first = [field.strip() for field in rows[0]]
@@ -42,39 +38,27 @@ def has_heading(rows: list[list[str]]) -> bool | None:
     return True
 
 
-def are_by_place(names: Iterable[str]) -> bool:
-    """Whether columns have no names but those of their places, because their table has no heading.
-
-    Args:
-        names: The names of the columns.
-    """
-    return all(name == by_place(place) for place, name in enumerate(names, 1))
+def are_numbered(names: Iterable[str]) -> bool:
+    """Whether columns are named by their numbers, because their table has no header."""
+    return all(name == numbered_name(place) for place, name in enumerate(names, 1))
 
 
-def by_place(place: int) -> str:
-    """The name of a column without one.
-
-    Args:
-        place: Its place, from one.
-    """
+def numbered_name(place: int) -> str:
+    """The name of a column without a name, by its number from one."""
     return f"column_{place}"
 
 
 def is_named(row: list[str]) -> bool:
-    """Whether a row has one of the names that columns usually have.
-
-    Args:
-        row: Its fields.
-    """
+    """Whether a row has one of the usual names of columns."""
     return any(field.strip().casefold() in USUAL for field in row)
 
 
 def column_titles(rows: list[list[str]], width: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the columns, and what there is to say about them.
+    """The names of the columns, and remarks for the user.
 
     Args:
-        rows: The first rows; the very first is the heading.
-        width: The number of fields that most of the others have.
+        rows: The header and the first rows.
+        width: The most common number of fields in the rows after the header.
     """
     titles = [title.strip().strip("\ufeff").strip() for title in rows[0]]
     rest = [row for row in rows[1:] if len(row) == width]
@@ -86,16 +70,12 @@ def column_titles(rows: list[list[str]], width: int) -> tuple[tuple[str, ...], t
             titles.append("")
         elif _is_index([row[0] for row in rest]):
             titles.insert(0, "" if "index" in titles else "index")
-            notes = ("the first column has no name in the heading",)
-    return tuple(title or by_place(place) for place, title in enumerate(titles, 1)), notes
+            notes = ("the first column has no name in the header",)
+    return tuple(title or numbered_name(place) for place, title in enumerate(titles, 1)), notes
 
 
 def is_number(field: str) -> bool:
-    """Whether a field is a number.
-
-    Args:
-        field: The field.
-    """
+    """Whether a field is a number."""
     try:
         float(field.replace(",", "."))
     except ValueError:
@@ -108,7 +88,7 @@ def _is_sentence(row: list[str], place: int) -> bool:
 
 
 def _is_index(values: list[str]) -> bool:
-    """Whether values are names of rows, as R and pandas write them: numbers, or words that do not come twice."""
+    """Whether values are an index, as R and pandas write it: numbers, or distinct words."""
     if all(value.isdigit() for value in values):
         return True
     return len(values) >= SENTENCE and len(set(values)) == len(values) and not any(" " in value for value in values)

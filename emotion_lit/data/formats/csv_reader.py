@@ -1,4 +1,4 @@
-"""Tables of text: Arrow reads what is plain, Python's csv module, row by row, what is odd."""
+"""CSV files: Arrow reads plain chunks; Python's csv module reads all others, row by row."""
 
 import csv
 from collections.abc import Collection, Iterator, Sequence
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from emotion_lit.data.formats import lines
-from emotion_lit.data.formats.blocks import Block, OnError, Places, Rows, without_columns
-from emotion_lit.data.formats.csv_dialect import Dialect, Heading
-from emotion_lit.data.formats.decoding_errors import unreadable
-from emotion_lit.data.formats.encodings import is_plain
-from emotion_lit.data.formats.lines import Pieces, RowLines
+from emotion_lit.data.formats.blocks import Block, BlockBuilder, OnError, Places, without_columns
+from emotion_lit.data.formats.csv_dialect import Dialect, Header
+from emotion_lit.data.formats.encodings import decoding_error, is_plain
+from emotion_lit.data.formats.lines import Chunks, RowLines, read_chunks
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say_once
 
@@ -21,31 +20,31 @@ if TYPE_CHECKING:
 
 
 class CsvReader:
-    """Reads the rows of a table of text.
+    """Reads the rows of a CSV file.
 
     Args:
-        pieces: The file.
-        name: Its name.
-        dialect: How it is written.
-        heading: Its columns.
-        columns: Those that are needed; None for all.
-        encoding: Of the file as it is, for messages.
+        chunks: The file.
+        name: The name of the file.
+        dialect: Its delimiter and quoting.
+        header: The names of its columns.
+        columns: The columns to read; None for all.
+        encoding: The encoding of the file on disk, for messages.
         on_error: Called for each row that cannot be read.
     """
 
     def __init__(
         self,
-        pieces: Pieces,
+        chunks: Chunks,
         name: str,
         dialect: Dialect,
-        heading: Heading,
+        header: Header,
         columns: Collection[str] | None,
         encoding: str,
         on_error: OnError,
     ) -> None:
-        self._pieces, self._name, self._dialect, self._encoding = pieces, name, dialect, encoding
-        self._names, self._on_error = heading.names, on_error
-        self._to_skip = heading.rows
+        self._chunks, self._name, self._dialect, self._encoding = chunks, name, dialect, encoding
+        self._names, self._on_error = header.names, on_error
+        self._to_skip = header.rows
         self._kept = [place for place, one in enumerate(self._names) if columns is None or one in columns]
         self._line = 1
         self._warned = False
@@ -53,31 +52,14 @@ class CsvReader:
 
     def __iter__(self) -> Iterator[Block]:
         with self._thread:
-            yield from self._blocks()
+            yield from read_chunks(self._chunks, self._fast, self._careful)
 
-    def _blocks(self) -> Iterator[Block]:
-        while piece := self._next_piece():
-            block = None if self._to_skip else self._fast(piece)
-            if block is None and not self._to_skip and self._pieces.shrink():
-                self._pieces.give_back(piece)
-                continue
-            if block is None:
-                block = self._careful(piece)
-            else:
-                self._pieces.grow()
-            if block.rejects or block.table.num_rows:
-                yield block
-
-    def _next_piece(self) -> bytes:
-        piece = self._pieces.take()
-        if piece is None:
+    def _careful(self, chunk: bytes | None) -> Block:
+        """Reads a chunk row by row; the last row may continue in the next chunks."""
+        if chunk is None:
             raise UserError(f"{self._name}, line {self._line}: a row is longer than {lines.LONGEST:,} bytes; split it")
-        return piece
-
-    def _careful(self, piece: bytes) -> Block:
-        """The rows of a piece, one by one; the last may go on in the next pieces."""
-        fed = RowLines(self._pieces, piece, self._line, self._name)
-        rows = Rows(self._name, self._on_error)
+        fed = RowLines(self._chunks, chunk, self._line, self._name)
+        rows = BlockBuilder(self._name, self._on_error)
         reader = csv.reader(fed, **self._dialect.options)
         while fed.begin_row():
             try:
@@ -85,14 +67,14 @@ class CsvReader:
             except StopIteration:
                 break
             except csv.Error as error:
-                reason = f" cannot be read ({error}); mend the line"
+                reason = f" cannot be read ({error}); correct the line"
                 if fed.last_line > fed.line:
                     self._warn(fed.line, fed.last_line)
                     reason = (
                         f" cannot be read: a quotation mark opens a field that is not closed up to line "
                         f"{fed.last_line} ({error}); close it, or double it where it is part of the text"
                     )
-                line = fed.first_line()  # what follows it may be rows of their own
+                line = fed.first_line()  # the next lines may be rows
                 rows.reject(fed.line, reason, line.rstrip("\r\n"))
                 continue
             if self._to_skip and row:
@@ -103,13 +85,13 @@ class CsvReader:
         self._line = fed.give_back_rest()
         return rows.block(self._table(rows.records), self._names)
 
-    def _add(self, rows: Rows, fed: RowLines, row: list[str]) -> None:
-        bad = unreadable("".join(row), self._encoding)
+    def _add(self, rows: BlockBuilder, fed: RowLines, row: list[str]) -> None:
+        bad = decoding_error("".join(row), self._encoding)
         if bad is not None:
             rows.reject(fed.line, *bad)
         elif len(row) != len(self._names):
             reason = (
-                f" has {len(row)} fields where the heading has {len(self._names)}; mend the line (a text with "
+                f" has {len(row)} fields, but the header has {len(self._names)}; correct the line (a text with "
                 f"{self._dialect.separator!r} needs quotes)"
             )
             rows.reject(fed.line, reason, row)
@@ -125,60 +107,62 @@ class CsvReader:
         arrays = [pa.array([row[place] for row in rows], pa.string()) for place in self._kept]
         return pa.Table.from_arrays(arrays, names=names) if names else without_columns(len(rows))
 
-    def _fast(self, piece: bytes) -> Block | None:
-        """The whole rows of a piece, if it has nothing that Arrow may read in another way; the rest is put back."""
+    def _fast(self, chunk: bytes) -> Block | None:
+        """Reads the whole rows of a chunk with Arrow, unless Arrow might read them differently; puts back the rest."""
+        if self._to_skip:
+            return None
         separator = self._dialect.separator
         plain = not self._dialect.skip_blank and separator.isascii() and self._kept
-        if not plain or (self._dialect.escaped and b"\\" in piece):
+        if not plain or (self._dialect.escaped and b"\\" in chunk):
             return None
-        parsed = self._thread.submit(self._arrow, piece, False)  # while it is looked at
-        if not is_plain(piece):
+        parsed = self._thread.submit(self._arrow, chunk, False)  # while the chunk is checked
+        if not is_plain(chunk):
             return None
-        buffer = np.frombuffer(piece, np.uint8)
-        quotes = np.flatnonzero(buffer == ord('"')) if self._dialect.quoted and b'"' in piece else None
+        buffer = np.frombuffer(chunk, np.uint8)
+        quotes = np.flatnonzero(buffer == ord('"')) if self._dialect.quoted and b'"' in chunk else None
         if quotes is not None and not _are_regular(buffer, quotes, ord(separator)):
             return None
-        count = int(np.count_nonzero(buffer == ord("\n"))) + (piece[-1:] != b"\n")
+        count = int(np.count_nonzero(buffer == ord("\n"))) + (chunk[-1:] != b"\n")
         if quotes is None or len(quotes) % 2 == 0:
             table = parsed.result()
             if table is not None and table.num_rows == count:  # so each line is a row
                 self._line += count
                 return Block(table, self._names, Places(self._name, "line", range(self._line - count, self._line)))
-        return self._fast_rows(piece, np.flatnonzero(buffer == ord("\n")), quotes)
+        return self._fast_rows(chunk, np.flatnonzero(buffer == ord("\n")), quotes)
 
-    def _fast_rows(self, piece: bytes, ends: np.ndarray, quotes: np.ndarray | None) -> Block | None:
-        """The same for a piece in which a row may be of several lines, or a line may be empty."""
+    def _fast_rows(self, chunk: bytes, ends: np.ndarray, quotes: np.ndarray | None) -> Block | None:
+        """Does the same for a chunk in which a row may span several lines, or a line may be empty."""
         inside = np.zeros(len(ends), bool) if quotes is None else np.searchsorted(quotes, ends) % 2 == 1
         at_rows = np.flatnonzero(~inside)
-        open_end = piece[-1:] != b"\n" and (quotes is None or len(quotes) % 2 == 0)
+        open_end = chunk[-1:] != b"\n" and (quotes is None or len(quotes) % 2 == 0)
         if not open_end and not len(at_rows):
             return None
-        end = len(piece) if open_end else int(ends[at_rows[-1]]) + 1
+        end = len(chunk) if open_end else int(ends[at_rows[-1]]) + 1
         starts = np.concatenate([[0], at_rows + 1])
         starts = starts if open_end else starts[:-1]
         several = np.flatnonzero(starts[: len(at_rows)] != at_rows)
         firsts = np.concatenate([[0], ends + 1])[starts]
-        empty = np.isin(np.frombuffer(piece, np.uint8)[firsts], [ord("\n"), ord("\r")])
-        table = self._arrow(piece[:end], bool(len(several)))
+        empty = np.isin(np.frombuffer(chunk, np.uint8)[firsts], [ord("\n"), ord("\r")])
+        table = self._arrow(chunk[:end], bool(len(several)))
         if table is None or table.num_rows != np.count_nonzero(~empty):
             return None
         if len(several):
             self._warn(self._line + int(starts[several[0]]), self._line + int(at_rows[several[0]]))
-        self._pieces.give_back(piece[end:])
+        self._chunks.give_back(chunk[end:])
         numbers = cast(Sequence[int], (starts[~empty] + self._line).astype(np.uint32))
         self._line += int(np.searchsorted(ends, end))
         return Block(table, self._names, Places(self._name, "line", numbers))
 
-    def _arrow(self, piece: bytes, long: bool) -> "pa.Table | None":
+    def _arrow(self, chunk: bytes, long: bool) -> "pa.Table | None":
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
         kept = [self._names[place] for place in self._kept]
         try:
             return arrow_csv.read_csv(
-                pa.BufferReader(piece),
+                pa.BufferReader(chunk),
                 arrow_csv.ReadOptions(
-                    column_names=list(self._names), block_size=max(lines.SMALLEST_PIECE, len(piece) // 4)
+                    column_names=list(self._names), block_size=max(lines.SMALLEST_CHUNK, len(chunk) // 4)
                 ),
                 arrow_csv.ParseOptions(
                     delimiter=self._dialect.separator,
@@ -199,13 +183,13 @@ class CsvReader:
         if not self._warned:
             self._warned = True
             say_once(
-                f"warning: {self._name}, line {first}: a field in quotation marks runs over several lines, to line "
-                f"{last}; if it should not, a quotation mark is missing or too many"
+                f"warning: {self._name}, line {first}: a quoted field spans several lines, to line "
+                f"{last}; if it should not, a quotation mark is missing, or there is one too many"
             )
 
 
 def _are_regular(buffer: np.ndarray, quotes: np.ndarray, separator: int) -> bool:
-    """Whether each quotation mark opens a field, closes one, or is one of two within a field."""
+    """Whether each quotation mark opens a field, closes a field, or is doubled inside a field."""
     doubled = np.diff(quotes) == 1
     opening, closing = quotes[::2], quotes[1::2]
     before = buffer[np.maximum(opening - 1, 0)]

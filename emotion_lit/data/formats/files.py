@@ -1,4 +1,4 @@
-"""Files of rows: which kinds there are, where they are, and their bytes."""
+"""Data files: the formats that can be read, the files of a folder, and their decompressed bytes."""
 
 import bz2
 import gzip
@@ -19,35 +19,24 @@ from emotion_lit.utils.console import say
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow", ".txt")
 COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz", ".zip")
 OTHER_NAMES = {".ndjson": ".jsonl", ".feather": ".arrow", ".tab": ".tsv"}
-# What `datasets` and others write beside the rows.
+# Files that `datasets` and others write next to the data.
 NO_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
-# These are not read in order, so not from a compressed stream either.
+# These need random access, so they are decompressed into a temporary file.
 IN_BLOCKS = (".parquet", ".arrow")
 MOST_UNPACKED = 2**32
 
 
-def kind(file: Path) -> str:
-    """The suffix of a file in lower case, without that of its compression; one name for those that mean the same.
-
-    Args:
-        file: The file.
-    """
+def data_suffix(file: Path) -> str:
+    """The suffix of a file's format: in lower case, without compression, ``.ndjson`` as ``.jsonl`` and so on."""
     suffix = (Path(file.stem) if file.suffix.lower() in COMPRESSIONS else file).suffix.lower()
     return OTHER_NAMES.get(suffix, suffix)
 
 
 def check_readable(file: Path) -> None:
-    """Checks that a file is there and of a kind that can be read.
-
-    Args:
-        file: The file.
-
-    Raises:
-        UserError: It is not.
-    """
+    """Raises `UserError` if a file is missing, or its format cannot be read."""
     if not file.is_file():
         raise UserError(f"there is no file {file}")
-    if kind(file) not in SUFFIXES:
+    if data_suffix(file) not in SUFFIXES:
         advice = conversion(file) or "rename or convert it"
         raise UserError(
             f"{file} is not one of {', '.join(SUFFIXES)}, nor one of these as {', '.join(COMPRESSIONS)}; {advice}"
@@ -55,7 +44,7 @@ def check_readable(file: Path) -> None:
 
 
 def record_files(path: str) -> list[str]:
-    """The files to read for a path: the file itself, or all files of a known kind in a folder, sorted by name.
+    """The files to read for a path: the file itself, or all data files in a folder, sorted by name.
 
     Args:
         path: A file, a folder, or ``-``.
@@ -68,22 +57,22 @@ def record_files(path: str) -> list[str]:
         if path != "-":
             check_readable(folder)
         return [path]
-    found = [file for file in folder.rglob("*") if kind(file) in SUFFIXES and _has_rows(file, folder)]
+    found = [file for file in folder.rglob("*") if data_suffix(file) in SUFFIXES and _has_rows(file, folder)]
     files = [file for file in found if is_inside(file, folder)]
     if len(files) < len(found):
-        first = min(set(found) - set(files))
-        say(f"warning: {first} is a link that leads out of {folder}, and is not read ({len(found) - len(files)} such)")
+        first, count = min(set(found) - set(files)), len(found) - len(files)
+        say(f"warning: {first} is a link to a place outside of {folder}, and is not read ({count} such links)")
     if not files:
         raise UserError(f"the folder {path} holds no file of {', '.join(SUFFIXES)}")
     return [str(file) for file in sorted(files, key=Path.as_posix)]  # the same order on every system
 
 
 def is_inside(file: Path, folder: Path) -> bool:
-    """Whether what a link in a folder stands for is in that folder too.
+    """Whether a file in a folder is no link to a place outside of it.
 
     Args:
-        file: Something in the folder.
-        folder: The folder; one of the Hub's cache has its files beside it.
+        file: The file.
+        folder: The folder. A snapshot in the Hub's cache links to the files of its repository.
     """
     whole = folder.resolve()
     if whole.parent.name == "snapshots" and (whole.parent.parent / "blobs").is_dir():
@@ -92,25 +81,18 @@ def is_inside(file: Path, folder: Path) -> bool:
 
 
 def _has_rows(file: Path, folder: Path) -> bool:
-    """Whether a file is none of the hidden ones, such as the parts of predictions that go into the same folder."""
+    """Whether a file has data; hidden files do not, such as unfinished predictions in the same folder."""
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
     return file.is_file() and not hidden and file.name not in NO_ROWS
 
 
 @contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, uncompressed; those of a kind that is not read in order, in a temporary file.
-
-    Args:
-        file: The file.
-
-    Raises:
-        UserError: It is missing, damaged, or of another kind.
-    """
+    """Opens a file, decompressed; raises `UserError` if it is missing, damaged, or of another format."""
     check_readable(file)
     try:
         with _uncompressed(file) as raw:
-            if kind(file) in IN_BLOCKS and file.suffix.lower() in COMPRESSIONS:
+            if data_suffix(file) in IN_BLOCKS and file.suffix.lower() in COMPRESSIONS:
                 with tempfile.TemporaryFile() as whole:
                     _unpack(raw, whole, file)
                     yield cast(BinaryIO, whole)
@@ -125,24 +107,21 @@ def opened(file: Path) -> Iterator[BinaryIO]:
 
 
 def check_text(start: bytes, name: str) -> None:
-    """Checks that a file that is named as one of text does not begin as another kind of file does.
+    """Raises `UserError` if a file that is named as text begins like another format.
 
     Args:
-        start: Its first bytes.
-        name: Its name.
-
-    Raises:
-        UserError: It does.
+        start: The first bytes of the file.
+        name: The name of the file.
     """
     if found := disguise(start):
         raise UserError(f"{name} is named as text, but {found}")
 
 
 def _unpack(raw: BinaryIO, whole: io.BufferedRandom | BinaryIO, file: Path) -> None:
-    while piece := raw.read(2**20):
+    while chunk := raw.read(2**20):
         if whole.tell() > MOST_UNPACKED:
             raise UserError(f"{file} unpacks to more than {MOST_UNPACKED / 2**30:.0f} GiB; unpack it yourself")
-        whole.write(piece)
+        whole.write(chunk)
     whole.seek(0)
 
 
@@ -164,10 +143,10 @@ def _uncompressed(file: Path) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, raw)
 
 
-def _only_member(archive: zipfile.ZipFile, file: Path) -> zipfile.ZipInfo:
-    members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
+def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    members = [file for file in archive.infolist() if not (file.is_dir() or file.filename.startswith("__MACOSX/"))]
     if len(members) != 1:
-        raise UserError(f"{file} holds {len(members)} files where one is expected; unpack it and name one of them")
+        raise UserError(f"{path} holds {len(members)} files where one is expected; unpack it and name one of them")
     if members[0].flag_bits & 1:
-        raise UserError(f"{file} is locked with a password; unpack it yourself")
+        raise UserError(f"{path} needs a password; unpack it yourself")
     return members[0]

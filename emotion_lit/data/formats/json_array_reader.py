@@ -1,12 +1,12 @@
-"""Tables of one JSON array of records, which are read one by one, at any length of it."""
+"""JSON files with one array of records, which are read one by one, so that memory stays bounded."""
 
 import codecs
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from emotion_lit.data.formats import lines
-from emotion_lit.data.formats.blocks import Block, OnError, Rows, to_table
-from emotion_lit.data.formats.decoding_errors import unreadable
+from emotion_lit.data.formats.blocks import Block, BlockBuilder, OnError, to_table
+from emotion_lit.data.formats.encodings import decoding_error
 from emotion_lit.data.formats.jsonl_reader import DECODER, problem_of
 from emotion_lit.data.formats.lines import Bytes
 from emotion_lit.errors import UserError
@@ -20,9 +20,9 @@ class ArrayReader:
 
     Args:
         raw: The file, as UTF-8.
-        name: Its name.
-        columns: The columns that are needed; None for all.
-        encoding: Of the file as it is, for messages.
+        name: The name of the file.
+        columns: The columns to read; None for all.
+        encoding: The encoding of the file on disk, for messages.
         on_error: Called for each record that cannot be read.
     """
 
@@ -36,7 +36,7 @@ class ArrayReader:
 
     def __iter__(self) -> Iterator[Block]:
         number = 0
-        rows = Rows(self._name, self._on_error, "record")
+        rows = BlockBuilder(self._name, self._on_error, "record")
         self._place += self._next() == "["
         while self._next() not in ("]", ""):
             number += 1
@@ -46,7 +46,7 @@ class ArrayReader:
             self._add(rows, number)
             if len(rows) >= BLOCK_ROWS:
                 yield self._block(rows)
-                rows = Rows(self._name, self._on_error, "record")
+                rows = BlockBuilder(self._name, self._on_error, "record")
         self._expect("]", number)
         if self._next():
             raise UserError(f"{self._name}: something follows the end of the array; remove it")
@@ -54,7 +54,7 @@ class ArrayReader:
             yield self._block(rows)
 
     def _next(self) -> str:
-        """The next character that is no blank; empty at the end."""
+        """The next character that is not a space; empty at the end."""
         while True:
             rest = self._text[self._place : self._place + 2**10]
             blanks = len(rest) - len(rest.lstrip(BLANKS))
@@ -65,7 +65,7 @@ class ArrayReader:
                 return ""
 
     def _more(self, size: int) -> bool:
-        """Reads on; False at the end."""
+        """Reads more of the file; returns False at the end."""
         if self._ended:
             return False
         data = self._raw.read(size)
@@ -77,14 +77,14 @@ class ArrayReader:
     def _expect(self, character: str, number: int) -> None:
         if self._next() != character:
             what = "the end of the array is missing" if not self._next() else f"{character!r} is missing"
-            raise UserError(f"{self._name}, record {number}: {what} after it; mend the file, or copy it again")
+            raise UserError(f"{self._name}, record {number}: {what} after it; correct the file, or copy it again")
         self._place += 1
 
-    def _add(self, rows: Rows, number: int) -> None:
+    def _add(self, rows: BlockBuilder, number: int) -> None:
         record, end = self._decoded(number)
         text = self._text[self._place : end]
         self._place = end
-        bad = unreadable(text, self._encoding)
+        bad = decoding_error(text, self._encoding)
         problem = problem_of(record, self._columns, text)
         if bad is not None:
             rows.reject(number, *bad)
@@ -94,7 +94,7 @@ class ArrayReader:
             rows.add(number, record)
 
     def _decoded(self, number: int) -> tuple[Any, int]:
-        """The next record and where it ends; what is read is all of it."""
+        """The next record, and its end; reads on until it is complete."""
         while True:
             try:
                 record, end = DECODER.raw_decode(self._text, self._place)
@@ -102,14 +102,14 @@ class ArrayReader:
                 if len(self._text) - self._place > lines.LONGEST or not self._more(max(2**18, len(self._text))):
                     reason = str(error).split(": line ")[0]
                     raise UserError(
-                        f"{self._name}, record {number} is not JSON ({reason}); mend it, as what follows it is not "
-                        "certain"
+                        f"{self._name}, record {number} is not JSON ({reason}); correct it, because the "
+                        "records after it cannot be read"
                     ) from error
                 continue
             if end < len(self._text) or not self._more(2**18):
                 return record, end
 
-    def _block(self, rows: Rows) -> Block:
+    def _block(self, rows: BlockBuilder) -> Block:
         names = tuple(dict.fromkeys(key for record in rows.records for key in record))
         kept = [name for name in names if self._columns is None or name in self._columns]
         return rows.block(to_table(rows.records, kept), names)

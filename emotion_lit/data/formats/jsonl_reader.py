@@ -1,4 +1,4 @@
-"""Tables of JSON lines: Arrow reads what is plain, Python's json module, line by line, what is odd."""
+"""JSON Lines files: Arrow reads plain chunks; Python's json module reads all others, line by line."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -7,65 +7,50 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from emotion_lit.data.formats import lines
-from emotion_lit.data.formats.blocks import Block, OnError, Places, Record, Rows, is_json_text, to_table
-from emotion_lit.data.formats.decoding_errors import unreadable
-from emotion_lit.data.formats.encodings import is_plain
-from emotion_lit.data.formats.lines import Pieces, decoded
+from emotion_lit.data.formats.blocks import Block, BlockBuilder, OnError, Places, Record, is_json_text, to_table
+from emotion_lit.data.formats.encodings import decoding_error, is_plain
+from emotion_lit.data.formats.lines import Chunks, decoded, read_chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# JSON may hold lists in lists; what writes them again goes down one level at a time.
+# Writing nested lists and objects again is recursive.
 MOST_LEVELS = 64
 
 
 class Repeated(dict[str, Any]):
-    """An object that has a key twice.
-
-    Attributes:
-        keys_twice: Those keys.
-    """
+    """A JSON object with duplicate keys, which are in ``keys_twice``."""
 
     keys_twice: list[str]
 
 
 class JsonReader:
-    """Reads the rows of a file of JSON lines.
+    """Reads the rows of a JSON Lines file.
 
     Args:
-        pieces: The file.
-        name: Its name.
-        columns: The columns that are needed; None for all.
-        encoding: Of the file as it is, for messages.
+        chunks: The file.
+        name: The name of the file.
+        columns: The columns to read; None for all.
+        encoding: The encoding of the file on disk, for messages.
         on_error: Called for each row that cannot be read.
     """
 
     def __init__(
-        self, pieces: Pieces, name: str, columns: Collection[str] | None, encoding: str, on_error: OnError
+        self, chunks: Chunks, name: str, columns: Collection[str] | None, encoding: str, on_error: OnError
     ) -> None:
-        self._pieces, self._name, self._columns = pieces, name, columns
+        self._chunks, self._name, self._columns = chunks, name, columns
         self._encoding, self._on_error = encoding, on_error
         self._line = 1
         self._names: dict[str, None] = {}
         self._types: pa.Schema | None = None
 
     def __iter__(self) -> Iterator[Block]:
-        while (piece := self._pieces.take()) != b"":
-            block = self._fast(piece) if piece and self._types is not None else None
-            if block is None and piece and self._pieces.shrink():
-                self._pieces.give_back(piece)
-                continue
-            if block is None:
-                block = self._careful(piece)
-            else:
-                self._pieces.grow()
-            if block.rejects or block.table.num_rows:
-                yield block
+        yield from read_chunks(self._chunks, self._fast, self._careful)
 
-    def _careful(self, piece: bytes | None) -> Block:
-        """The rows of a piece, one by one."""
-        rows = Rows(self._name, self._on_error)
-        for line in [None] if piece is None else piece.splitlines(keepends=True):
+    def _careful(self, chunk: bytes | None) -> Block:
+        """Reads a chunk line by line."""
+        rows = BlockBuilder(self._name, self._on_error)
+        for line in [None] if chunk is None else chunk.splitlines(keepends=True):
             if line is None or len(line) > lines.LONGEST:
                 rows.reject(self._line, lines.too_long(), None)
             else:
@@ -78,17 +63,17 @@ class JsonReader:
         self._types = self._types_of(table)
         return rows.block(table, tuple(self._names))
 
-    def _add(self, rows: Rows, text: str) -> None:
+    def _add(self, rows: BlockBuilder, text: str) -> None:
         if not text.strip():
             return
-        bad = unreadable(text, self._encoding)
+        bad = decoding_error(text, self._encoding)
         if bad is not None:
             rows.reject(self._line, *bad)
             return
         try:
             record = parse(text)
         except (ValueError, RecursionError) as error:
-            rows.reject(self._line, f" is not JSON ({error}); mend or remove the line", text)
+            rows.reject(self._line, f" is not JSON ({error}); correct or remove the line", text)
             return
         problem = problem_of(record, self._columns, text)
         if problem:
@@ -97,7 +82,7 @@ class JsonReader:
             rows.add(self._line, record)
 
     def _types_of(self, table: "pa.Table") -> "pa.Schema | None":
-        """What Arrow may read the next rows as; None where it may not."""
+        """The types with which Arrow can read the next rows; None if it cannot."""
         import pyarrow as pa
 
         if not table.num_rows or not len(table.schema) or any(map(is_json_text, table.schema)):
@@ -105,73 +90,64 @@ class JsonReader:
         missing = [name for name in self._columns or () if name not in table.schema.names]
         return pa.schema([*table.schema, *(pa.field(name, pa.null()) for name in missing)])
 
-    def _fast(self, piece: bytes) -> Block | None:
-        """The rows of a piece, if it has nothing that Arrow may read in another way."""
-        if not is_plain(piece):
+    def _fast(self, chunk: bytes) -> Block | None:
+        """Reads a chunk with Arrow, unless Arrow might read it differently."""
+        if self._types is None or not is_plain(chunk):
             return None
-        found = _one_object_a_line(piece, self._line)
+        found = _one_object_a_line(chunk, self._line)
         if found is None:
             return None
         numbers, ends = found
-        table = self._arrow(piece)
+        table = self._arrow(chunk)
         if table is None or table.num_rows != len(numbers):
             return None
         block = Block(table, tuple(self._names), Places(self._name, "line", numbers))
         self._line += ends
         return block
 
-    def _arrow(self, piece: bytes) -> "pa.Table | None":
+    def _arrow(self, chunk: bytes) -> "pa.Table | None":
         import pyarrow as pa
         from pyarrow import json as arrow_json
 
         try:
             table = arrow_json.read_json(
-                pa.BufferReader(piece),
-                arrow_json.ReadOptions(block_size=max(lines.SMALLEST_PIECE, len(piece) // 4)),
+                pa.BufferReader(chunk),
+                arrow_json.ReadOptions(block_size=max(lines.SMALLEST_CHUNK, len(chunk) // 4)),
                 arrow_json.ParseOptions(
                     explicit_schema=self._types,
                     unexpected_field_behavior="error" if self._columns is None else "ignore",
                 ),
             )
-            table.validate(full=True)  # a half of a surrogate pair is no UTF-8
+            table.validate(full=True)  # half of a surrogate pair is not UTF-8
         except pa.ArrowInvalid:
             return None
         return table.select([name for name in self._names if name in table.column_names])
 
 
 def parse(text: str) -> Any:
-    """A value of JSON, with each object that has a key twice as `Repeated`.
-
-    Args:
-        text: The JSON.
-    """
+    """Decodes JSON; objects with duplicate keys become `Repeated`."""
     return DECODER.decode(text)
 
 
 def problem_of(record: Any, columns: Collection[str] | None, text: str) -> str:
-    """Why a value of JSON is no row; empty where it is one.
+    """The reason why a JSON value is not a row; empty if it is one.
 
     Args:
-        record: The value.
-        columns: The columns that are needed; None for all.
+        record: The decoded value.
+        columns: The columns to read; None for all.
         text: The JSON.
     """
     if not isinstance(record, dict):
-        return " is not a JSON object; write one object a line"
+        return " is not a JSON object; write one object per line"
     if text.count("[") + text.count("{") > MOST_LEVELS and is_nested(record, MOST_LEVELS):
-        return f" has more than {MOST_LEVELS} lists and objects in each other; make it flat"
+        return f" has more than {MOST_LEVELS} nested lists and objects; flatten it"
     twice = [*(record.keys_twice if isinstance(record, Repeated) else ()), *_inner_twice(record, columns)]
     twice = [key for key in twice if columns is None or key in columns]
     return f" has the key {twice[0]!r} twice; rename or remove one of them" if twice else ""
 
 
 def is_nested(value: object, levels: int) -> bool:
-    """Whether lists and objects are in each other for more than so many levels.
-
-    Args:
-        value: A value out of JSON.
-        levels: How many.
-    """
+    """Whether lists and objects are nested more than ``levels`` deep."""
     inside = [value]
     for _ in range(levels):
         inside = [
@@ -199,7 +175,7 @@ DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _inner_twice(record: Record, columns: Collection[str] | None) -> list[str]:
-    """The columns with an object in them that has a key twice."""
+    """The columns that contain an object with duplicate keys."""
     return [key for key, value in record.items() if isinstance(value, dict | list) and _has_repeated(value)]
 
 
@@ -209,13 +185,13 @@ def _has_repeated(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_repeated, value))
 
 
-def _one_object_a_line(piece: bytes, first: int) -> tuple[Sequence[int], int] | None:
-    """The lines that have something, if each begins and ends as an object does, and how many lines there are."""
-    buffer = np.frombuffer(piece, np.uint8)
+def _one_object_a_line(chunk: bytes, first: int) -> tuple[Sequence[int], int] | None:
+    """The numbers of the lines that are not empty, and the number of lines; None unless each line is one object."""
+    buffer = np.frombuffer(chunk, np.uint8)
     ends = np.flatnonzero(buffer == ord("\n"))
     count = len(ends)
-    if piece[-1:] != b"\n":
-        ends = np.append(ends, len(piece))
+    if chunk[-1:] != b"\n":
+        ends = np.append(ends, len(chunk))
     starts = np.concatenate([[0], ends[:-1] + 1])
     lasts = ends - 1
     lasts = lasts - (buffer[np.maximum(lasts, 0)] == ord("\r"))

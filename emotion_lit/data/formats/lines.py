@@ -1,53 +1,51 @@
-"""Pieces of a file in whole lines, however long a hostile line is: no more than a bound of it is ever in memory."""
+"""Chunks of whole lines of a file. Memory is bounded, even if a line is longer than it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from emotion_lit.data.formats.blocks import Block
 from emotion_lit.errors import UserError
 
-# In bytes. No tokenizer needs a hundredth of it for the longest text that an encoder reads.
+# The longest line or row, in bytes. A hundredth of it is enough for the longest text that an encoder reads.
 LONGEST = 2**24
-# Small pieces give the first rows soon, and keep what is odd in a file from slowing down the rest of it.
-SMALLEST_PIECE, LARGEST_PIECE = 2**18, 2**21
+# In bytes. Small chunks give the first rows early, and bound the part of a file that is read row by row.
+SMALLEST_CHUNK, LARGEST_CHUNK = 2**18, 2**21
 
 
 class Bytes(Protocol):
     """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many of the next bytes; none at the end."""
+        """The next bytes, at most ``size``; empty at the end."""
 
 
 def too_long() -> str:
-    """The reason why a line is not read."""
+    """The reason of an error about a line that is longer than `LONGEST`."""
     return f" is longer than {LONGEST:,} bytes; split it"
 
 
-class Pieces:
-    """The bytes of a file in pieces of whole lines, whose ends are CR, LF or both.
-
-    Args:
-        raw: The bytes.
+class Chunks:
+    """The bytes of a file in chunks of whole lines, which end with CR, LF or both.
 
     Attributes:
-        size: About how many bytes the next piece has.
-        again: How many bytes were read once more.
+        size: The approximate size of the next chunk, in bytes.
+        again: The number of bytes that were read twice.
     """
 
     def __init__(self, raw: Bytes) -> None:
         self._raw = raw
         self._kept = b""
         self._ended = False
-        self.size = SMALLEST_PIECE
+        self.size = SMALLEST_CHUNK
         self.again = 0
 
     def take(self) -> bytes | None:
-        """The next piece; empty at the end of the file, and None in the place of a line that is too long."""
+        """The next chunk: empty at the end of the file, and None for a line that is too long."""
         data = self._kept
         if len(data) < self.size:
             block = self._read(self.size - len(data))
             end = block.rfind(b"\n") + 1
-            if end:  # mostly, and with one copy less
+            if end:  # the usual case, with one copy less
                 self._kept = block[end:]
                 return b"".join((data, memoryview(block)[:end]))
             data += block
@@ -64,25 +62,17 @@ class Pieces:
         return data[:end]
 
     def give_back(self, rest: bytes) -> None:
-        """Puts back the end of the last piece, so that the next one begins with it.
-
-        Args:
-            rest: Whole lines.
-        """
+        """Puts back the last lines of a chunk, so that the next chunk begins with them."""
         self._kept = rest + self._kept
 
     def grow(self) -> None:
-        """Makes the next pieces larger."""
-        self.size = min(2 * self.size, LARGEST_PIECE)
+        """Doubles the size of the next chunks, up to a limit."""
+        self.size = min(2 * self.size, LARGEST_CHUNK)
 
     def shrink(self) -> bool:
-        """Makes the next pieces as small as they are at first.
-
-        Returns:
-            Whether they were of another size.
-        """
-        larger = self.size != SMALLEST_PIECE
-        self.size = SMALLEST_PIECE
+        """Sets the size of the next chunks back to the smallest; returns whether it was larger."""
+        larger = self.size != SMALLEST_CHUNK
+        self.size = SMALLEST_CHUNK
         return larger
 
     def _read(self, size: int) -> bytes:
@@ -99,12 +89,12 @@ class Pieces:
             if self._ended:
                 self._kept = b""
                 return
-            data = data[-1:] + self._read(self.size)  # a CR may be the first half of an end
+            data = data[-1:] + self._read(self.size)  # the CR may be the first half of a CRLF
         self._kept = data[end:]
 
 
 def _last_end(data: bytes, size: int, ended: bool) -> int:
-    """Where the last line ends that is whole within so many bytes; if none is, the first that is whole."""
+    """The end of the last whole line within ``size`` bytes; if there is none, the end of the first whole line."""
     feed = data.rfind(b"\n", 0, size)
     back = data.rfind(b"\r", feed + 1, size)
     if back == len(data) - 1 and not ended:  # a line feed may follow
@@ -115,7 +105,7 @@ def _last_end(data: bytes, size: int, ended: bool) -> int:
 
 
 def _first_end(data: bytes, ended: bool) -> int:
-    """Where the first line ends; 0 where it does not."""
+    """The end of the first line; 0 if it does not end."""
     found = [place for place in (data.find(b"\n"), data.find(b"\r")) if place >= 0]
     if not found:
         return 0
@@ -127,20 +117,43 @@ def _first_end(data: bytes, ended: bool) -> int:
     return end + 1
 
 
-class RowLines:
-    """Lines for a reader of rows that may go over several of them, as quoted fields do.
+def read_chunks(
+    chunks: Chunks, fast: Callable[[bytes], Block | None], careful: Callable[[bytes | None], Block]
+) -> Iterator[Block]:
+    """Yields the rows of a file, each chunk by the faster of two readers that can read it.
 
     Args:
-        pieces: The file.
-        piece: The piece that is read; at its end, whole rows are taken from the next ones.
+        chunks: The file.
+        fast: Reads a whole chunk; None if Arrow might read it differently.
+        careful: Reads a chunk row by row; None stands for a line that is too long.
+    """
+    while (chunk := chunks.take()) != b"":
+        block = fast(chunk) if chunk else None
+        if block is None and chunk and chunks.shrink():  # so that few rows are read one by one
+            chunks.give_back(chunk)
+            continue
+        if block is None:
+            block = careful(chunk)
+        else:
+            chunks.grow()
+        if block.rejects or block.table.num_rows:
+            yield block
+
+
+class RowLines:
+    """The lines of a chunk, for a reader of rows with quoted fields that can span several lines.
+
+    Args:
+        chunks: The file.
+        chunk: The chunk; its last row may continue in the next chunks.
         line: The number of its first line.
         name: The name of the file.
     """
 
-    def __init__(self, pieces: Pieces, piece: bytes, line: int, name: str) -> None:
-        self._pieces = pieces
+    def __init__(self, chunks: Chunks, chunk: bytes, line: int, name: str) -> None:
+        self._chunks = chunks
         self._name = name
-        self._lines: list[bytes | None] = [*piece.splitlines(keepends=True)]
+        self._lines: list[bytes | None] = [*chunk.splitlines(keepends=True)]
         self._own = len(self._lines)
         self._start = self._next = 0
         self._line = line
@@ -153,33 +166,27 @@ class RowLines:
 
     @property
     def last_line(self) -> int:
-        """The number of the line that was read last."""
+        """The number of the last line that was read."""
         return self._line + self._next - 1
 
     def begin_row(self) -> bool:
-        """Says that a row begins.
-
-        Returns:
-            Whether there is one in the piece.
-        """
+        """Starts the next row; returns whether the chunk has one."""
         self._start, self._taken = self._next, 0
         return self._start < self._own
 
     def first_line(self) -> str:
-        """The first line of the row, alone; what follows it comes again."""
-        self._pieces.again += self._taken
-        if self._pieces.again > 4 * LONGEST:
-            raise UserError(f"{self._name}, line {self.line}: too many quotation marks here are not closed; mend them")
+        """The first line of the row. The lines after it are read again."""
+        self._chunks.again += self._taken
+        if self._chunks.again > 4 * LONGEST:
+            raise UserError(
+                f"{self._name}, line {self.line}: too many quotation marks from here on are not closed; close them"
+            )
         self._next = self._start + 1
         return decoded(self._lines[self._start] or b"")
 
     def give_back_rest(self) -> int:
-        """Puts back what has not been read.
-
-        Returns:
-            The number of the next line.
-        """
-        self._pieces.give_back(b"".join(line or b"" for line in self._lines[self._next :]))
+        """Puts back the lines that were not read; returns the number of the next line."""
+        self._chunks.give_back(b"".join(line or b"" for line in self._lines[self._next :]))
         return self._line + self._next
 
     def __iter__(self) -> Iterator[str]:
@@ -187,10 +194,10 @@ class RowLines:
 
     def __next__(self) -> str:
         if self._next >= len(self._lines):
-            piece = self._pieces.take()
-            if piece == b"":
+            chunk = self._chunks.take()
+            if chunk == b"":
                 raise StopIteration
-            self._lines += [None] if piece is None else piece.splitlines(keepends=True)
+            self._lines += [None] if chunk is None else chunk.splitlines(keepends=True)
         line = self._lines[self._next]
         self._next += 1
         self._taken += LONGEST + 1 if line is None else len(line)
@@ -203,9 +210,5 @@ class RowLines:
 
 
 def decoded(line: bytes) -> str:
-    """A line as text, in which a byte that is no UTF-8 is half a surrogate pair.
-
-    Args:
-        line: Its bytes.
-    """
+    """A line as text; a byte that is not UTF-8 becomes half of a surrogate pair (``surrogateescape``)."""
     return line.decode("utf-8", "surrogateescape")

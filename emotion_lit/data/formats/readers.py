@@ -1,4 +1,4 @@
-"""Tables out of files of any kind, block by block, each row with the place it came from."""
+"""Readers of all file formats: blocks of rows, each row with its place in the file."""
 
 import json
 import re
@@ -14,20 +14,17 @@ from emotion_lit.data.formats.blocks import (
     OnError,
     Record,
     Reject,
-    Rows,
     is_json_text,
     stop,
-    to_table,
     to_values,
 )
-from emotion_lit.data.formats.csv_dialect import Dialect, Heading, find_dialect, find_heading, separator_of
+from emotion_lit.data.formats.csv_dialect import Dialect, Header, find_dialect, find_header, separator_of
 from emotion_lit.data.formats.csv_reader import CsvReader
-from emotion_lit.data.formats.decoding_errors import unreadable
-from emotion_lit.data.formats.encodings import UTF8, Decoded, encoding_of
-from emotion_lit.data.formats.files import IN_BLOCKS, check_text, kind, opened
+from emotion_lit.data.formats.encodings import UTF8, Decoded, decoding_error, encoding_of
+from emotion_lit.data.formats.files import IN_BLOCKS, check_text, data_suffix, opened
 from emotion_lit.data.formats.json_array_reader import ArrayReader
 from emotion_lit.data.formats.jsonl_reader import JsonReader
-from emotion_lit.data.formats.lines import Pieces
+from emotion_lit.data.formats.lines import Chunks
 from emotion_lit.data.formats.text_reader import TextReader
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say_once
@@ -35,37 +32,34 @@ from emotion_lit.utils.console import say_once
 __all__ = [
     "Block",
     "OnError",
-    "Record",
     "Reject",
-    "Rows",
     "TableFormat",
     "column_names",
     "is_json_text",
     "read_blocks",
     "stop",
-    "to_table",
     "to_values",
 ]
 
 STDIN = "standard input"
-# Bytes of whole lines, in which dialects and headings are found.
+# The bytes in which dialects and headers are detected.
 SAMPLE = 2**16
-# Excel writes and reads such a first line.
+# Excel writes and reads a first line such as sep=;
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """How a file of text is divided into rows and columns; what is None is found from the file's beginning.
+    """How a text file is divided into rows and columns. None means that it is detected.
 
     Args:
-        separator: What stands between two fields.
-        encoding: How characters are written as bytes.
-        header: Whether the first line names the columns.
-        lines: Whether the lines of a ``.txt`` file are meant, even if they look like a table.
+        separator: The delimiter between fields.
+        encoding: The encoding.
+        header: Whether the first line has the names of the columns.
+        lines: Whether each line of a ``.txt`` file is a text, even if it looks like a table.
 
     Raises:
-        UserError: A setting has a value that it cannot have.
+        UserError: There is no such separator or encoding.
     """
 
     separator: str | None = None
@@ -90,19 +84,19 @@ def read_blocks(
     """Yields the rows of a file in blocks.
 
     Args:
-        path: A file, also a compressed one, or ``-`` for standard input: a text a line, or JSON lines where the first
-            line is a JSON object, or a table where a separator is set.
-        columns: The columns that are needed; by default all. One that the file has not is not in the table.
-        text_format: How a file of text is divided, where that is not to be found from it.
-        on_error: Called for each row that cannot be read; by default it is an error. Where it returns, the row is
-            among the block's rejects.
-        text_column: The name of the column that the lines of a ``.txt`` file come in.
+        path: A file, which can be compressed, or ``-`` for standard input: a text per line, or JSON Lines if the first
+            line is a JSON object, or a table if a separator is set.
+        columns: The columns to read; by default all. The table lacks those that the file does not have.
+        text_format: How a text file is divided into rows and columns.
+        on_error: Called for each row that cannot be read; by default it is an error. If it returns, the row is among
+            the block's rejects.
+        text_column: The name of the column for the lines of a ``.txt`` file.
 
     Raises:
-        UserError: The file is missing, of another kind, or has a row that cannot be read.
+        UserError: The file is missing, of another format, or has a row that cannot be read.
     """
     file = Path(path)
-    if path != "-" and kind(file) in IN_BLOCKS:
+    if path != "-" and data_suffix(file) in IN_BLOCKS:
         yield from read_arrow_file(file, columns)
         return
     with _text(path, text_format) as (text, name):
@@ -118,30 +112,30 @@ def read_blocks(
         if suffix == ".json":
             blocks = ArrayReader(text, name, columns, text.encoding, on_error)
         elif suffix == ".jsonl":
-            blocks = JsonReader(Pieces(text), name, columns, text.encoding, on_error)
+            blocks = JsonReader(Chunks(text), name, columns, text.encoding, on_error)
         else:
-            blocks = TextReader(Pieces(text), name, text_column, text.encoding, on_error, warns=not text_format.lines)
+            blocks = TextReader(Chunks(text), name, text_column, text.encoding, on_error, warns=not text_format.lines)
         yield from blocks
 
 
 def column_names(path: str, text_format: TableFormat = TableFormat()) -> tuple[str, ...]:
-    """The names of a file's columns, without its rows; none for standard input and files without columns.
+    """The names of a file's columns; empty for standard input and files without columns.
 
     Args:
         path: The file.
-        text_format: How a file of text is divided, where that is not to be found from it.
+        text_format: How a text file is divided into rows and columns.
 
     Raises:
-        UserError: The file is missing, or of another kind.
+        UserError: The file is missing, or of another format.
     """
     if path == "-":
         return ()
-    if kind(Path(path)) in IN_BLOCKS:
+    if data_suffix(Path(path)) in IN_BLOCKS:
         return arrow_names(Path(path))
     with _text(path, text_format) as (text, name):
         suffix = _content(text, path, text_format)
         if suffix in (".csv", ".tsv"):
-            return _Table(text, name, suffix, text_format).heading.names
+            return _Table(text, name, suffix, text_format).header.names
         if suffix == ".txt":
             return ()
     first = next(iter(read_blocks(path, text_format=text_format, on_error=lambda *_: None)), None)
@@ -149,51 +143,50 @@ def column_names(path: str, text_format: TableFormat = TableFormat()) -> tuple[s
 
 
 class _Table:
-    """A table of text, whose dialect and heading are found from its beginning."""
+    """A CSV file, whose dialect and header are detected from its beginning."""
 
     def __init__(self, text: Decoded, name: str, suffix: str, text_format: TableFormat) -> None:
-        self._pieces, self._name, self._set, self._text = Pieces(text), name, text_format, text
-        self._pieces.size = SAMPLE
-        start = self._pieces.take()
-        self._pieces.shrink()
+        self._chunks, self._name, self._set, self._text = Chunks(text), name, text_format, text
+        self._chunks.size = SAMPLE
+        start = self._chunks.take()
+        self._chunks.shrink()
         if not start:
-            raise UserError(f"{name} is empty; its first line should name the columns")
-        self._pieces.give_back(start)
+            raise UserError(f"{name} is empty; its first line should have the names of the columns")
+        self._chunks.give_back(start)
         setting = text_format.separator
         hint = SEPARATOR_LINE.fullmatch(start[:20].partition(b"\n")[0].decode("utf-8", "replace").lstrip("\ufeff"))
         if hint:
             start, setting = start.partition(b"\n")[2], setting or hint[1]
         self._suffix = suffix
         self.dialect, rows = find_dialect(start, suffix, setting, name)
-        self.heading = find_heading(rows, text_format.header, name)
+        self.header = find_header(rows, text_format.header, name)
         self._before = bool(hint)
-        for column in self.heading.names:
-            if bad := unreadable(column, text.encoding):
+        for column in self.header.names:
+            if bad := decoding_error(column, text.encoding):
                 raise UserError(f"{name}, line 1{bad[0]}")
 
     def reader(self, columns: Collection[str] | None, on_error: OnError) -> CsvReader:
-        """What reads it."""
-        heading = Heading(self.heading.names, self.heading.rows + self._before)
-        return CsvReader(self._pieces, self._name, self.dialect, heading, columns, self._text.encoding, on_error)
+        """The reader of its rows."""
+        header = Header(self.header.names, self.header.rows + self._before)
+        return CsvReader(self._chunks, self._name, self.dialect, header, columns, self._text.encoding, on_error)
 
     def explain(self) -> None:
-        """Says what was found, if it is not what one expects."""
+        """Tells the user what was detected, if it is not the usual format."""
         found = []
         plain = Dialect("\t" if self._suffix == ".tsv" else ",")
         if self.dialect not in (plain, Dialect(separator_of(self._set.separator or plain.separator))):
             found.append(str(self.dialect))
         if self._text.encoding != UTF8 and not self._set.encoding:
             found.append(f"encoding {self._text.encoding}")
-        if self._text.marks > 1:
-            found.append("a second byte-order mark, which is left out")
-        found += self.heading.notes
+        found += ["a second byte-order mark, which is ignored"] if self._text.marks > 1 else []
+        found += self.header.notes
         if found:
             say_once(f"{self._name}: {'; '.join(found)} (data.separator, data.encoding and data.header set it)")
 
 
 @contextmanager
 def _text(path: str, text_format: TableFormat) -> Iterator[tuple[Decoded, str]]:
-    """A file of text as UTF-8, and its name."""
+    """Opens a text file as UTF-8; also returns its name for messages."""
     if path == "-":
         if sys.stdin is None:
             raise UserError("standard input is closed; give --data.predict_path FILE")
@@ -207,16 +200,16 @@ def _text(path: str, text_format: TableFormat) -> Iterator[tuple[Decoded, str]]:
 
 
 class _Encoded:
-    """Standard input without bytes, as notebooks and tests have it."""
+    """Standard input without a byte buffer, as in notebooks and tests."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many of the next characters."""
+        """The next characters, at most ``size``, as bytes."""
         return sys.stdin.read(size).encode("utf-8", "surrogateescape")
 
 
 def _content(text: Decoded, path: str, text_format: TableFormat) -> str:
-    """The suffix of the kind that a file of text is."""
-    suffix = ".txt" if path == "-" else kind(Path(path))
+    """The suffix of the format that a text file has by its content."""
+    suffix = ".txt" if path == "-" else data_suffix(Path(path))
     start = text.peek().decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if path == "-" and start.startswith("{"):
         return ".jsonl"
@@ -229,7 +222,7 @@ def _content(text: Decoded, path: str, text_format: TableFormat) -> str:
 
 
 def _check_lines(start: str, path: str) -> None:
-    """Checks that a ``.json`` file that is no array has an object in each line."""
+    """Checks that a ``.json`` file without an array has an object on each line."""
     first, *others = (line for line in start.splitlines() if line.strip()) if start else ("",)
     try:
         record = json.loads(first) if first else {}
@@ -244,15 +237,13 @@ def _check_lines(start: str, path: str) -> None:
         code = (
             f"import json; json.dump(json.load(open('{path}', encoding='utf-8'))['{inner[1]}'], open('rows.json', 'w'))"
         )
-        raise UserError(f'{file.name} is one JSON object; take the records out of it: python -c "{code}"')
+        raise UserError(f'{file.name} is one JSON object; extract its records: python -c "{code}"')
     code = f"import pandas; pandas.read_json('{path}').to_csv('{file.with_suffix('.csv')}', index=False)"
-    raise UserError(
-        f"{file.name} is neither a JSON array of records nor has it an object in each line; if columns stand in it, "
-        f'convert it: python -c "{code}"'
-    )
+    what = "neither a JSON array of records nor JSON Lines; if it has one list per column, convert it"
+    raise UserError(f'{file.name} is {what}: python -c "{code}"')
 
 
 def _is_of_columns(record: Record) -> bool:
-    """Whether an object is a table, column by column, rather than a row."""
+    """Whether an object is a whole table of columns, not a row."""
     values = list(record.values())
     return bool(values) and all(isinstance(value, list | dict) and len(value) == len(values[0]) for value in values)

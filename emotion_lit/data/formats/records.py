@@ -1,11 +1,11 @@
-"""Records of a file, one at a time, each with the place it came from."""
+"""Records of a file, one at a time, each with its place in the file."""
 
 from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from emotion_lit.data.formats.blocks import OnError, Record, stop
-from emotion_lit.data.formats.files import COMPRESSIONS, SUFFIXES, check_readable, is_inside, kind, record_files
+from emotion_lit.data.formats.files import COMPRESSIONS, SUFFIXES, check_readable, data_suffix, is_inside, record_files
 from emotion_lit.data.formats.readers import TableFormat, column_names, read_blocks
 
 __all__ = [
@@ -14,13 +14,13 @@ __all__ = [
     "Record",
     "check_readable",
     "column_names",
+    "data_suffix",
     "is_inside",
-    "kind",
     "read_records",
     "record_files",
     "stop",
 ]
-# Of a block, so many rows at a time become Python's own values.
+# The number of rows that become Python objects at once.
 ROWS = 4096
 
 
@@ -31,17 +31,17 @@ def read_records(
     columns: Collection[str] | None = None,
     text_format: TableFormat = TableFormat(),
 ) -> Iterator[tuple[str, Record]]:
-    """Yields the records of a file with their places, such as ``"reviews.csv, line 17"``.
+    """Yields the places of a file's records, such as ``"reviews.csv, line 17"``, and the records.
 
     Args:
         path: A file, or ``-`` for standard input.
-        text_column: The key under which the lines of a ``.txt`` file come.
-        on_error: What to do about a row that cannot be read; by default it is an error.
-        columns: The columns that are needed; by default all.
-        text_format: How a file of text is divided, where that is not to be found from it.
+        text_column: The key of the lines of a ``.txt`` file.
+        on_error: Called for each row that cannot be read; by default it is an error.
+        columns: The columns to read; by default all.
+        text_format: How a text file is divided into rows and columns.
 
     Raises:
-        UserError: The file is missing, of another kind, or has an unreadable row.
+        UserError: The file is missing, of another format, or has a row that cannot be read.
     """
     for block in read_blocks(path, columns, text_format, stop if on_error is stop else _keep, text_column):
         rejects = deque(zip(block.before, block.rejects, strict=True))
@@ -59,4 +59,4 @@ def read_records(
 
 
 def _keep(where: str, reason: str, content: Any) -> None:
-    """Leaves a row that cannot be read among the rejects of its block."""
+    """Does nothing; the row is among the rejects of its block."""

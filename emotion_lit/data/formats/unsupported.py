@@ -1,9 +1,9 @@
-"""Files that are not read here: what they are, and the line that converts them."""
+"""Unsupported file formats: how to recognize them, and the command that converts them."""
 
 from pathlib import Path
 
 _PANDAS = "python -c \"import pandas; pandas.{read}.to_csv('{stem}.csv', index=False)\""
-# How pandas reads what other programs write.
+# The pandas reader of each format.
 READERS = {
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"), "read_excel('{name}')"),
     **dict.fromkeys((".pkl", ".pickle"), "read_pickle('{name}')"),
@@ -17,7 +17,7 @@ READERS = {
 }
 DATABASES = (".db", ".sqlite", ".sqlite3")
 ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
-# How files begin that bear the name of another kind.
+# The first bytes of formats, for files with a wrong suffix.
 BEGINNINGS = {
     b"PK\x03\x04": "it is a ZIP archive or an Excel workbook; name it .xlsx or .zip to see how to read it",
     b"\xd0\xcf\x11\xe0": "it is an old Excel workbook; name it .xls to see how to convert it",
@@ -34,11 +34,7 @@ BEGINNINGS = {
 
 
 def conversion(file: Path) -> str:
-    """What to type so that a file of another kind can be read; empty where that is not known.
-
-    Args:
-        file: The file.
-    """
+    """What to type to convert an unsupported file; empty if that is not known."""
     suffix = file.suffix.lower()
     if reader := READERS.get(suffix):
         return "convert it: " + _PANDAS.format(read=reader.format(name=file), stem=file.with_suffix(""))
@@ -53,11 +49,7 @@ def conversion(file: Path) -> str:
 
 
 def disguise(start: bytes) -> str:
-    """What a file is that begins with these bytes, and what to do; empty where it may be text.
-
-    Args:
-        start: Its first bytes.
-    """
+    """The format of a file with these first bytes, and what to do; empty if it can be text."""
     for beginning, what in BEGINNINGS.items():
         if start.startswith(beginning):
             return what

@@ -1,4 +1,4 @@
-"""The objects that tools of annotation write for the labels of a text: doccano, Label Studio, spaCy, Prodigy."""
+"""Labels as annotation tools export them: doccano, Label Studio, spaCy, Prodigy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from emotion_lit.data.labels.label_set import LabelError
 from emotion_lit.utils.names import listed
 
-# Where such an object has the label, or the list of them.
+# The keys of the label, or of the list of labels.
 KEYS = ("choices", "choice", "labels", "label", "cats", "accept", "rating", "name")
 EXPECTED = 'write the choices as a list of names, as {"choices": [...]} or as {"joy": 1, "fear": 0}'
 
 
 def choices_of(value: Mapping[Any, Any]) -> list[Any]:
-    """The names and ids in the object of an annotation tool.
+    """The names and ids in an object of an annotation tool.
 
     Args:
-        value: ``{"choices": [...]}``, ``{"joy": 1, "fear": 0}`` and the like; keys without a value are left out.
+        value: Such as ``{"choices": [...]}`` or ``{"joy": 1, "fear": 0}``; keys without a value are ignored.
 
     Raises:
-        LabelError: It is something else.
+        LabelError: The object has another form.
     """
     given = {key: item for key, item in value.items() if item is not None}
     if "result" in given:
@@ -35,11 +35,7 @@ def choices_of(value: Mapping[Any, Any]) -> list[Any]:
 
 
 def text_inside(value: Any) -> Any:
-    """The text in the object that Label Studio exports for a task; anything else as it is.
-
-    Args:
-        value: A value of the text column.
-    """
+    """The text in an object that Label Studio exports for a task; other values are returned unchanged."""
     if not isinstance(value, Mapping):
         return value
     texts = {key: item for key, item in value.items() if isinstance(item, str)}
@@ -47,7 +43,7 @@ def text_inside(value: Any) -> Any:
 
 
 def _results(results: Any) -> list[Any]:
-    """What was chosen, out of the results of an annotator in Label Studio's export."""
+    """The choices in the results of an annotator in Label Studio's export."""
     chosen: list[Any] = []
     questions: dict[str, None] = {}
     for result in results if isinstance(results, list | tuple) else ():
@@ -56,14 +52,14 @@ def _results(results: Any) -> list[Any]:
             questions[str(result.get("from_name"))] = None
             chosen += choices_of(inside)
     if len(questions) > 1:
-        raise LabelError(f"has the choices of several questions ({listed(questions)}); export one of them alone")
+        raise LabelError(f"has choices for several questions ({listed(questions)}); export only one of them")
     return chosen
 
 
 def _marked(given: Mapping[Any, Any]) -> list[Any]:
-    """The keys that are marked with one, where all are marked with zero or one."""
+    """The keys with the value 1, if all values are 0 or 1."""
     if not all(isinstance(item, int | float) for item in given.values()):
         raise LabelError(f"is an object with {listed(map(str, list(given)[:5]))}; {EXPECTED}")
     if not all(item in (0, 1) for item in given.values()):
-        raise LabelError("is an object of scores or votes; keep the names that count, such as those of at least 0.5")
+        raise LabelError("is an object of scores or votes; write names instead, such as those of at least 0.5")
     return [key for key, item in given.items() if item == 1]

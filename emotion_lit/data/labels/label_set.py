@@ -1,4 +1,4 @@
-"""Labels: names, ids, and the targets that a loss and a metric need."""
+"""The classes of a task: their names and ids, and the targets of the loss."""
 
 import unicodedata
 from collections import Counter
@@ -13,16 +13,16 @@ from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils.names import listed
 
 Labels = tuple[int, ...]
-# What cannot be seen, and is no blank for Python.
+# Invisible characters that Python does not strip.
 UNSEEN = "\u200b\ufeff\u2060"
 
 
 class LabelError(Exception):
-    """A value that is no label; the message goes on after its place.
+    """A value that is not a label.
 
     Args:
-        message: What is wrong with it.
-        value: The value, where it has to be found in a column.
+        message: The error, for a sentence that begins with the place of the value.
+        value: The value, for finding it in its column.
     """
 
     def __init__(self, message: str, value: str | None = None) -> None:
@@ -32,15 +32,15 @@ class LabelError(Exception):
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """What is known of the labels before they are read.
+    """What is known about the labels before they are read.
 
     Args:
-        names: The classes in the order of their ids, as `data.labels` has them.
-        stated: The classes in the order of their ids, as the data state them, such as by a ``ClassLabel``.
-        classes: The classes of a trained model, which help to tell one name from several.
-        multi_label: Whether a row may have several classes, or none.
-        separator: What stands between the labels of a row; ``""`` for nothing; None finds it.
-        column: The column, or what is in its place, in words.
+        names: The classes in the order of their ids, from `data.labels`.
+        stated: The classes in the order of their ids, from the dataset, such as from a ``ClassLabel``.
+        classes: The classes of a trained model, which help to detect separators.
+        multi_label: Whether a row can have several classes, or none.
+        separator: The separator of several labels; ``""`` for single labels; None detects it.
+        column: The column, in words.
     """
 
     names: Sequence[str] | None = None
@@ -56,33 +56,26 @@ class LabelSet:
     """The classes of a task, in the order of their ids.
 
     Args:
-        names: The names; the id of a class is its place.
-        origin: How the labels were read, in words for the header.
+        names: The names; the id of a class is its index.
+        origin: How the labels were read, in words for the run summary.
     """
 
     names: tuple[str, ...]
     origin: str = field(default="", compare=False)
 
     def id(self, name: str) -> int:
-        """The id of a class.
-
-        Args:
-            name: Its name, in any case.
-
-        Raises:
-            UserError: There is no such class.
-        """
+        """The id of a class by its name, in any case; raises `UserError` if there is no such class."""
         index = Lookup(self.names).find(name)
         if index is None:
             raise unknown("label", name, self.names)
         return index
 
     def targets(self, rows: Sequence[Labels], multi_label: bool) -> npt.NDArray[np.float32]:
-        """What the loss is computed against.
+        """The targets of the loss.
 
         Args:
             rows: The class ids of each row.
-            multi_label: False spreads the probability evenly over a row's classes; true sets each of them to one.
+            multi_label: True sets each class of a row to 1; False divides the probability evenly between them.
 
         Returns:
             ``[rows, classes]``.
@@ -95,7 +88,7 @@ class LabelSet:
 
 
 class Lookup:
-    """Finds classes by their names: exactly, or with other case and blanks where that is one class only.
+    """Finds classes by name: an exact match, else a match without regard to case and spaces if it is unique.
 
     Args:
         names: The names in the order of the ids.
@@ -103,54 +96,35 @@ class Lookup:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.exact = {name: index for index, name in enumerate(names)}
-        folded = [normalize_name(name) for name in names]
-        counts = Counter(folded)
-        self._folded = {name: index for index, name in enumerate(folded) if counts[name] == 1}
+        normalized = [normalize_name(name) for name in names]
+        counts = Counter(normalized)
+        self._normalized = {name: index for index, name in enumerate(normalized) if counts[name] == 1}
 
     def find(self, name: str) -> int | None:
-        """The id of a class, if it is one.
-
-        Args:
-            name: Its name.
-        """
+        """The id of a class by its name; None if there is no such class."""
         found = self.exact.get(name)
-        return self._folded.get(normalize_name(name)) if found is None else found
+        return self._normalized.get(normalize_name(name)) if found is None else found
 
 
 def trimmed(name: str) -> str:
-    """A name without blanks, and what cannot be seen, around it.
-
-    Args:
-        name: The name.
-    """
+    """The name without spaces and invisible characters around it."""
     return name.strip().strip(UNSEEN).strip()
 
 
 def normalize_name(name: str) -> str:
-    """A name without differences of case, of blanks, and of how its accents are encoded.
-
-    Args:
-        name: The name.
-    """
+    """The name with its spelling normalized: case-folded, single spaces, accents in Unicode's NFC."""
     return " ".join(unicodedata.normalize("NFC", trimmed(name)).casefold().split())
 
 
 def check_names(names: Sequence[Any]) -> None:
-    """Checks that each class has a name of its own that can be written.
-
-    Args:
-        names: The names.
-
-    Raises:
-        UserError: One has not.
-    """
+    """Raises `UserError` unless each name is unique, visible, and can be written to a file."""
     for name in names:
         if not isinstance(name, str):
             raise UserError(f"the label {name!r} is not a string; put quotes around it")
         if not name.strip():
-            raise UserError(f"a label is {name!r}, which nobody can see; give it a name")
+            raise UserError(f"a label is {name!r}, which is invisible; give it a name")
         if not _is_text(name):
-            raise UserError(f"the label {name!a} holds half a character or a NUL, which no file can keep; mend it")
+            raise UserError(f"the label {name!a} has a character that cannot be written to a file; remove it")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"a label is named twice: {listed(twice)}")

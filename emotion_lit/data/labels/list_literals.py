@@ -1,4 +1,4 @@
-"""Lists of labels that stand in a text, as JSON, Python, pandas and numpy write them."""
+"""Lists of labels in a text, as JSON, Python, pandas and numpy write them."""
 
 import ast
 import json
@@ -6,7 +6,7 @@ import re
 import warnings
 from typing import Any
 
-# Texts that are longer are no list of labels.
+# The maximum number of characters of a list of labels.
 LONGEST = 100_000
 QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 NUMBER = r"[-+]?[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|[-+]?\.[0-9]+|nan|None|True|False"
@@ -19,11 +19,7 @@ ARRAY = re.compile(r"array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 
 
 def list_in_text(text: str) -> Any | None:
-    """The list, tuple, set or dict that stands in a text, if one does.
-
-    Args:
-        text: The text, without blanks around it.
-    """
+    """The list, tuple, set or dict in a text without spaces around it; None if there is none."""
     if len(text) > LONGEST or text[-1:] not in ("]", "}", ")"):
         return None
     array = ARRAY.fullmatch(text)

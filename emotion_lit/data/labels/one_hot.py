@@ -1,4 +1,4 @@
-"""Labels as zeros and ones, one for each class: lists of them, and columns."""
+"""One-hot labels: a 0 or 1 for each class, as lists or as columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from emotion_lit.data.labels.label_set import LabelError
-from emotion_lit.data.labels.unique_values import DistinctValues
+from emotion_lit.data.labels.unique_values import UniqueValues
 from emotion_lit.errors import UserError
 from emotion_lit.utils.names import shown
 
@@ -14,14 +14,14 @@ MARKS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": 0, "none
 
 
 def one_hot_values(columns: Mapping[str, Sequence[Any]], names: Sequence[str] | None) -> list[Any]:
-    """For each row the list of the classes whose column has a one; an error in its place where one has neither.
+    """For each row, the list of classes whose column is 1; a `LabelError` if a column is neither 0 nor 1.
 
     Args:
-        columns: The columns of zeros and ones, one for each class.
-        names: The names of the classes; None for those of the columns.
+        columns: The one-hot columns, one for each class.
+        names: The names of the classes; None for the names of the columns.
 
     Raises:
-        UserError: There is another number of names.
+        UserError: The number of names is not the number of columns.
     """
     if names is not None and len(names) != len(columns):
         raise UserError(
@@ -29,7 +29,7 @@ def one_hot_values(columns: Mapping[str, Sequence[Any]], names: Sequence[str] | 
         )
     marks, strange = [], {}
     for column, values in columns.items():
-        distinct = DistinctValues([values])
+        distinct = UniqueValues([values])
         numbers = [MARKS.get(str(value).strip().casefold(), -1) for value in distinct.values]
         marks.append(np.array(numbers, dtype=np.int8)[distinct.codes[0]])
         for row in np.flatnonzero(marks[-1] < 0).tolist():
@@ -45,13 +45,13 @@ def one_hot_values(columns: Mapping[str, Sequence[Any]], names: Sequence[str] | 
 
 
 def is_one_hot(lists: Sequence[Sequence[float]]) -> bool:
-    """Whether lists of numbers are zeros and ones by place rather than ids.
+    """Whether lists of numbers are one-hot lists, not lists of ids.
 
     Args:
-        lists: The distinct lists of a column that has nothing else.
+        lists: The distinct lists of a column without other values.
 
     Raises:
-        LabelError: They are neither for sure.
+        LabelError: That is unclear.
     """
     lengths = sorted({len(numbers) for numbers in lists})
     repeated = [numbers for numbers in lists if len(set(numbers)) < len(numbers)]
@@ -61,12 +61,12 @@ def is_one_hot(lists: Sequence[Sequence[float]]) -> bool:
     example = shown(str(list(repeated[0] if repeated else lists[0])))
     if ones and len(lengths) > 1 and lengths[-1] > 2:
         raise LabelError(
-            f"the labels look like lists of 0 and 1 by place, such as {example}, but have {lengths[0]} to "
-            f"{lengths[-1]} places; give each the same number"
+            f"the labels look like one-hot lists, such as {example}, but have {lengths[0]} to "
+            f"{lengths[-1]} items; give each the same length"
         )
     if len(lengths) == 1 and not ones:
         raise LabelError(
-            f"the labels are lists of {lengths[0]} numbers, such as {example}: either votes by place, or one id of "
-            "each rater; write the names or ids that count, each once"
+            f"the labels are lists of {lengths[0]} numbers, such as {example}: either votes for each class, or "
+            "an id from each annotator; write names or ids instead, each once"
         )
     return ones and len(lengths) == 1

@@ -1,4 +1,4 @@
-"""What separates the labels of a row that stand in one text, such as ``joy|fear``."""
+"""The separator of several labels in one text, such as ``joy|fear``."""
 
 import re
 from collections import Counter
@@ -7,41 +7,36 @@ from collections.abc import Callable, Collection, Sequence
 from emotion_lit.data.labels.label_set import LabelError, normalize_name, trimmed
 from emotion_lit.utils.names import shown
 
-# These stand between names, and hardly ever in one; the next ones stand in names too ("love, actually").
+# The first ones separate names and are hardly ever part of one; the others are parts of names too ("love, actually").
 BETWEEN, OFTEN_BETWEEN = ("|", "#"), (";", ",")
-# These stand in names more often than between them, so that nothing is separated at one unless it is set.
+# These are more often part of a name, so they separate labels only if they are set.
 IN_NAMES = ("/", "&", "+", "\t", "\n", " and ", ":", "_", "-", " ")
 BETWEEN_IDS = ("|", "#", ";", ",", "/", " ")
 ID = r"-?[0-9]+"
 BITS = re.compile(r"[01]{3,}")
 DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
-# Of the texts that hold a separator so many are made of names that occur elsewhere too.
+# The share of texts with a separator whose parts also occur elsewhere, from which on it separates labels.
 MOST = 0.9
 
 Known = Callable[[str], bool]
 
 
 def split_labels(text: str, separator: str) -> list[str]:
-    """The labels in a text.
-
-    Args:
-        text: The text.
-        separator: What stands between them.
-    """
+    """The labels in a text."""
     return [piece for piece in map(trimmed, text.split(separator)) if piece]
 
 
 def find_separator(texts: Sequence[str], known: Known | None, classes: Collection[str], several: bool) -> str | None:
-    """What separates the labels in the texts of a column; None if each is one label.
+    """Detects the separator of labels in the texts of a column; None if each text is one label.
 
     Args:
         texts: The distinct texts.
-        known: Whether a text is a class, where the classes are known.
-        classes: Names that are classes, beside those that stand alone in the column.
-        several: Whether a row may have several labels.
+        known: Returns whether a text is a class, if the classes are known.
+        classes: Other names of classes.
+        several: Whether a row can have several labels.
 
     Raises:
-        LabelError: They may be one name or several.
+        LabelError: It is unclear whether texts are one name or several.
     """
     if known is not None:
         return _of_known(texts, known)
@@ -53,8 +48,8 @@ def find_separator(texts: Sequence[str], known: Known | None, classes: Collectio
             return separator
     if several and len(set(map(len, texts))) == 1 and all(map(BITS.fullmatch, texts)):
         raise LabelError(
-            f"the label {texts[0]!r} may be a name, or zeros and ones by place: write {','.join(texts[0])} for the "
-            "latter, or state the names with data.labels",
+            f"the label {texts[0]!r} may be a name, or a one-hot list: write {','.join(texts[0])} for a list, or give "
+            "the names with data.labels",
             texts[0],
         )
     for separator in (*BETWEEN, *OFTEN_BETWEEN, *IN_NAMES):
@@ -65,7 +60,7 @@ def find_separator(texts: Sequence[str], known: Known | None, classes: Collectio
 
 
 def _check_alone(separator: str, texts: Sequence[str]) -> None:
-    """Refuses another separator within the labels that one has separated."""
+    """Raises `LabelError` if another separator occurs in the separated labels."""
     labels = list(dict.fromkeys(piece for text in texts for piece in split_labels(text, separator)))
     for other in {*BETWEEN, *OFTEN_BETWEEN} - {separator}:
         if _separates(other, labels, (), several=False):
@@ -79,7 +74,7 @@ def _check_alone(separator: str, texts: Sequence[str]) -> None:
 
 
 def _of_known(texts: Sequence[str], known: Known) -> str | None:
-    """The separator that makes the most of the unknown texts known, or else some of their pieces."""
+    """The separator with which most unknown texts consist of known names, or else contain one."""
     pieces = {
         separator: [split_labels(text, separator) for text in texts if separator in text and not known(text)]
         for separator in (*BETWEEN, *OFTEN_BETWEEN, *IN_NAMES)
@@ -93,7 +88,7 @@ def _of_known(texts: Sequence[str], known: Known) -> str | None:
 
 
 def _separates(separator: str, texts: Sequence[str], classes: Collection[str], several: bool) -> bool:
-    """Whether a separator is one, by how many of the texts that hold it have pieces that occur elsewhere too."""
+    """Whether a character separates labels, by the share of texts whose parts also occur elsewhere."""
     pieces = {normalize_name(text): list(map(normalize_name, split_labels(text, separator))) for text in texts}
     composed = {text: names for text, names in pieces.items() if len(names) > 1}
     if not composed:
@@ -122,6 +117,6 @@ def _separates(separator: str, texts: Sequence[str], classes: Collection[str], s
 def _doubt(text: str, separator: str, readings: str) -> LabelError:
     return LabelError(
         f"the label {shown(text)!r} may be {readings} separated by {separator!r}: set data.label_separator to "
-        f"{separator!r} to separate them, or to '' to keep them whole",
+        f"{separator!r} to separate the labels, or to '' for single labels",
         text,
     )

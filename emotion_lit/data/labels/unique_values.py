@@ -1,4 +1,4 @@
-"""The values of long columns, each of them once: labels are few, and rows are many."""
+"""The unique values of long columns, like `pandas.factorize`: labels are few, and rows are many."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -7,21 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# What is its own key, where a column has one of these types and missing values alone.
+# Values that are their own keys, in a column with one of these types and missing values.
 SIMPLE = (str, int, bool)
 
 
-class DistinctValues:
-    """The distinct values of several columns.
-
-    Args:
-        columns: The columns; their values may be anything.
+class UniqueValues:
+    """The unique values of several columns, which may be of any type.
 
     Attributes:
-        values: The values, in the order in which they first occur.
-        counts: How often each occurs.
-        first: The column and the row, from zero, where each occurs first.
-        codes: For each row of each column the place of its value among the values.
+        values: The unique values, in order of appearance.
+        counts: The number of rows with each value, ``[values]``.
+        first: The indices of the column and row where each value occurs first.
+        codes: For each column, the index of each row's value, ``[rows]``.
     """
 
     def __init__(self, columns: Sequence[Sequence[Any]]) -> None:

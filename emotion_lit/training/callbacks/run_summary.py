@@ -45,7 +45,7 @@ def say_warnings(data: EmotionDataModule) -> None:
 
 
 def data_lines(data: EmotionDataModule) -> str:
-    """The name of the data set, the duplicates that were removed, and a table of the rows of each class and split."""
+    """The name of the dataset, the duplicates that were removed, and a table of the rows of each class and split."""
     described = data.describe()
     removed = described["duplicates_removed"]
     left, of_train = "", removed.get("held_out", 0) + removed.get("repeated", 0)

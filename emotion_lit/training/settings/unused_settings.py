@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emotion_lit.data.formats.files import kind
+from emotion_lit.data.formats.files import data_suffix
 from emotion_lit.utils import platforms
 from emotion_lit.utils.console import say
 
@@ -73,7 +73,7 @@ def _file(key: str, *suffixes: str) -> Callable[[Settings], str | None]:
 
     def mode(settings: Settings) -> str | None:
         path = str(settings[key])
-        suffix = ".jsonl" if path == "sample" else kind(Path(path))
+        suffix = ".jsonl" if path == "sample" else data_suffix(Path(path))
         return (f"{key} sample" if path == "sample" else f"a {suffix} file") if suffix in suffixes else None
 
     return mode

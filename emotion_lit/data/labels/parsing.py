@@ -1,4 +1,4 @@
-"""One value of a label column, of whatever form, as the names and ids in it."""
+"""Parses one value of a label column, in any form, into the names and ids in it."""
 
 import math
 import numbers
@@ -14,48 +14,48 @@ from emotion_lit.data.labels.label_set import LabelError, trimmed
 from emotion_lit.data.labels.list_literals import list_in_text
 from emotion_lit.utils.names import shown
 
-Atom = str | int | float
-# Written for "no value" by pandas, R, spreadsheets and SQL. A class may really be named `none`, which is not here.
+LabelItem = str | int | float
+# Missing values as pandas, R, spreadsheets and SQL write them; not `none`, which can be the name of a class.
 MISSING = frozenset({"", "nan", "-nan", "null", "n/a", "#n/a", "na", "#na", "<na>", "nat"})
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a value says.
+class ParsedLabel:
+    """A parsed value of a label column.
 
     Args:
-        atoms: Names, ids, or numbers that are neither; none where there is no label.
-        form: Whether it is one text, one number, a list of several, no value, or no label.
-        error: Why it is no label.
+        items: The names, ids or other numbers in it; empty without a label.
+        form: A text, a number, a list of several labels, a missing value, or a value that is not a label.
+        error: Why the value is not a label.
     """
 
-    atoms: tuple[Atom, ...]
+    items: tuple[LabelItem, ...]
     form: Literal["text", "number", "list", "missing", "bad"]
     error: str = ""
 
 
-def read_value(value: Any, known: Collection[str] = ()) -> Reading:
-    """Reads a value; what is no label is one of the forms.
+def parse_label(value: Any, known: Collection[str] = ()) -> ParsedLabel:
+    """Parses a value; a value that is not a label gives the form ``bad``.
 
     Args:
-        value: A name, an id, a truth value, a list of these, a text that is such a list as JSON, pandas or numpy write
-            it, or the object of an annotation tool.
-        known: Names of classes, which are read as they are whatever they look like.
+        value: A name, an id, a boolean, a list of these, a text with such a list as JSON, pandas or numpy write it, or
+            the object of an annotation tool.
+        known: Names of classes, which are never parsed further.
     """
     try:
         return _read(value, known)
     except LabelError as error:
-        return Reading((), "bad", str(error))
+        return ParsedLabel((), "bad", str(error))
 
 
-def _read(value: Any, known: Collection[str]) -> Reading:
+def _read(value: Any, known: Collection[str]) -> ParsedLabel:
     if isinstance(value, LabelError):
         raise value
     value = as_plain(value)
     if isinstance(value, str):
         text = value.strip() if value in known else trimmed(value)
         if value in known or text in known:
-            return Reading((value if value in known else text,), "text")
+            return ParsedLabel((value if value in known else text,), "text")
         inside = list_in_text(text) if text[:1] in ("[", "{", "(", "a") else None
         if inside is None:
             return _missing_or((text,), "text") if text[:1] != "[" else _not_a_list(value)
@@ -63,16 +63,12 @@ def _read(value: Any, known: Collection[str]) -> Reading:
     if isinstance(value, dict):
         value = choices_of(value)
     if isinstance(value, list | tuple | set | frozenset):
-        return Reading(tuple(_elements(value, known)), "list")
-    return _missing_or((_atom(value),), "number") if value is not None else Reading((), "missing")
+        return ParsedLabel(tuple(_elements(value, known)), "list")
+    return _missing_or((_item(value),), "number") if value is not None else ParsedLabel((), "missing")
 
 
 def as_plain(value: Any) -> Any:
-    """A value of numpy, Arrow or pandas as one of Python; nothing for what these have for no value.
-
-    Args:
-        value: Anything.
-    """
+    """A value of numpy, Arrow or pandas as a Python object; None for their missing values."""
     if value is None or type(value) in (str, int, bool):
         return value
     if isinstance(value, np.ndarray | np.generic) or hasattr(value, "as_py"):
@@ -83,58 +79,54 @@ def as_plain(value: Any) -> Any:
         try:
             return bytes(value).decode()
         except UnicodeDecodeError:
-            raise LabelError("is bytes that are no UTF-8; write names or ids") from None
+            raise LabelError("is bytes that are not UTF-8; write names or ids") from None
     if isinstance(value, Decimal) and value.is_finite() and abs(value) < 2**63:
         return int(value) if value == value.to_integral_value() else float(value)
     return value
 
 
 def is_missing(text: str) -> bool:
-    """Whether a text stands for no value.
-
-    Args:
-        text: The text, without blanks around it.
-    """
+    """Whether a text, without spaces around it, means a missing value."""
     return text.casefold() in MISSING
 
 
-def _missing_or(atoms: tuple[Atom, ...], form: Literal["text", "number"]) -> Reading:
-    only = atoms[0]
-    return Reading((), "missing") if isinstance(only, str) and is_missing(only) else Reading(atoms, form)
+def _missing_or(items: tuple[LabelItem, ...], form: Literal["text", "number"]) -> ParsedLabel:
+    only = items[0]
+    return ParsedLabel((), "missing") if isinstance(only, str) and is_missing(only) else ParsedLabel(items, form)
 
 
-def _not_a_list(value: str) -> Reading:
+def _not_a_list(value: str) -> ParsedLabel:
     raise LabelError(f"{shown(value)!r} is neither a name nor a list as JSON, pandas or numpy write it")
 
 
-def _elements(values: Collection[Any], known: Collection[str]) -> list[Atom]:
-    atoms: list[Atom] = []
+def _elements(values: Collection[Any], known: Collection[str]) -> list[LabelItem]:
+    items: list[LabelItem] = []
     if sum(isinstance(item, dict) and "score" in item for item in values) > 1:
         raise LabelError("is a list of scores for several labels; keep the label that counts")
     for item in sorted(values, key=repr) if isinstance(values, Set) else values:
         value = as_plain(item)
         if isinstance(value, dict):
-            atoms += _elements(choices_of(value), known)
+            items += _elements(choices_of(value), known)
         elif isinstance(value, str):
             text = value if value in known else trimmed(value)
-            atoms += [] if is_missing(text) and text not in known else [text]
+            items += [] if is_missing(text) and text not in known else [text]
         elif isinstance(value, list | tuple):
-            raise LabelError("is a list in a list, as for parts of a text; write the names or ids of the whole text")
+            raise LabelError("is a nested list, as for parts of a text; write the names or ids of the whole text")
         elif value is not None:
-            atoms.append(_atom(value))
-    return atoms
+            items.append(_item(value))
+    return items
 
 
-def _atom(value: Any) -> Atom:
+def _item(value: Any) -> LabelItem:
     if isinstance(value, bool | str):
         return value
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
         number = float(value)
         if not math.isfinite(number):
-            raise LabelError(f"{number} is no label; write a name or an id")
+            raise LabelError(f"{number} is not a label; write a name or an id")
         return int(number) if number.is_integer() and abs(number) < 2**63 else number
     if isinstance(value, numbers.Integral):
         if abs(int(value)) >= 2**63:
             raise LabelError("is a number too large for a class; write a name or a smaller id")
         return int(value)
-    raise LabelError(f"is of the type {type(value).__name__}, which is no label; write names or ids")
+    raise LabelError(f"is of the type {type(value).__name__}, which is not a label; write names or ids")
