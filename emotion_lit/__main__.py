@@ -61,9 +61,9 @@ def _command() -> None:
 def _prepared_main() -> Callable[[], object]:
     """The command line, whose libraries take seconds to import."""
     from emotion_lit.utils import console, signals
-    from emotion_lit.utils.caches import place_library_caches
+    from emotion_lit.utils.caches import set_library_caches
 
-    place_library_caches()
+    set_library_caches()
     try:
         from emotion_lit.cli import main
     except signals.Stop as stop:

@@ -1,4 +1,4 @@
-"""`python -m emotion_lit cache`: what the cache keeps, and how to be rid of it."""
+"""`python -m emotion_lit cache`: shows the size of the cache, and clears it."""
 
 import os
 import shutil
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.training.settings.parser import EmotionParser
-from emotion_lit.utils.caches import LIBRARY_CACHES, OURS, ROOMS, cache_dir
-from emotion_lit.utils.commands import COMMANDS
+from emotion_lit.utils.caches import ENTRY_NAME, KINDS, LIBRARY_CACHES, cache_dir, earlier_cache_dir
+from emotion_lit.utils.commands import COMMANDS, PROGRAM, command_line
 from emotion_lit.utils.console import say, show
 from emotion_lit.utils.console_tables import table
 from emotion_lit.utils.files import is_in_use, reason_of
@@ -21,48 +21,54 @@ def main(args: list[str]) -> None:
     """Runs the command.
 
     Args:
-        args: What was typed after `cache`.
+        args: The words after `cache`.
     """
     parser = EmotionParser(prog="python -m emotion_lit cache", description=COMMANDS["cache"])
     parser.add_argument(
-        "--clear", nargs="+", default=[], metavar="ROOM", help=f"What to remove: {', '.join(ROOMS)}, or {ALL} of them."
+        "--clear", nargs="+", default=[], metavar="KIND", help=f"What to remove: {', '.join(KINDS)}, or {ALL}."
     )
-    parser.add_argument("--cache_dir", type=str | None, default=None, help="The folder, if data.cache_dir is given.")
+    parser.add_argument(
+        "--cache_dir", type=str | None, default=None, help="The cache folder, if it is not the default one."
+    )
     typed = parser.parse_args(args)
     for name in typed.clear:
-        if name not in (*ROOMS, ALL):
-            raise unknown("the room", name, (*ROOMS, ALL))
+        if name not in (*KINDS, ALL):
+            raise unknown("--clear", name, (*KINDS, ALL))
     folder = cache_dir(typed.cache_dir)
     rows = _rows(folder)
     if rows[-1][1] == "0":
         say(f"the cache {folder} is empty", wrap=False)
     elif typed.clear:
-        clear(folder, ROOMS if ALL in typed.clear else typed.clear)
+        clear(folder, KINDS if ALL in typed.clear else typed.clear)
     else:
         show(table(rows))
         say(f"\ncache        {folder}", wrap=False)
+    if (earlier := None if typed.cache_dir else earlier_cache_dir()) and not typed.clear:
+        remove = command_line(*PROGRAM, "cache", "--cache_dir", earlier, "--clear", ALL)
+        say(f"{earlier} is the cache of an earlier version; remove it with: {remove}", wrap=False)
 
 
-def clear(folder: Path, rooms: Sequence[str]) -> None:
-    """Removes what is kept in rooms of a cache, and says how much that was.
+def clear(folder: Path, kinds: Sequence[str]) -> None:
+    """Removes files from a cache, and prints how much space that freed.
 
-    What running processes write stays, and so does what is not named like ours: the folder may be another program's.
+    Files that running processes are writing are kept, and so are files whose names are not those of this cache: the
+    folder may belong to another program.
 
     Args:
         folder: The cache.
-        rooms: Which of its `ROOMS`.
+        kinds: Which of its `KINDS`.
 
     Raises:
         UserError: Something cannot be removed; the rest is.
     """
     freed, busy, refused = 0, 0, []
-    for room in dict.fromkeys(rooms):
-        if _is_link(folder / room):
-            say(f"{folder / room} is a link, and is not followed", wrap=False)
+    for kind in dict.fromkeys(kinds):
+        if _is_link(folder / kind):
+            say(f"{folder / kind} is a link, and is not followed", wrap=False)
             continue
-        for entry in _entries(folder / room):
-            if not OURS.match(entry.name):
-                say(f"{entry.path} is not of this cache, and stays", wrap=False)
+        for entry in _entries(folder / kind):
+            if not ENTRY_NAME.match(entry.name):
+                say(f"{entry.path} does not belong to this cache, and is kept", wrap=False)
             elif is_in_use(entry):
                 busy += 1
             else:
@@ -72,7 +78,7 @@ def clear(folder: Path, rooms: Sequence[str]) -> None:
                     freed += size
                 except OSError as error:
                     refused.append(f"{entry.path}: {reason_of(error)}")
-    say(f"freed {_size(freed)}" + (f"; {busy} that running processes write stay" if busy else ""))
+    say(f"freed {_size(freed)}" + (f"; kept {busy} that running processes are writing" if busy else ""))
     if refused:
         raise UserError(f"{len(refused)} cannot be removed, the first {refused[0]}")
 
@@ -83,35 +89,35 @@ def _remove(entry: os.DirEntry[str]) -> None:
             shutil.rmtree(entry.path)
         else:
             Path(entry.path).unlink()
-    except FileNotFoundError:  # somebody else was faster
+    except FileNotFoundError:  # another process has removed it
         return
 
 
 def _rows(folder: Path) -> list[list[str]]:
-    """The rooms, those caches of libraries that are in the folder, and a total."""
-    rooms = {room: folder / room for room in ROOMS}
+    """The kinds, those caches of libraries that are in the folder, and a total."""
+    folders = {kind: folder / kind for kind in KINDS}
     for variable, (_, below) in LIBRARY_CACHES.items():
         if os.environ.get(variable) == str(folder / below) and (folder / below).is_dir():
-            rooms[below] = folder / below
+            folders[below] = folder / below
     rows, everything = [["", "files", "size", "last used"]], []
-    for name, room in rooms.items():
-        link = _is_link(room)
-        found = [] if link else [file for entry in _entries(room) for file in _files(entry)]
+    for name, place in folders.items():
+        link = _is_link(place)
+        found = [] if link else [file for entry in _entries(place) for file in _files(entry)]
         rows.append([f"{name} (a link)" if link else name, *_cells(found)])
         everything += found
     return [*rows, ["total", *_cells(everything)]]
 
 
 def _cells(found: Sequence[os.stat_result]) -> list[str]:
-    # Where the system does not note when a file is read, it is when it was written.
+    # Where the system does not record when a file was read, the time of writing counts.
     used = max((max(file.st_atime, file.st_mtime) for file in found), default=None)
     date = "-" if used is None else time.strftime("%Y-%m-%d", time.localtime(used))
     return [f"{len(found):,}", _size(sum(file.st_size for file in found)), date]
 
 
-def _is_link(room: Path) -> bool:
+def _is_link(folder: Path) -> bool:
     """Also a junction of Windows, which `is_symlink` does not know."""
-    return room.exists() and room.resolve() != room.parent.resolve() / room.name
+    return folder.exists() and folder.resolve() != folder.parent.resolve() / folder.name
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:

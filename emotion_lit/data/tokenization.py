@@ -15,6 +15,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from emotion_lit.errors import UserError
 from emotion_lit.utils import caches
+from emotion_lit.utils.checksums import append_checksum, read_array
 from emotion_lit.utils.console import progress_bar
 from emotion_lit.utils.files import atomic_path, reason_of, why_not_writable
 
@@ -148,22 +149,22 @@ def _keep(tokens: Tokens, folder: Path) -> Tokens:
                 unfinished.mkdir()
                 for name in ARRAYS:
                     np.save(unfinished / f"{name}.npy", getattr(tokens, name))
-                    caches.seal(unfinished / f"{name}.npy")
+                    append_checksum(unfinished / f"{name}.npy")
             kept = _read(folder / tokens.key, len(tokens.offsets) - 1)
             return tokens if kept is None else replace(kept, from_cache=False)
     except OSError as error:
         reason = reason_of(error)
-    caches.is_at_fault(folder, f"cannot be written: {reason}", "going on without it")
+    caches.warn_unusable(folder, f"cannot be written: {reason}", "going on without it")
     return tokens
 
 
 def _read(folder: Path, texts: int) -> Tokens | None:
     """The cached tokens of this number of texts; None if they are missing or damaged."""
-    ids, offsets = (caches.read_array(folder / f"{name}.npy") for name in ARRAYS)
+    ids, offsets = (read_array(folder / f"{name}.npy") for name in ARRAYS)
     if ids is None or offsets is None:
         return None
     if len(offsets) != texts + 1 or offsets[0] != 0 or offsets[-1] != len(ids):
-        caches.is_at_fault(folder, "is damaged", "computing it again")
+        caches.warn_unusable(folder, "is damaged", "computing it again")
         return None
     return Tokens(ids, np.array(offsets), folder.name, from_cache=True)
 

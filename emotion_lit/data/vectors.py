@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit.utils import caches
+from emotion_lit.utils.checksums import read_array
 from emotion_lit.utils.files import reserve
 
 
@@ -40,9 +41,9 @@ class StoredVectors:
             dtype: The type of the vectors.
             sealed: Whether the file ends with a checksum, which is checked.
         """
-        values = caches.read_array(file, sealed)
+        values = read_array(file, sealed)
         if values is not None and len(values) != offsets[-1]:
-            caches.is_at_fault(file, "is damaged", "computing it again")
+            caches.warn_unusable(file, "is damaged", "computing it again")
             values = None
         return None if values is None else cls(values, offsets, dtype)
 

@@ -13,6 +13,7 @@ from emotion_lit.evaluation.baselines import BaselineResult, tfidf
 from emotion_lit.evaluation.contamination import NEARLY, SAME, find_overlaps
 from emotion_lit.evaluation.predictions import Bools
 from emotion_lit.utils import caches
+from emotion_lit.utils.checksums import append_checksum, read_array
 from emotion_lit.utils.files import atomic_path, reason_of, why_not_writable
 
 # Raised when the code computes something else for the same data.
@@ -80,11 +81,11 @@ def _record(rows: int, classes: int) -> np.dtype[np.void]:
 
 
 def _read(file: Path, rows: int, classes: int) -> DataBaselines | None:
-    array = caches.read_array(file)
+    array = read_array(file)
     if array is None:
         return None
     if array.shape != (1,) or array.dtype != _record(rows, classes):
-        caches.is_at_fault(file.parent, "is damaged", "computing it again")
+        caches.warn_unusable(file.parent, "is damaged", "computing it again")
         return None
     record = array[0]
     baseline = BaselineResult(np.array(record["probabilities"]), float(record["seconds"]), int(record["parameters"]))
@@ -105,8 +106,8 @@ def _save(found: DataBaselines, file: Path) -> None:
             with atomic_path(file) as unfinished:
                 with unfinished.open("wb") as opened:
                     np.save(opened, array)
-                caches.seal(unfinished)
+                append_checksum(unfinished)
             return
     except OSError as error:
         reason = reason_of(error)
-    caches.is_at_fault(file.parent, f"cannot be written: {reason}", "going on without it")
+    caches.warn_unusable(file.parent, f"cannot be written: {reason}", "going on without it")

@@ -8,6 +8,7 @@ from emotion_lit.inference.onnx_engine import need_onnx
 from emotion_lit.inference.onnx_export import write_int8, write_onnx
 from emotion_lit.model.factory import Trained
 from emotion_lit.utils import caches
+from emotion_lit.utils.checksums import is_intact
 from emotion_lit.utils.files import reason_of, why_not_writable
 
 
@@ -26,7 +27,7 @@ def onnx_file(model: Trained, checkpoint: Path | None, int8: bool) -> Path:
     need_onnx()
     files = _candidates(model, checkpoint, int8)
     for file in files:
-        if caches.is_whole(file):
+        if is_intact(file):
             return file
     file_name, cache = files[-1].name, files[-1].parent
     beside = files[0].parent if checkpoint else None

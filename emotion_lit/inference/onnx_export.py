@@ -19,7 +19,7 @@ from emotion_lit.inference.sample_texts import sample_batches
 from emotion_lit.model.factory import Trained
 from emotion_lit.model.fast_paths import Probe, reason_of
 from emotion_lit.model.network import Network
-from emotion_lit.utils.caches import seal
+from emotion_lit.utils.checksums import append_checksum
 from emotion_lit.utils.files import atomic_path
 
 OPSET = 18
@@ -74,7 +74,7 @@ def write_onnx(model: Trained, path: Path) -> None:
                 "use --prediction.engine torch, or another --format"
             ) from error
         _check(model, unfinished, type(network.encoder).__name__)
-        seal(unfinished)
+        append_checksum(unfinished)
 
 
 def _check(model: Trained, file: Path, name: str) -> None:
@@ -110,7 +110,7 @@ def write_int8(source: Path, path: Path) -> None:
         quantize_dynamic(
             source, unfinished, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"]
         )
-        seal(unfinished)
+        append_checksum(unfinished)
 
 
 @contextlib.contextmanager

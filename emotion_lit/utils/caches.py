@@ -1,25 +1,22 @@
-"""Caches, ours and those of the libraries: folders without which everything goes on, only slower."""
+"""Cache folders, ours and those of the libraries, and temporary ones where a cache cannot be written."""
 
 import atexit
 import contextlib
-import errno
 import functools
 import os
 import re
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import numpy as np
-import numpy.typing as npt
+import platformdirs
 
 from emotion_lit.utils.console import say
-from emotion_lit.utils.files import reason_of, sweep, temporary_name, why_not_writable
+from emotion_lit.utils.files import sweep, temporary_name, why_not_writable
 
 VARIABLE = "EMOTION_LIT_CACHE"
+NAME = "emotion_lit"
 # Where the libraries below us keep what they can get again: the variable, its default, and the folder below ours.
 # HF_HOME itself stays where it is: the login is in it.
 LIBRARY_CACHES = {
@@ -31,39 +28,48 @@ LIBRARY_CACHES = {
     "MPLCONFIGDIR": ("~/.config/matplotlib", "matplotlib"),
 }
 
-# The folders of our cache.
-ROOMS = ("tokens", "features", "baselines", "onnx")
-# What files and folders in them are called, temporary ones too: by hashes.
-OURS = re.compile(r"\.*([0-9a-f]{16}|probe\.)")
-
-# The end of a sealed file: that it is one, and a checksum of all that is before. numpy reads no further than an array
-# goes, and to readers of ONNX it is one more entry of the model's `metadata_props`, with a key and no value.
-SEAL = "\x72\x1c\x0a\x1aemotion_lit crc32 {:08x}"
-SEAL_BYTES = len(SEAL.format(0))
-CHUNK_BYTES = 1 << 20
+# The folders of our cache, one for each kind of content.
+KINDS = ("tokens", "features", "baselines", "onnx")
+# The names of files and folders in them, temporary ones too: hashes.
+ENTRY_NAME = re.compile(r"\.*([0-9a-f]{16}|probe\.)")
 
 _unwritable_hub: list[Path] = []
-_blamed: set[Path] = set()
+_warned: set[Path] = set()
 
 
 def cache_dir(chosen: str | Path | None = None) -> Path:
     """The folder of our caches; it may be missing, and it need not be writable.
 
     Args:
-        chosen: What the user chose. By default ``$EMOTION_LIT_CACHE``, or ``emotion_lit`` in the user's cache folder.
+        chosen: The folder that the user chose. By default ``$EMOTION_LIT_CACHE``, or ``emotion_lit`` in the user's
+            cache folder, where the system keeps such folders.
     """
     named = chosen or os.environ.get(VARIABLE)
     if named:
         return Path(os.path.expanduser(named))  # noqa: PTH111, which raises where there is no home
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "emotion_lit"
+    return _default_dir()
+
+
+def _default_dir() -> Path:
     try:
-        return Path.home() / ".cache" / "emotion_lit"
-    except RuntimeError:  # a user without a home
-        return (temporary_dir() or Path()) / "emotion_lit"
+        folder = platformdirs.user_cache_dir(NAME, appauthor=False)
+    except RuntimeError:
+        folder = "~"
+    if folder.startswith("~"):  # the user has no home; not every release of platformdirs raises an error
+        return (temporary_dir() or Path()) / NAME
+    return Path(folder)
 
 
-def place_library_caches() -> None:
+def earlier_cache_dir() -> Path | None:
+    """The default cache of earlier versions, where it is another folder than today's; None where there is none."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111, as above
+    folder, default = Path(base) / NAME, _default_dir()
+    if folder == default or (default.exists() and folder.exists() and folder.samefile(default)):
+        return None
+    return folder if any((folder / kind).is_dir() for kind in KINDS) else None
+
+
+def set_library_caches() -> None:
     """Tells the libraries below us where their caches are; for the start of the program, before they are imported.
 
     With ``$EMOTION_LIT_CACHE`` they are below it, and where a folder cannot be made, in a temporary one. What the user
@@ -81,11 +87,13 @@ def place_library_caches() -> None:
                 _unwritable_hub.append(folder)
 
 
-def say_library_caches() -> None:
-    """Says once that what comes from the Hub is kept in a temporary folder, where that is so."""
+def report_library_caches() -> None:
+    """Warns once where downloads from the Hub are kept in a temporary folder."""
     if _unwritable_hub:
-        is_at_fault(
-            _unwritable_hub[0].parent, "cannot be written", "what comes from the Hub is kept until the end only"
+        warn_unusable(
+            _unwritable_hub[0].parent,
+            "cannot be written",
+            "downloads from the Hub are kept until the end of this process",
         )
 
 
@@ -120,7 +128,7 @@ def writable_dir(folder: Path) -> Path | None:
     if reason is None:
         return folder
     temporary = temporary_dir()
-    is_at_fault(
+    warn_unusable(
         folder, f"cannot be written: {reason}", "going on with a temporary one" if temporary else "going on without it"
     )
     if temporary is None or why_not_writable(temporary / folder.name):
@@ -128,108 +136,18 @@ def writable_dir(folder: Path) -> Path | None:
     return temporary / folder.name
 
 
-def is_at_fault(folder: Path, what: str, instead: str) -> None:
-    """Says that a cache is of no use, once for all that is kept in it.
+def warn_unusable(folder: Path, what: str, instead: str) -> None:
+    """Warns that a cache cannot be used, once for each cache.
 
     Args:
         folder: The folder, or one below it.
-        what: What is wrong with it.
-        instead: What is done about it.
+        what: The problem, such as ``is damaged``.
+        instead: How the run continues.
     """
-    whole = next((place.parent for place in (folder, *folder.parents) if place.name in ROOMS), folder)
-    if whole not in _blamed:
-        _blamed.add(whole)
+    whole = next((place.parent for place in (folder, *folder.parents) if place.name in KINDS), folder)
+    if whole not in _warned:
+        _warned.add(whole)
         say(f"the cache {folder} {what}; {instead}")
-
-
-def seal(file: Path) -> None:
-    """Ends a file with a checksum of its content, so that a flipped bit or a missing part is noticed.
-
-    Args:
-        file: A complete ``.npy`` or ``.onnx`` file.
-
-    Raises:
-        OSError: It cannot be read, or grow.
-    """
-    with file.open("rb+") as opened:
-        checksum = _checksum(opened, file.stat().st_size)
-        opened.seek(0, os.SEEK_END)
-        opened.write(SEAL.format(checksum).encode())
-
-
-def check_seal(file: Path) -> None:
-    """Reads a whole file, to see that it is what was sealed.
-
-    Args:
-        file: The file.
-
-    Raises:
-        ValueError: It is not.
-        OSError: It cannot be read.
-    """
-    with file.open("rb") as opened:
-        checksum = _checksum(opened, max(0, file.stat().st_size - SEAL_BYTES))
-        if opened.read() != SEAL.format(checksum).encode():
-            raise ValueError("it is not what was written")
-
-
-def _checksum(opened: BinaryIO, size: int) -> int:
-    """Of so many bytes from where a file is; about 0.2 s for 500 MB that are in memory."""
-    checksum = 0
-    while size and (chunk := opened.read(min(size, CHUNK_BYTES))):
-        checksum = zlib.crc32(chunk, checksum)
-        size -= len(chunk)
-    return checksum
-
-
-def read_array(file: Path, sealed: bool = True) -> npt.NDArray[Any] | None:
-    """An array that is kept in a cache, mapped into memory where that works; None where it is missing or damaged.
-
-    Args:
-        file: A ``.npy`` file.
-        sealed: Whether it is sealed, and read as a whole to see that it is what was written.
-    """
-    with _said_if_damaged(file):
-        if sealed:
-            check_seal(file)
-        return _mapped(file)
-    return None
-
-
-def is_whole(file: Path) -> bool:
-    """Whether a sealed file is there, and what was written.
-
-    Args:
-        file: The file.
-    """
-    with _said_if_damaged(file):
-        check_seal(file)
-        return True
-    return False
-
-
-@contextlib.contextmanager
-def _said_if_damaged(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except PermissionError as error:
-        is_at_fault(file.parent, f"cannot be read: {reason_of(error)}", "computing it again")
-    except (OSError, ValueError, EOFError) as error:
-        is_at_fault(file.parent, f"is damaged ({reason_of(error)})", "computing it again")
-
-
-def _mapped(file: Path) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any]
-    try:
-        array = np.load(file, mmap_mode="r")
-    except OSError as error:
-        if error.errno not in (errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOMEM):
-            raise
-        is_at_fault(file.parent, f"cannot be mapped: {reason_of(error)}", "reading it into memory")
-        array = np.load(file)
-    return array
 
 
 @functools.cache

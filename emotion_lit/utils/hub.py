@@ -21,7 +21,7 @@ def reachable() -> bool:
     """
     from huggingface_hub import constants, get_session
 
-    caches.say_library_caches()
+    caches.report_library_caches()
     if constants.HF_HUB_OFFLINE:
         return False
     try:

@@ -77,19 +77,19 @@ def test_caches_of_the_hub_are_shown_where_they_are_in_the_folder(
 
 
 @pytest.mark.parametrize(
-    ("rooms", "freed", "left"),
+    ("kinds", "freed", "left"),
     [
         (["all"], "11.0 MB", []),
         (["tokens", "features"], "6.0 MB", [f"onnx/{KEY[:16]}-1.000000.int8.onnx"]),
         (["onnx"], "5.0 MB", [f"features/{KEY}.npy", f"tokens/{KEY}/ids.npy", f"tokens/{KEY}/offsets.npy"]),
     ],
 )
-def test_rooms_are_cleared(
-    cache: Path, capsys: pytest.CaptureFixture[str], rooms: list[str], freed: str, left: list[str]
+def test_kinds_are_cleared(
+    cache: Path, capsys: pytest.CaptureFixture[str], kinds: list[str], freed: str, left: list[str]
 ) -> None:
     (cache / "other").mkdir()
     (cache / "other" / "file").write_text("not ours")
-    main(["cache", f"--cache_dir={cache}", "--clear", *rooms])
+    main(["cache", f"--cache_dir={cache}", "--clear", *kinds])
     assert f"freed {freed}" in capsys.readouterr().err
     assert contents(cache) == sorted([*left, "other/file"])
 
@@ -120,7 +120,7 @@ def test_what_a_living_process_writes_stays(cache: Path, capsys: pytest.CaptureF
     main(["cache", f"--cache_dir={cache}", "--clear", "all"])
     said = capsys.readouterr().err
     assert "freed 12.0 MB" in said
-    assert "3 that running processes write stay" in said
+    assert "kept 3 that running processes are writing" in said
     assert contents(cache) == sorted(
         file.relative_to(cache).as_posix() for file in (ours, unfinished, folder / "ids.npy")
     )
@@ -130,7 +130,25 @@ def test_what_the_user_keeps_in_a_folder_of_that_name_stays(cache: Path, capsys:
     (cache / "features" / "age.csv").write_text("a folder of another program's, given by mistake")
     main(["cache", f"--cache_dir={cache}", "--clear", "all"])
     assert contents(cache) == ["features/age.csv"]
-    assert "age.csv is not of this cache, and stays" in capsys.readouterr().err
+    assert "age.csv does not belong to this cache, and is kept" in capsys.readouterr().err
+
+
+def test_the_cache_of_an_earlier_version_can_be_removed(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    earlier = shutil.copytree(cache, tmp_path / "xdg" / "emotion_lit")
+    monkeypatch.delenv("EMOTION_LIT_CACHE")
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(cache))  # as on macOS and Windows
+    main(["cache"])
+    command = f"python -m emotion_lit cache --cache_dir {earlier} --clear all"
+    assert f"{earlier} is the cache of an earlier version; remove it with: {command}" in capsys.readouterr().err
+    main(command.split()[3:])
+    assert contents(earlier) == []
+    assert len(contents(cache)) == 4
+    shutil.rmtree(earlier)
+    main(["cache"])
+    assert "earlier version" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["--clear", "all"]])
@@ -145,7 +163,7 @@ def test_nothing_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str], wo
 def test_what_cannot_be_done_is_said(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "the room 'token' is not known; did you mean 'tokens'? There is: tokens, features, onnx, all" in failing(
+    assert "--clear 'token' is not known; did you mean 'tokens'? There is: tokens, features, onnx, all" in failing(
         capsys, "cache", f"--cache_dir={cache}", "--clear", "token"
     )
     (tmp_path / "file").write_text("")

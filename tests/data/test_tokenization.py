@@ -47,7 +47,7 @@ def test_damage_is_noticed_and_made_good(
     file = tmp_path / "tokens" / first.key / f"{name}.npy"
     whole = file.read_bytes()
     damage(file)
-    caches._blamed.clear()
+    caches._warned.clear()
     again = cached_tokens(TEXTS, tokenizer, 32, tmp_path, "")
     assert "is damaged" in capsys.readouterr().err
     assert not again.from_cache

@@ -30,7 +30,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return tfidf(*arguments)
 
     monkeypatch.setattr("emotion_lit.evaluation.baseline_cache.tfidf", counting)
-    caches._blamed.clear()
+    caches._warned.clear()
     return counted
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from emotion_lit.model.checkpoint import read_checkpoint
 from emotion_lit.model.factory import restore
 from emotion_lit.model.features import FrozenPart, fill_vectors
 from emotion_lit.utils import caches, files
+from emotion_lit.utils.checksums import append_checksum, is_intact, read_array
 from emotion_lit.utils.distributed import node_file
 from tests.conftest import SMALL
 
@@ -58,7 +60,7 @@ def of_dead_process(file: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _say_again() -> None:
-    caches._blamed.clear()
+    caches._warned.clear()
 
 
 def fit(folder: Path, cache: Path, *more: str) -> Path:
@@ -125,28 +127,46 @@ def test_a_disk_that_is_full_is_found_before_it_is_used(
     assert not list((tmp_path / "cache" / "features").iterdir())
 
 
-def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+def raises(*_: Any, **__: Any) -> str:
+    raise RuntimeError("Could not determine home directory.")
 
-    for name in ("EMOTION_LIT_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
+
+@pytest.mark.parametrize("answer", [raises, lambda *_, **__: "~/.cache/emotion_lit"])
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., str]) -> None:
+    """Releases of platformdirs differ."""
+    monkeypatch.delenv("EMOTION_LIT_CACHE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_dir", answer)
     folder = caches.cache_dir()
     assert folder.parent.is_dir()
     assert caches.writable_dir(folder) == folder
+
+
+def test_the_default_is_where_the_system_keeps_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What earlier versions kept elsewhere is found, to be removed."""
+    for name in ("EMOTION_LIT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".cache" / "emotion_lit" / "tokens").mkdir(parents=True)
+    if sys.platform == "linux":
+        assert caches.cache_dir() == tmp_path / ".cache" / "emotion_lit"
+        assert caches.earlier_cache_dir() is None
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "Library"))  # as on macOS
+    assert caches.cache_dir() == tmp_path / "Library"
+    assert caches.earlier_cache_dir() == tmp_path / ".cache" / "emotion_lit"
+    shutil.rmtree(tmp_path / ".cache")
+    assert caches.earlier_cache_dir() is None
 
 
 def test_one_variable_moves_the_caches_of_libraries_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*caches.LIBRARY_CACHES, "HF_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("EMOTION_LIT_CACHE", str(tmp_path))
-    caches.place_library_caches()
+    caches.set_library_caches()
     for name in caches.LIBRARY_CACHES:
         assert Path(os.environ[name]).is_relative_to(tmp_path)
         monkeypatch.delenv(name)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "own"))
-    caches.place_library_caches()
+    caches.set_library_caches()
     assert os.environ["HF_DATASETS_CACHE"] == str(tmp_path / "own")
     for name in caches.LIBRARY_CACHES:
         monkeypatch.delenv(name)
@@ -159,7 +179,7 @@ def test_a_cache_of_libraries_that_cannot_be_made_is_a_temporary_one(
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "file" / "below"))
-    caches.place_library_caches()
+    caches.set_library_caches()
     assert Path(os.environ["HF_DATASETS_CACHE"]).is_relative_to(caches.temporary_dir() or "none")
     for name in caches.LIBRARY_CACHES:
         monkeypatch.delenv(name, raising=False)
@@ -187,7 +207,7 @@ def keep(file: Path, sealed: bool = True) -> None:
         file,
         local_rank=0,
         create=lambda made: StoredVectors.create(made, OFFSETS, 3, torch.float32),
-        finish=lambda full: caches.seal(full) if sealed else None,
+        finish=lambda full: append_checksum(full) if sealed else None,
     ) as unfinished:
         fill_vectors(outputs(0.5), [{"row": torch.arange(5)}], OFFSETS, unfinished)
 
@@ -213,7 +233,7 @@ def test_all_bytes_are_sealed(tmp_path: Path) -> None:
     whole = (tmp_path / "key.npy").read_bytes()
     for place in range(len(whole)):
         (tmp_path / "key.npy").write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert caches.read_array(tmp_path / "key.npy") is None, place
+        assert read_array(tmp_path / "key.npy") is None, place
 
 
 def test_a_network_as_onnx_is_sealed_and_still_one(
@@ -223,17 +243,17 @@ def test_a_network_as_onnx_is_sealed_and_still_one(
     write_onnx(restore(read_checkpoint(lora_run)), exact)
     write_int8(exact, int8)
     for file in (exact, int8):
-        assert caches.is_whole(file)
+        assert is_intact(file)
         onnx.checker.check_model(file)
         onnxruntime.InferenceSession(file)
         whole = file.read_bytes()
         for damage in (flip, halve, empty):
-            caches._blamed.clear()
+            caches._warned.clear()
             file.write_bytes(whole)
             damage(file)
-            assert not caches.is_whole(file)
-            assert lines_about(capsys, "is damaged (it is not what was written); computing it again")
-    assert not caches.is_whole(tmp_path / "missing.onnx")
+            assert not is_intact(file)
+            assert lines_about(capsys, "is damaged (its checksum is wrong); computing it again")
+    assert not is_intact(tmp_path / "missing.onnx")
     assert not lines_about(capsys, "missing")
 
 
@@ -258,7 +278,8 @@ def test_temporary_folders_of_killed_processes_are_swept(tmp_path: Path, monkeyp
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     code = (
-        "import os; from emotion_lit import caches; (caches.temporary_dir() / 'file').touch(); os.kill(os.getpid(), 9)"
+        "import os; from emotion_lit.utils.caches import temporary_dir; "
+        "(temporary_dir() / 'file').touch(); os.kill(os.getpid(), 9)"
     )
     (tmp_path / "emotion_lit-of-the-user").mkdir()
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9

@@ -24,6 +24,7 @@ from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import caches, distributed
+from emotion_lit.utils.checksums import append_checksum
 from emotion_lit.utils.console import progress_bar, say
 from emotion_lit.utils.files import reason_of, sweep, temporary_name
 from emotion_lit.utils.memory import available_memory
@@ -138,14 +139,14 @@ class FrozenFeatures(pl.Callback):
                     file,
                     trainer.local_rank,
                     create=lambda made: StoredVectors.create(made, offsets, part.width, part.dtype),
-                    finish=lambda full: None if part.layers is not None else caches.seal(full),
+                    finish=lambda full: None if part.layers is not None else append_checksum(full),
                 ) as unfinished,
                 trainer.precision_plugin.forward_context(),
             ):
                 batches = _with_progress(trainer, loader, f"encode {split}", rows)
                 fill_vectors(part, batches, offsets, unfinished)
         except OSError as error:
-            caches.is_at_fault(file.parent, f"cannot be written: {reason_of(error)}", "every epoch encodes the texts")
+            caches.warn_unusable(file.parent, f"cannot be written: {reason_of(error)}", "every epoch encodes the texts")
             return False
         finally:
             network.train()

@@ -16,7 +16,7 @@ from emotion_lit.inference.onnx_export import write_onnx
 from emotion_lit.model.checkpoint import read_checkpoint
 from emotion_lit.model.factory import restore
 from emotion_lit.model.network import Network
-from emotion_lit.utils.caches import seal
+from emotion_lit.utils.checksums import append_checksum
 from tests.conftest import ROOT, failing, leave_out_figures
 from tests.faults.kills import SMALL
 
@@ -257,7 +257,7 @@ def falsify(file: Path) -> None:
             weight.CopyFrom(onnx.numpy_helper.from_array(-3 * values, weight.name))
     del network.metadata_props[:]
     onnx.save(network, str(file))
-    seal(file)
+    append_checksum(file)
 
 
 def spoilt(network: Network) -> Network:
