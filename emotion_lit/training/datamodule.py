@@ -257,10 +257,6 @@ class EmotionDataModule(pl.LightningDataModule):
         """Batches of the texts to label, read as a stream."""
         return DataLoader(self.stream, batch_size=None)
 
-    def measured_batches(self, count: int) -> list[Batch]:
-        """Training batches for a measurement of speed, from short texts to long ones."""
-        return loaders.measured_batches(self.prepared("train"), self.settings, count)
-
     @property
     def stream(self) -> TextStream:
         """The texts to label; raises `UserError` before `setup`."""
@@ -269,11 +265,8 @@ class EmotionDataModule(pl.LightningDataModule):
         return self._stream
 
     def state_dict(self) -> dict[str, str]:
-        """Hashes of the rows and batches of each split, which a resumed run compares."""
+        """Hashes of the rows and batches of each split, which the callback `Resumption` compares."""
         return loaders.loader_state(self._datasets, self.settings)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Does nothing; the callback `Resumption` compares the states."""
 
     @property
     def rows_done(self) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from emotion_lit.data.batching import Batch, padded_tokens
+from emotion_lit.data.loaders import measured_batches
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
@@ -44,7 +45,8 @@ class TimeEstimate(pl.Callback):
         if trainer.world_size > 1:  # a backward pass of one process alone would wait for the others
             return
         self.peak_flops = matrix_peak(trainer)
-        batches = [trainer.strategy.batch_to_device(batch) for batch in data.measured_batches(MEASURED)]
+        measured = measured_batches(data.prepared("train"), data.settings, MEASURED)
+        batches = [trainer.strategy.batch_to_device(batch) for batch in measured]
         with FlopCounterMode(display=False) as counter:
             _step(trainer, model, batches[0])
         self.flops_per_token = counter.get_total_flops() / padded_tokens(batches[0])
