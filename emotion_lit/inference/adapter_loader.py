@@ -15,8 +15,8 @@ from emotion_lit.inference.export_contract import ADAPTER_CONFIG, Contract
 from emotion_lit.inference.origins import EMBEDDED_ON_HUB
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import EMBEDDED, EMBEDDED_PACKAGE, load_network, network_sha256, set_pad_token
-from emotion_lit.model.checkpoint_contents import is_of
-from emotion_lit.model.checkpoint_schema import LARGEST
+from emotion_lit.model.checkpoint.schema import LARGEST
+from emotion_lit.model.checkpoint.type_checks import is_of
 from emotion_lit.model.lora_weights import LoraMismatchError, lora_keys, merge_lora
 from emotion_lit.model.tuning import LINEAR
 

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
 from emotion_lit.model import pretrained
-from emotion_lit.model.checkpoint_contents import is_of
-from emotion_lit.model.checkpoint_schema import LARGEST
+from emotion_lit.model.checkpoint.schema import LARGEST
+from emotion_lit.model.checkpoint.type_checks import is_of
 from emotion_lit.utils.files import reason_of, write_text
 
 LABELS_FILE = "labels.json"

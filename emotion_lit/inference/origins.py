@@ -5,7 +5,7 @@ from pathlib import Path
 
 from emotion_lit.data.downloads import is_hub_id
 from emotion_lit.model.backbone import EMBEDDED
-from emotion_lit.model.checkpoint_paths import DATA_KEY, KEY, MODEL_KEY, Checkpoint, relative_path
+from emotion_lit.model.checkpoint import DATA_KEY, KEY, MODEL_KEY, Checkpoint, relative_path
 from emotion_lit.utils import platforms
 
 # Where the embedded encoder is on the Hub.

@@ -10,7 +10,7 @@ from emotion_lit.data.settings import DataSettings
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
-from emotion_lit.model.checkpoint_weights import complete_weights
+from emotion_lit.model.checkpoint import complete_weights
 from emotion_lit.model.decision import Decision
 from emotion_lit.model.fast_paths import Probe, check_network, take_fast_paths
 from emotion_lit.model.lora_weights import load_merged

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import KEY, LAST, PREVIOUS
-from emotion_lit.model.checkpoint_paths import remember_paths
+from emotion_lit.model.checkpoint.paths import remember_paths
 from emotion_lit.utils import failures, nonfatal
 from emotion_lit.utils.files import atomic_path, replace, temporary_name
 

@@ -22,7 +22,7 @@ from emotion_lit.inference.engines import Engine
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.batches import Batch, check_inputs, classify, embed, labelled, put_in_order, rows_of
-from emotion_lit.model.checkpoint_weights import complete_weights, trained_names
+from emotion_lit.model.checkpoint import complete_weights, trained_names
 from emotion_lit.model.decision import Decision
 from emotion_lit.model.factory import Trained, build
 from emotion_lit.model.fast_paths import Probe, leave_training_paths, take_training_paths
@@ -299,7 +299,7 @@ class EmotionClassifier(pl.LightningModule):
         settings = {"max_length": length, "multi_label": self.multi_label}
         settings = data.settings.saved if isinstance(data, EmotionDataModule) else settings
         folder = getattr(self.trainer.checkpoint_callback, "dirpath", None) or "."
-        checkpoints.describe(checkpoint, self.settings.as_plain(), settings, self._identity, self._files, folder)
+        checkpoints.add_metadata(checkpoint, self.settings.as_plain(), settings, self._identity, self._files, folder)
 
     def on_load_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Checks that a checkpoint fits, and adds the frozen weights that it leaves out."""

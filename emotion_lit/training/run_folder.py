@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from emotion_lit.errors import UserError
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.checkpoint import LAST, PREVIOUS
-from emotion_lit.model.checkpoint_schema import TRAINER
+from emotion_lit.model.checkpoint.schema import TRAINER
 from emotion_lit.utils import console, distributed, nonfatal, platforms
 from emotion_lit.utils.files import atomic_path, why_not_writable
 

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.checkpoint_paths import AVERAGING, CURRENT
+from emotion_lit.model.checkpoint.keys import AVERAGING, CURRENT
 
 # `EMAWeightAveraging` is one too; earlier releases of Lightning have none.
 WEIGHT_AVERAGING: Any = getattr(lightning_callbacks, "WeightAveraging", ())

@@ -91,7 +91,7 @@ def test_the_checkpoint_before_takes_the_place_of_a_damaged_one(
     checkpoints = run / "checkpoints"
     damage(checkpoints / "last.ckpt")
     main(["fit", f"--ckpt_path={run}"])
-    assert "going on from" in capsys.readouterr().err
+    assert "resuming from" in capsys.readouterr().err
     assert all(torch.equal(value, expected[name]) for name, value in last_of(run)["state_dict"].items())
 
 

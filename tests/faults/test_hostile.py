@@ -23,7 +23,7 @@ from emotion_lit.cli.export import export
 from emotion_lit.errors import UserError
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.checkpoint import weights_sha256
-from emotion_lit.model.checkpoint_contents import files_sha256
+from emotion_lit.model.checkpoint.hashes import files_sha256
 from tests.conftest import SMALL, failing
 
 Checkpoint = dict[str, Any]
@@ -153,6 +153,7 @@ def test_an_odd_checkpoint_is_refused_in_one_line(whole: Checkpoint, tmp_path: P
 
 def test_what_is_known_to_be_right_still_loads(whole: Checkpoint, tmp_path: Path) -> None:
     earlier = copy.deepcopy(whole)
+    earlier["emotion_lit"]["format"] = 1
     for key in ("paths", "files_sha256"):
         del earlier["emotion_lit"][key]
     torch.save(changed(earlier, f"{MODEL}/temperature", 1.5), tmp_path / "right.ckpt")
@@ -164,7 +165,7 @@ def test_an_odd_one_is_one_line_of_the_command(
 ) -> None:
     torch.save(changed(whole, f"{TRAINER}/callbacks", [{"class_path": "os.system"}]), tmp_path / "odd.ckpt")
     for words in (["predict", f"--data.predict_path={texts_file}"], ["fit"], ["test"]):
-        assert "no setting that a checkpoint may have" in failing(capsys, *words, f"--ckpt_path={tmp_path}/odd.ckpt")
+        assert "not a setting that a checkpoint may have" in failing(capsys, *words, f"--ckpt_path={tmp_path}/odd.ckpt")
 
 
 def test_a_compressed_one_is_not_unpacked(run: Path, tmp_path: Path) -> None:

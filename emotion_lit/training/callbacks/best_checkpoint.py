@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.checkpoint import LAST, PREVIOUS, amend, check_whole, find_checkpoint
-from emotion_lit.model.checkpoint_contents import check_name
+from emotion_lit.model.checkpoint import LAST, PREVIOUS, check_whole, find_checkpoint, update_hyperparameters
+from emotion_lit.model.checkpoint.validation import check_name
 from emotion_lit.training.callbacks.finite import check_weights
 from emotion_lit.training.metrics import default_monitor
 from emotion_lit.training.module import EmotionClassifier
@@ -158,14 +158,14 @@ class BestCheckpoint(ModelCheckpoint):
                 link(Path(self.best_model_path), self.best_file)
                 nonfatal.resolve(self.best_file.name)
 
-    def amend(self, trainer: pl.Trainer, model: dict[str, Any]) -> None:
+    def update_hyperparameters(self, trainer: pl.Trainer, model: dict[str, Any]) -> None:
         """Changes settings of the model in the best checkpoint.
 
         Args:
             trainer: The Trainer.
             model: The settings to change.
         """
-        amend(Path(self.best_model_path), model)
+        update_hyperparameters(Path(self.best_model_path), model)
         self._name_best(trainer)
 
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:

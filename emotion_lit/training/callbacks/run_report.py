@@ -79,7 +79,7 @@ class RunReport(pl.Callback):
             return
         if best and (keeper := best_checkpoint(trainer)):
             with nonfatal.suppress(f"the temperature in {best}"):
-                keeper.amend(trainer, {"temperature": temperature, "threshold": threshold})
+                keeper.update_hyperparameters(trainer, {"temperature": temperature, "threshold": threshold})
         predictions = collected.predictions(model.multi_label, list(model.decision.thresholds))
         kept, costs = self._with_baselines(trainer, predictions, model, data)
         with nonfatal.suppress(PREDICTIONS_FILE):

@@ -39,7 +39,7 @@ class Source:
             UserError: There is none, or it is damaged.
         """
         if command == "fit":
-            return cls(*checkpoints.read_to_go_on(path))
+            return cls(*checkpoints.read_to_resume(path))
         if command == "predict" and checkpoints.is_export(path):
             from emotion_lit.inference.export_loader import Export
 
@@ -71,7 +71,7 @@ def parse_with_checkpoint(
     Raises:
         UserError: A setting is refused.
     """
-    remembered = checkpoints.remembered_settings(source.checkpoint, command)
+    remembered = checkpoints.stored_settings(source.checkpoint, command)
     if command == "fit":
         folder = config.fit.checkpoint.dirpath
         remembered["checkpoint.dirpath"] = checkpoints.check_folder(source.checkpoint, source.file, folder)

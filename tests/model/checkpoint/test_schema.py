@@ -6,8 +6,8 @@ import pytest
 from lightning.pytorch import callbacks
 
 from emotion_lit import EmotionClassifier
-from emotion_lit.model import checkpoint_schema as schema
-from emotion_lit.model.checkpoint_contents import is_of
+from emotion_lit.model.checkpoint import schema
+from emotion_lit.model.checkpoint.type_checks import is_of
 from emotion_lit.model.settings import ModelSettings
 from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
 from emotion_lit.training.callbacks.early_stopping import EarlyStopping

@@ -1,4 +1,4 @@
-"""The contents that a checkpoint may have, with their types: a closed list, which needs none of Lightning to check."""
+"""The contents that a checkpoint may have, with their types: a closed list that does not depend on Lightning."""
 
 import typing
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from emotion_lit.data.settings import NOT_SAVED, DataSettings
-from emotion_lit.model.checkpoint_paths import AVERAGING, CURRENT, DATA_KEY, MODEL_KEY, TRAINER_KEY
+from emotion_lit.model.checkpoint.keys import AVERAGING, CURRENT, DATA_KEY, MODEL_KEY, TRAINER_KEY
 from emotion_lit.model.settings import ModelSettings
 
 Types = dict[str, Any]

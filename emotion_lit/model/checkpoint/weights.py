@@ -1,25 +1,10 @@
-"""The weights in a checkpoint: their hash, and the frozen ones that it leaves out."""
+"""The weights in a checkpoint, and the frozen ones that it leaves out."""
 
-import hashlib
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.backbone import tensor_bytes
-
-
-def weights_sha256(weights: Mapping[str, Tensor]) -> str:
-    """A hash of named tensors.
-
-    Args:
-        weights: The tensors.
-    """
-    content = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        content.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        content.update(tensor_bytes(tensor))
-    return content.hexdigest()
 
 
 def trained_names(module: nn.Module) -> set[str]:
