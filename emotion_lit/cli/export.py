@@ -8,7 +8,7 @@ from typing import Any
 from emotion_lit.cli.push import find_repository, push
 from emotion_lit.errors import UserError
 from emotion_lit.inference.export_checks import check_export, int8_agreement, say_left_out
-from emotion_lit.inference.export_contract import INT8_FILE, Format
+from emotion_lit.inference.export_files import INT8_FILE, Format
 from emotion_lit.inference.export_loader import is_exported
 from emotion_lit.inference.export_writers import leave_out_int8, write_export
 from emotion_lit.inference.origins import Origin, base_of, data_of

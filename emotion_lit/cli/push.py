@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from emotion_lit.errors import UserError
-from emotion_lit.inference.export_contract import CONFIG_FILE, FILES, LABELS_FILE, file_sha256, read_contract
+from emotion_lit.inference.export_contract import read_contract
+from emotion_lit.inference.export_files import CONFIG_FILE, FILES, LABELS_FILE, file_sha256
 from emotion_lit.utils import caches, hub
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import listed

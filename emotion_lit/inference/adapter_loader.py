@@ -11,7 +11,8 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion_lit.errors import UserError
-from emotion_lit.inference.export_contract import ADAPTER_CONFIG, Contract
+from emotion_lit.inference.export_contract import Contract
+from emotion_lit.inference.export_files import ADAPTER_CONFIG
 from emotion_lit.inference.origins import EMBEDDED_ON_HUB
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import EMBEDDED, EMBEDDED_PACKAGE, load_network, network_sha256, set_pad_token

@@ -1,4 +1,4 @@
-"""Whether an export gives the checkpoint's labels and probabilities to everybody who uses it."""
+"""Checks that an export gives the labels and probabilities of its checkpoint in every program that it is for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,8 @@ from emotion_lit.data.tokenization import tokenize
 from emotion_lit.errors import UserError
 from emotion_lit.inference.agreement import SAME_NUMBERS, Agreement, compare, reference_probabilities
 from emotion_lit.inference.export_consumers import TOGETHER, Consumer, consumers, onnx_runtime
-from emotion_lit.inference.export_contract import INT8_FILE, Contract, Format
+from emotion_lit.inference.export_contract import Contract
+from emotion_lit.inference.export_files import INT8_FILE, Format
 from emotion_lit.inference.export_loader import Export
 from emotion_lit.inference.predictor import Predictor
 from emotion_lit.inference.sample_texts import sample_texts
@@ -22,7 +23,7 @@ from emotion_lit.utils.console import say
 
 # Rows that 8-bit weights are compared on: 32 together, and fewer one by one, which takes longer.
 INT8_ROWS, INT8_ROWS_ALONE = 2000, 500
-# What people write, and what breaks programs: nothing, blanks, signs, emojis, other scripts.
+# Edge cases: empty texts, blanks, punctuation, emojis, other scripts.
 SHORT = (
     *("", " ", "\n", ".", "a", "?!", "a\0b", "so\tsad", "line\nbreak", "\u200b", "\ufeffmark", "e\u0301te\u0301"),
     *("😀", "😭😭😭", "👩‍👩‍👧‍👦", "🏳️‍🌈 pride", "I ❤️ it", "😂" * 40, ":-) <3", "@you #sad http://t.co/x", "A" * 400),
@@ -51,16 +52,16 @@ def checked_texts() -> list[str]:
 
 
 def check_export(model: Trained, folder: Path, format: Format, stated: Contract) -> str:
-    """Uses an export in all ways that it is meant for, and compares.
+    """Uses an export with every program that it is for, and compares the probabilities.
 
     Args:
-        model: The model that it was made of.
+        model: The exported model.
         folder: The export.
         format: Its format.
-        stated: What it states of itself.
+        stated: Its contract.
 
     Returns:
-        What was found.
+        The result, for the model card.
 
     Raises:
         UserError: It does not load again, or gives other labels or probabilities.
@@ -92,12 +93,12 @@ def check_export(model: Trained, folder: Path, format: Format, stated: Contract)
 
 
 def probabilities_alone(model: Trained, texts: Sequence[str], max_length: int) -> Tensor:
-    """The probabilities of each text by itself, for which nothing is padded.
+    """The probabilities of each text in a batch of its own, without padding.
 
     Args:
         model: The model.
         texts: The texts.
-        max_length: Where they are cut, in tokens.
+        max_length: Their maximum length, in tokens.
 
     Returns:
         ``[texts, classes]``.
@@ -108,12 +109,12 @@ def probabilities_alone(model: Trained, texts: Sequence[str], max_length: int) -
 
 
 def int8_agreement(model: Trained, folder: Path, stated: Contract) -> Agreement:
-    """How far the file of 8-bit weights agrees, where it agrees less: one by one, or with texts together.
+    """The agreement of the file with 8-bit weights, in batches or one text at a time, whichever is lower.
 
     Args:
-        model: The model that it was made of.
+        model: The exported model.
         folder: The export.
-        stated: What it states of itself.
+        stated: Its contract.
     """
     texts = sample_texts(INT8_ROWS)
     tokens = tokenize(texts, model.tokenizer, stated.max_length)
@@ -144,7 +145,7 @@ def _compared(
 
 
 def _checked(model: Trained, texts: Sequence[str], expected: Tensor, found: Tensor, name: str) -> float:
-    """By how much probabilities are off at most.
+    """The largest difference of probabilities.
 
     Raises:
         UserError: It is too much.
@@ -167,7 +168,7 @@ def _checked(model: Trained, texts: Sequence[str], expected: Tensor, found: Tens
 
 
 def _ties(decision: Decision, expected: Tensor, found: Tensor) -> bool:
-    """Whether all rows of other labels have two that are as good, in the precision of the comparison."""
+    """Whether all rows with other labels are ties, in the precision of the comparison."""
     rows = (decision.predicted(expected) != decision.predicted(found)).any(dim=1)
     if decision.multi_label:
         margins = (expected - torch.tensor(decision.thresholds)).abs().amin(dim=1)

@@ -1,4 +1,4 @@
-"""An export as those use it that it is for: transformers' pipeline, peft, and ONNX Runtime."""
+"""The programs that an export is for: transformers' pipeline, peft, and ONNX Runtime."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,24 +8,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_lit.inference.export_contract import ONNX_FILE, Contract, Format
+from emotion_lit.inference.export_contract import Contract
+from emotion_lit.inference.export_files import ONNX_FILE, Format
 from emotion_lit.model import pretrained
 from emotion_lit.model.backbone import locate
 
-# Texts that go through a network together.
+# The size of a batch, in texts.
 TOGETHER = 32
 
-# Takes texts and how many go together, and gives probabilities, ``[texts, classes]``.
+# Takes texts and the size of a batch, and gives probabilities, ``[texts, classes]``.
 Consumer = Callable[[Sequence[str], int], Tensor]
 
 
 def consumers(folder: Path, format: Format, stated: Contract, backbone: str) -> Iterator[tuple[str, Consumer]]:
-    """The ways in which an export is used, by the names of the programs.
+    """The programs that can use an export, by their names.
 
     Args:
         folder: The export.
         format: Its format.
-        stated: What it states of itself.
+        stated: Its contract.
         backbone: Where the base model of an adapter is.
     """
     if format == "onnx":
@@ -42,7 +43,7 @@ def consumers(folder: Path, format: Format, stated: Contract, backbone: str) -> 
 
 
 def adapted(folder: Path, backbone: str) -> Any:
-    """A base model with an adapter, as the card of the export makes it.
+    """Loads an adapter and its base model, as the model card of the export does.
 
     Args:
         folder: The export.
@@ -82,8 +83,8 @@ def onnx_runtime(folder: Path, file: str, stated: Contract) -> Consumer:
 
     Args:
         folder: The export.
-        file: Which of its networks.
-        stated: What it states of itself.
+        file: The name of the ONNX file.
+        stated: Its contract.
     """
     import onnxruntime
     from tokenizers import Tokenizer

@@ -1,4 +1,4 @@
-"""What every export states of itself, so that it means the same to whoever loads it."""
+"""The contract of an export: labels, thresholds, tokenization and hashes, so that every program reads it alike."""
 
 import hashlib
 import json
@@ -11,48 +11,37 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
+from emotion_lit.inference.export_files import CONFIG_FILE, LABELS_FILE, WEIGHT_FILES, weight_hashes
 from emotion_lit.model import pretrained
 from emotion_lit.model.checkpoint.schema import LARGEST
 from emotion_lit.model.checkpoint.type_checks import is_of
 from emotion_lit.utils.files import reason_of, write_text
 
-LABELS_FILE = "labels.json"
-CONFIG_FILE, CONFIG_KEY = "config.json", "emotion_lit"
-ONNX_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
-ADAPTER_CONFIG, TOKENIZER_CONFIG = "adapter_config.json", "tokenizer_config.json"
-# The files that hold weights; an export has those of its own format, and no others.
-WEIGHT_FILES = ("model.safetensors", "adapter_model.safetensors", ONNX_FILE, INT8_FILE)
-# Everything that an export may hold.
-FILES = (
-    *("README.md", LABELS_FILE, CONFIG_FILE, *WEIGHT_FILES),
-    *(ADAPTER_CONFIG, "tokenizer.json", TOKENIZER_CONFIG),
-    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
-    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja"),
-)
+# The key of the contract in config.json.
+CONFIG_KEY = "emotion_lit"
 PROBLEM_TYPES = {False: "single_label_classification", True: "multi_label_classification"}
 
-Format = Literal["hf", "adapter", "onnx"]
 Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What an export states. Exports of earlier releases lack everything from ``temperature`` on.
+    """The content of ``labels.json``. Exports of earlier releases lack everything from ``temperature`` on.
 
     Args:
         labels: The classes in the order of their ids.
-        multi_label: Whether a text may have several of them.
-        thresholds: From which probability on each is predicted, if it may.
-        max_length: Where texts are cut, in tokens.
+        multi_label: Whether a text may have several classes.
+        thresholds: The decision threshold of each class; multi-label only.
+        max_length: The maximum length of a text, in tokens.
         base_model: The base model as it was given: a Hub id, or a folder, which begins with ``./`` or ``../``.
-        temperature: What a reader has to divide the logits by; 1, because it is already in the weights.
-        temperature_in_weights: By what they have been divided.
-        padding_side: Where texts are padded.
-        truncation_side: Where they are cut.
-        pooling: How the head reads the tokens.
+        temperature: By which a reader divides the logits: 1, because the weights contain it.
+        temperature_in_weights: The calibration temperature that the weights contain.
+        padding_side: The side on which texts are padded.
+        truncation_side: The side on which texts are truncated.
+        pooling: The input of the classification head.
         network_sha256: The hash of the base model's weights.
         tokenizer_sha256: The hash of the tokenizer.
-        weights: The hashes of the files of weights.
+        weights: The hashes of the weight files.
     """
 
     labels: list[str]
@@ -71,11 +60,11 @@ class Contract:
 
     @property
     def base_is_folder(self) -> bool:
-        """Whether the base model was a folder, which nobody else finds by its name."""
+        """Whether the base model was a folder, which cannot be found by its name on other machines."""
         return self.base_model.startswith(("./", "../"))
 
     def write(self, folder: Path) -> None:
-        """Writes it beside the weights.
+        """Writes ``labels.json``.
 
         Args:
             folder: The export.
@@ -87,7 +76,7 @@ NEEDED = {one.name for one in fields(Contract) if one.default is MISSING}
 
 
 def read_contract(folder: Path) -> Contract | None:
-    """What an export states of itself.
+    """Reads the contract of an export.
 
     Args:
         folder: A folder.
@@ -110,14 +99,14 @@ def read_contract(folder: Path) -> Contract | None:
 
 
 def parse_contract(content: Any, where: str) -> Contract:
-    """A contract from what a file holds.
+    """Makes a contract from the content of a file.
 
     Args:
         content: Plain values.
         where: The file, for messages.
 
     Raises:
-        UserError: They are no contract.
+        UserError: They are not a contract.
     """
     odd = not is_of(content, Contract) or not content.keys() >= NEEDED
     if not odd:
@@ -139,7 +128,7 @@ def check_configuration(folder: Path, stated: Contract) -> None:
         stated: Its contract.
 
     Raises:
-        UserError: It says something else.
+        UserError: It has other values.
     """
     file = folder / CONFIG_FILE
     content = _read_json(file) if file.is_file() else {}
@@ -159,7 +148,7 @@ def check_configuration(folder: Path, stated: Contract) -> None:
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, stated: Contract) -> None:
-    """Checks that a tokenizer cuts and pads as the contract says.
+    """Checks that a tokenizer truncates and pads as the contract says.
 
     Args:
         tokenizer: The tokenizer of the export.
@@ -185,7 +174,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, stated: Contract) -> Non
 
 
 def check_format(folder: Path, stated: Contract) -> None:
-    """Checks that an export holds the weights of one format: programs choose among several by rules of their own.
+    """Checks that an export has the weights of one format; programs differ in which of several they load.
 
     Args:
         folder: The export.
@@ -224,27 +213,8 @@ def check_weights(folder: Path, stated: Contract) -> str:
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
-def weight_hashes(folder: Path) -> dict[str, str]:
-    """The hashes of the files of weights in a folder.
-
-    Args:
-        folder: An export.
-    """
-    return {name: file_sha256(folder / name) for name in WEIGHT_FILES if (folder / name).is_file()}
-
-
-def file_sha256(file: Path) -> str:
-    """The hash of a file.
-
-    Args:
-        file: The file.
-    """
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def stated_in_config(stated: Contract) -> Mapping[str, Any]:
-    """What of a contract stands in ``config.json`` too, for those who have loaded the network alone.
+    """The part of a contract that is also in ``config.json``, for programs that load the network alone.
 
     Args:
         stated: The contract.

@@ -11,9 +11,6 @@ from emotion_lit.errors import UserError
 from emotion_lit.inference.adapter_loader import load_adapter
 from emotion_lit.inference.engines import Engine, TorchEngine
 from emotion_lit.inference.export_contract import (
-    ADAPTER_CONFIG,
-    FILES,
-    ONNX_FILE,
     Contract,
     check_configuration,
     check_format,
@@ -21,6 +18,7 @@ from emotion_lit.inference.export_contract import (
     check_weights,
     read_contract,
 )
+from emotion_lit.inference.export_files import ADAPTER_CONFIG, FILES, ONNX_FILE
 from emotion_lit.inference.onnx_engine import OnnxEngine
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model import pretrained

@@ -11,17 +11,8 @@ from torch import nn
 
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
-from emotion_lit.inference.export_contract import (
-    CONFIG_KEY,
-    INT8_FILE,
-    ONNX_FILE,
-    PROBLEM_TYPES,
-    TOKENIZER_CONFIG,
-    Contract,
-    Format,
-    stated_in_config,
-    weight_hashes,
-)
+from emotion_lit.inference.export_contract import CONFIG_KEY, PROBLEM_TYPES, Contract, stated_in_config
+from emotion_lit.inference.export_files import INT8_FILE, ONNX_FILE, TOKENIZER_CONFIG, Format, weight_hashes
 from emotion_lit.inference.lora_merge import divide_logits, merged_network
 from emotion_lit.inference.onnx_engine import need_onnx
 from emotion_lit.inference.onnx_export import write_int8, write_onnx
@@ -35,16 +26,16 @@ INPUTS = ["input_ids", "attention_mask"]
 
 
 def write_export(model: Trained, folder: Path, format: Format, base: str) -> Contract:
-    """Writes everything but the card.
+    """Writes an export without its model card.
 
     Args:
         model: A trained model.
-        folder: Where to.
-        format: For whom.
+        folder: The folder.
+        format: The format.
         base: The name of the base model.
 
     Returns:
-        What the export states of itself.
+        The contract of the export.
 
     Raises:
         UserError: The model cannot be written in this format.
@@ -55,7 +46,7 @@ def write_export(model: Trained, folder: Path, format: Format, base: str) -> Con
     _check_format(model, format)
     _save_tokenizer(model, folder)
     if format == "onnx":
-        _bake(model, folder)
+        _save_truncation(model, folder)
     stated = Contract(
         labels=list(decision.labels),
         multi_label=decision.multi_label,
@@ -80,7 +71,7 @@ def leave_out_int8(folder: Path, stated: Contract) -> None:
 
     Args:
         folder: An export.
-        stated: What it states of itself.
+        stated: Its contract.
     """
     (folder / INT8_FILE).unlink()
     replace(stated, weights=weight_hashes(folder)).write(folder)
@@ -101,14 +92,14 @@ def _check_format(model: Trained, format: Format) -> None:
 
 
 def _write_hf(model: Trained, folder: Path, stated: Contract) -> None:
-    """Writes what `transformers.pipeline` loads: adapters merged, probabilities as ours."""
+    """Writes a model for `transformers.pipeline`: adapters are merged, and probabilities are calibrated."""
     network = merged_network(model).body
     _state(network.config, stated)
     network.save_pretrained(folder)
 
 
 def _write_adapter(model: Trained, folder: Path, stated: Contract) -> None:
-    """Writes what `PeftModel.from_pretrained` loads, the head included, and the configuration that its base takes."""
+    """Writes an adapter for `PeftModel.from_pretrained`, with the head, and the configuration for its base model."""
     from peft import LoraConfig, get_peft_model
 
     network = model.network
@@ -147,7 +138,7 @@ def _write_onnx(model: Trained, folder: Path, stated: Contract) -> None:
 
 
 def _state(config: Any, stated: Contract) -> None:
-    """Puts into a configuration what transformers and others read there."""
+    """Adds labels, problem type and contract to a configuration, where transformers and others read them."""
     config.id2label = dict(enumerate(stated.labels))
     config.label2id = {label: place for place, label in enumerate(stated.labels)}
     config.problem_type = PROBLEM_TYPES[stated.multi_label]
@@ -179,7 +170,7 @@ def _module_of(name: str) -> str:
 
 
 def _save_tokenizer(model: Trained, folder: Path) -> None:
-    """Saves the tokenizer with what a caller may leave out: where texts are cut and padded, and what is computed."""
+    """Saves the tokenizer with its maximum length, sides and inputs, which callers may leave out."""
     model.tokenizer.save_pretrained(folder)
     file = folder / TOKENIZER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
@@ -192,8 +183,8 @@ def _save_tokenizer(model: Trained, folder: Path) -> None:
     file.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _bake(model: Trained, folder: Path) -> None:
-    """Puts truncation and padding into tokenizer.json, for those who load it with `tokenizers` alone."""
+def _save_truncation(model: Trained, folder: Path) -> None:
+    """Adds truncation and padding to tokenizer.json, for programs that load it with `tokenizers` alone."""
     backend: Any = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise UserError(f"{type(model.tokenizer).__name__} has no tokenizer.json, which ONNX needs; export with hf")

@@ -1,4 +1,4 @@
-"""Data frames of pandas, polars and Arrow: a column of texts comes out, columns of labels go in."""
+"""Data frames of pandas, polars and Arrow: reads the column of texts, and adds columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from emotion_lit.data.texts import is_null
 from emotion_lit.errors import UserError, unknown
 
-# The values of a new column: texts or lists of texts with None where there is nothing, or numbers with NaN.
+# The values of a new column: strings or lists of strings, None for null; or numbers, NaN for null.
 Values = Sequence[Any] | npt.NDArray[np.float64]
 KINDS = "a frame or a series of pandas or polars, or an Arrow table"
 
@@ -24,7 +24,7 @@ class Frame(Protocol):
         """The values of a column."""
 
     def with_columns(self, columns: Mapping[str, Values]) -> Any:
-        """The same frame, as it was given, with more columns."""
+        """The frame with more columns, of the same kind as before."""
 
 
 def opened(given: Any, column: str) -> tuple[Frame, Any]:
@@ -61,14 +61,14 @@ def opened(given: Any, column: str) -> tuple[Frame, Any]:
 
 
 def texts_of(frame: Frame, column: str) -> list[str]:
-    """The texts of a column; one of nothing where there is none.
+    """The texts of a column; "" for null.
 
     Args:
         frame: The frame.
         column: The column.
 
     Raises:
-        UserError: It holds something else than texts.
+        UserError: It holds no strings.
     """
     values = frame.values(column)
     others = [value for value in values if not isinstance(value, str) and not is_null(value)]
@@ -85,10 +85,10 @@ def check_free(frame: Frame, columns: Sequence[str], prefix: str) -> None:
     Args:
         frame: The frame.
         columns: The names of the new columns.
-        prefix: What they begin with.
+        prefix: Their prefix.
 
     Raises:
-        UserError: One is there already.
+        UserError: One exists already.
     """
     taken = [name for name in columns if name in frame.names()]
     if taken:
@@ -152,7 +152,7 @@ class _Arrow:
 
 
 def _arrow(values: Values) -> Any:
-    """A new column in Arrow: numbers that are not there are null."""
+    """A new column in Arrow; NaN becomes null."""
     import pyarrow as pa
 
     if isinstance(values, np.ndarray):

@@ -1,4 +1,4 @@
-"""The texts that a person gives to a model in Python."""
+"""Checks the texts that `Predictor` is called with."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
@@ -8,15 +8,15 @@ from emotion_lit.data.texts import is_null
 from emotion_lit.errors import UserError
 from emotion_lit.utils.names import shown
 
-# The texts of something that is not a string or a list of these, in the words of the person who has it.
+# How to pass the texts of other objects, for messages.
 FRAME, SERIES = 'model.frame(frame, "text")', "model.frame(series), or model(series.to_list())"
 
 
 def one_or_many(given: Any) -> tuple[list[str], bool]:
-    """The texts, and whether it was one alone.
+    """The texts as a list, and whether a single text was given.
 
     Args:
-        given: A text, or an iterable of texts; what is null (None, NaN, a null of pandas) is a text of nothing.
+        given: A text, or an iterable of texts; null (None, NaN, a null of pandas) is an empty text.
 
     Raises:
         UserError: It is something else.
@@ -29,7 +29,7 @@ def one_or_many(given: Any) -> tuple[list[str], bool]:
 
 
 def _problem(given: Any) -> str:
-    """What to write instead of something that is no text, but may have or name some."""
+    """What to write instead of an object that is no text but may contain some; "" for an iterable of texts."""
     if isinstance(given, bytes | bytearray | memoryview):
         return 'decode it: model(given.decode("utf-8"))'
     if isinstance(given, PurePath):

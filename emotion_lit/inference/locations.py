@@ -1,4 +1,4 @@
-"""Where a trained model is: a file, a folder, or a repository on the Hugging Face Hub, which is fetched."""
+"""Finds a trained model: a file, a folder, or a repository on the Hugging Face Hub, which is downloaded."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from emotion_lit.errors import UserError
-from emotion_lit.inference.export_contract import CONFIG_FILE, FILES, LABELS_FILE, read_contract
+from emotion_lit.inference.export_contract import read_contract
+from emotion_lit.inference.export_files import CONFIG_FILE, FILES, LABELS_FILE
 from emotion_lit.utils import caches, hub
 from emotion_lit.utils.files import reason_of
 from emotion_lit.utils.names import shown
@@ -15,18 +16,18 @@ from emotion_lit.utils.paths import expanded
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 CHECKPOINTS = ("best.ckpt", "checkpoints/best.ckpt")
-# What tells whether a repository is one of ours, without its weights.
+# Small files that show whether a repository holds an export, without its weights.
 DESCRIPTIONS = (LABELS_FILE, CONFIG_FILE)
 
 
 def find_model(path: Any) -> Path:
-    """The file or folder of a trained model that a person means, fetched where it is on the Hub.
+    """The file or folder of a trained model; a model on the Hub is downloaded.
 
     Args:
         path: A checkpoint, a run folder, an export, or a Hub id.
 
     Raises:
-        UserError: It is none of these, or cannot be fetched.
+        UserError: It is none of these, or cannot be downloaded.
     """
     if not isinstance(path, str | PurePath) or not str(path).strip():
         raise UserError(
@@ -41,13 +42,13 @@ def find_model(path: Any) -> Path:
 
 
 def fetch_model(name: str) -> Path:
-    """The folder of a trained model on the Hub: an export, or one with a checkpoint; fetched on first use.
+    """Downloads a trained model, an export or a checkpoint, on first use.
 
     Args:
         name: A Hub id with an owner.
 
     Raises:
-        UserError: It cannot be fetched, or is no model of ours.
+        UserError: It cannot be downloaded, or was not made by emotion_lit.
     """
     with _clear_errors(name), hub.quietly():
         folder = _snapshot(name, (*DESCRIPTIONS, *CHECKPOINTS))
@@ -70,7 +71,7 @@ def _snapshot(name: str, patterns: Sequence[str]) -> Path:
 
 @contextmanager
 def _clear_errors(name: str) -> Iterator[None]:
-    """Turns what the library raises into what a person can act on."""
+    """Turns errors of the library into messages that say what to do."""
     from huggingface_hub import errors
 
     nowhere = f"there is no file or folder {name}"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from emotion_lit import __version__
-from emotion_lit.inference.export_contract import Contract, Format
+from emotion_lit.inference.export_contract import Contract
+from emotion_lit.inference.export_files import Format
 from emotion_lit.inference.origins import SAMPLE, SUPER_EMOTION, Origin
 from emotion_lit.reporting.model_card_code import base_place, snippet
 from emotion_lit.reporting.tables import headline_rows

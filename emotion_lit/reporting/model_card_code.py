@@ -3,7 +3,8 @@
 import json
 from pathlib import PurePath
 
-from emotion_lit.inference.export_contract import Contract, Format
+from emotion_lit.inference.export_contract import Contract
+from emotion_lit.inference.export_files import Format
 from emotion_lit.inference.origins import Origin
 
 TEXTS = '["what a day!", "leave me alone"]'

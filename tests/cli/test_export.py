@@ -22,7 +22,7 @@ from transformers import AutoModel
 from emotion_lit import load
 from emotion_lit.cli import main
 from emotion_lit.errors import UserError
-from emotion_lit.inference.export_contract import WEIGHT_FILES
+from emotion_lit.inference.export_files import WEIGHT_FILES
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import load_tokenizer
 from tests.cli.conftest import Exported
