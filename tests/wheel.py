@@ -34,12 +34,12 @@ def build(folder: Path) -> Path:
 
 def install(wheel: Path, folder: Path, *, borrow: bool) -> str:
     """Installs the wheel into a new environment, and returns its Python."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder)  # this environment's pip installs into it
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    pip = [python, "-m", "pip", "install", "-q"]
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q"]
     if borrow:
         words = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-        own = Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip())
+        own = Path(subprocess.check_output(words, text=True).strip())
         (own / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
         subprocess.run([*pip, "--no-deps", "--ignore-installed", wheel], check=True)
     else:
