@@ -49,7 +49,7 @@ def imports(file: Path) -> set[str]:
     return names
 
 
-def tests_of(paths: Iterable[str]) -> Iterator[str]:
+def files_to_run(paths: Iterable[str]) -> Iterator[str]:
     """Yields the test files of changed files, those of the same name first."""
     modules = set()
     for path in map(Path, paths):
@@ -105,7 +105,7 @@ def main() -> int:
     parser.add_argument("--since", help="Another commit than the last one, such as main.")
     parser.add_argument("--seconds", type=float, default=45, help="When to stop; importing takes some seconds more.")
     options, others = parser.parse_known_args()
-    files = list(dict.fromkeys(tests_of(changed(options.since))))
+    files = list(dict.fromkeys(files_to_run(changed(options.since))))
     if not files:
         sys.stdout.write("nothing that has tests was changed\n")
         return 0
