@@ -35,7 +35,7 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
     """
     open_streams()
     begin_run()
-    library_logging.hush()
+    library_logging.quiet_libraries()
     keep_few_kernels()
     keep_freed_memory()
     platforms.keep_to_cpu_quota()

@@ -1,4 +1,4 @@
-"""How a command ends: with what it was for, with one line about a mistake, or with a word on how to go on."""
+"""Errors of a command as one line, and the advice on how to resume after a signal."""
 
 import contextlib
 import os
@@ -17,28 +17,27 @@ from emotion_lit.utils.streams import is_notebook
 
 @contextlib.contextmanager
 def in_one_line(typed: Sequence[str]) -> Iterator[None]:
-    """Ends a command that fails with one line, and one that a signal stops with how to go on.
+    """Prints one line for a command that fails, and how to resume for one that a signal stops.
 
     Args:
-        typed: The command.
+        typed: The words of the command.
 
     Raises:
         SystemExit: It failed, with exit code 2, or was terminated.
         UserError: It failed, in a notebook, which shows the line.
         KeyboardInterrupt: It was interrupted.
     """
-    failures.run_folder = None
-    threading.excepthook = _say_in_one_line
+    threading.excepthook = _print_thread_error
     with signals.handled():
         try:
             yield
         except UserError as error:
             _fail(str(error), error)
-        except BrokenPipeError:  # whoever was reading, such as `head`, has seen enough
+        except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
         except signals.Stop as stop:
-            requeued = _say_how_to_go_on(stop, typed)
+            requeued = _print_how_to_resume(stop, typed)
             if stop.signal == signal.SIGINT:
                 raise KeyboardInterrupt from None
             if requeued:
@@ -51,8 +50,8 @@ def in_one_line(typed: Sequence[str]) -> Iterator[None]:
             _fail(line, error)
 
 
-def _say_in_one_line(failed: "threading.ExceptHookArgs") -> None:
-    """What a thread of a library could not do; whoever waits for it finds out, and says what is missing."""
+def _print_thread_error(failed: "threading.ExceptHookArgs") -> None:
+    """Prints one line for an error in a thread of a library; the code that waits for the thread handles it."""
     line = failures.explain(failed.exc_value) if failed.exc_value else None
     if line is None:
         threading.__excepthook__(failed)
@@ -66,17 +65,17 @@ def _fail(line: str, error: Exception) -> None:
     if is_notebook():
         raise UserError(line) from None
     if line == failures.ELSEWHERE and os.environ.get("LOCAL_RANK", "0") != "0":
-        raise SystemExit(0) from error  # what a person reads, and the exit code, are the first one's
+        raise SystemExit(0) from error  # the first process prints the error and sets the exit code
     which = f"process {distributed.rank()}: " if distributed.rank() else ""
     console.say(f"error: {which}{line}", wrap=False, from_all=True)
     raise SystemExit(distributed.exit_code(2)) from error
 
 
-def _say_how_to_go_on(stop: signals.Stop, typed: Sequence[str]) -> bool:
-    """Says so, and puts a job back into its queue where that is what the signal asks for.
+def _print_how_to_resume(stop: signals.Stop, typed: Sequence[str]) -> bool:
+    """Prints how to resume, and requeues the job where the signal asks for that.
 
     Returns:
-        Whether the job is in the queue again.
+        Whether the job was requeued.
     """
     what = signals.NAMES[stop.signal]
     run = failures.run_folder

@@ -31,21 +31,33 @@ def main(args: list[str]) -> None:
     """
     parser = EmotionParser(prog="python -m emotion_lit export", description=COMMANDS["export"])
     parser.add_argument("--ckpt_path", type=Path, required=True, help="A checkpoint, or a run folder.")
-    parser.add_argument("--output", type=Path, required=True, help="The folder to write.")
-    parser.add_argument("--format", type=Format, default="hf", help="For transformers, peft or ONNX Runtime.")
-    parser.add_argument("--backbone", type=str | None, default=None, help="Where the base model is, if not as before.")
+    parser.add_argument("--output", type=Path, required=True, help="The folder to write the export to.")
+    parser.add_argument(
+        "--format",
+        type=Format,
+        default="hf",
+        help="`hf` for transformers, `adapter` for peft, `onnx` for ONNX Runtime.",
+    )
+    parser.add_argument(
+        "--backbone",
+        type=str | None,
+        default=None,
+        help="The path or Hub id of the base model, if it has moved since the training.",
+    )
     parser.add_argument(
         "--overwrite",
         type=bool,
         default=False,
-        help="Whether to replace an export that is there, and, on the Hub, to remove files of others.",
+        help="Replace an existing export; on the Hub, also remove files that no export wrote.",
     )
-    parser.add_argument("--push_to_hub", type=str | None, default=None, help="A Hub id to upload the folder to.")
+    parser.add_argument(
+        "--push_to_hub", type=str | None, default=None, help="The Hub id, OWNER/NAME, to upload the folder to."
+    )
     parser.add_argument(
         "--private",
         type=bool | None,
         default=None,
-        help="Whether the repository on the Hub is private. By default a new one is, and another one stays as it is.",
+        help="Whether the repository on the Hub is private. By default, new ones are, and existing ones do not change.",
     )
     typed = parser.parse_args(args)
     export(
@@ -84,13 +96,13 @@ def export(
             uploaded.
     """
     if private is not None and not push_to_hub:
-        raise UserError("private says who sees a repository on the Hub; give --push_to_hub too, or leave it out")
+        raise UserError("private is about a repository on the Hub; give --push_to_hub too, or leave it out")
     occupied = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if occupied and not overwrite:
         raise UserError(f"{output} is there already; give another --output, or --overwrite true")
     if occupied and not is_exported(output):
         raise UserError(
-            f"{output} holds something else than an export, and is not overwritten; give another --output, or remove "
+            f"{output} holds other files than an export, and is not overwritten; give another --output, or remove "
             "it yourself"
         )
     file = checkpoints.find_checkpoint(ckpt_path)

@@ -16,19 +16,22 @@ from emotion_lit.utils.console import say, show
 from emotion_lit.utils.console_tables import table
 
 COMPARISON = "comparison"
-RUNS = "logs/NAME/version_N, or a folder of them, which stands for all of them that have come to their report"
+RUNS = "logs/NAME/version_N, or a folder of runs, of which all that have a report are taken"
 
 
 def main(args: list[str]) -> None:
     """Runs the command.
 
     Args:
-        args: What was typed after `report`.
+        args: The words after `report`.
     """
     parser = EmotionParser(prog="python -m emotion_lit report", description=COMMANDS["report"])
     parser.add_argument("runs", type=Path, nargs="+", help=f"Run folders; {RUNS}.")
     parser.add_argument(
-        "--output", type=Path | None, default=None, help="A folder for a comparison; by default one beside the runs."
+        "--output",
+        type=Path | None,
+        default=None,
+        help="The folder for a comparison; by default `comparison` beside the runs.",
     )
     typed = parser.parse_args(args)
     report(typed.runs, typed.output)

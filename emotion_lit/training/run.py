@@ -89,7 +89,7 @@ def fit(settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] |
     """
     with _as_function():
         begin_run()
-        library_logging.hush()
+        library_logging.quiet_libraries()
         values = nested_settings(settings, overrides)
         identity = json.dumps(values, sort_keys=True, default=str)  # by which a requeued job knows its run
         return RunResult.of(EmotionCLI({"subcommand": "fit", "fit": values}, ["fit", identity]))

@@ -1,4 +1,4 @@
-"""What `python -m emotion_lit` can do, for a help page that needs no PyTorch, and commands to type next."""
+"""The commands of the program, its help page, and command lines to copy."""
 
 import os
 import shlex
@@ -9,39 +9,39 @@ from pathlib import Path, PurePath
 PROGRAM = ("python", "-m", "emotion_lit")
 
 COMMANDS = {
-    "fit": "Train a model, and report its score before and after.",
-    "validate": "Score a checkpoint on the validation split.",
-    "test": "Score a checkpoint on the test split.",
+    "fit": "Fine-tune a model, and report its scores before and after.",
+    "validate": "Evaluate a checkpoint on the validation split.",
+    "test": "Evaluate a checkpoint on the test split.",
     "predict": "Label texts with a checkpoint.",
-    "export": "Write a checkpoint for transformers, peft or ONNX Runtime.",
-    "report": "Make the report of a run again, or compare several runs.",
-    "cache": "Show what the cache keeps, or remove it.",
+    "export": "Export a checkpoint to transformers, peft or ONNX Runtime.",
+    "report": "Rebuild the report of a run, or compare several runs.",
+    "cache": "Show the size of the cache, or clear it.",
 }
-# What asks for the help page of the program.
+# Arguments that print the help page.
 HELP: tuple[list[str], ...] = ([], ["-h"], ["--help"])
 
 
 def overview() -> str:
     """The help page of the program."""
     commands = "\n".join(f"  {name:<10}{description}" for name, description in COMMANDS.items())
-    return f"""usage: python -m emotion_lit COMMAND [--config FILE] [--KEY VALUE ...]
+    return f"""usage: python -m emotion_lit COMMAND [--config FILE_OR_RECIPE] [--KEY VALUE ...]
 
-Fine-tune BERT, with or without LoRA, to recognise emotions in text, and label text in bulk.
+Fine-tune BERT, with or without LoRA, to recognize emotions in text, and label text in bulk.
 
 commands:
 {commands}
 
   COMMAND --help            all settings of a command, with their meaning and defaults
-  COMMAND --print_config    the configuration that would be used, as YAML
+  COMMAND --print_config    the settings that the command would use, as YAML
 
 examples:
-  python -m emotion_lit fit --config configs/quickstart.yaml
+  python -m emotion_lit fit --config quickstart
   python -m emotion_lit predict --ckpt_path best.ckpt --data.predict_path texts.txt --prediction.path labels.csv
 """
 
 
 def command_line(*words: object) -> str:
-    """A command as it can be pasted into a shell: words with blanks or signs of the shell are quoted.
+    """A command line to paste into a shell, with words quoted where necessary.
 
     Args:
         words: The words; paths are written with slashes.
@@ -51,7 +51,7 @@ def command_line(*words: object) -> str:
 
 
 def resume_command(run: Path) -> str:
-    """The command that goes on with a run.
+    """The command that resumes a run.
 
     Args:
         run: The run folder.
@@ -60,10 +60,10 @@ def resume_command(run: Path) -> str:
 
 
 def how_to_end(run: Path) -> str:
-    """What to type so that a run comes to its report.
+    """The advice for a run that has no report yet.
 
     Args:
-        run: The run folder, or a folder that was taken for one.
+        run: The run folder, or a folder that may be one.
     """
     if any((run / "checkpoints" / name).is_file() for name in ("last.ckpt", "previous.ckpt")):
         return f"go on with: {resume_command(run)}"

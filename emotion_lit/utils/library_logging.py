@@ -1,11 +1,11 @@
-"""Keeps what libraries say to their developers off the screen of ours."""
+"""Warnings and log levels of the libraries below: messages that a user cannot act on are hidden."""
 
 import logging
 import warnings
 
 from emotion_lit.utils.console import say
 
-# Each is nothing that a user can act on; the reason stands beside it.
+# A user cannot act on these; the reasons are beside them.
 WARNINGS = (
     r".*does not have many workers.*",  # padding costs less than a process to do it in
     r".*LeafSpec.*is deprecated.*",  # Lightning's, inside PyTorch
@@ -33,7 +33,7 @@ LOGGERS = (
     "huggingface_hub",
     "tensorboard",
 )
-# They speak where a user has set a profiler, a summary, `verbose`, or a search.
+# Shown, because a user has set a profiler, a summary, `verbose`, or a search.
 ASKED_FOR = (
     *(f"lightning.pytorch.callbacks.{name}" for name in ("model_summary", "early_stopping", "finetuning", "pruning")),
     *("lightning.pytorch.profilers.profiler", "lightning.pytorch.tuner.lr_finder"),
@@ -41,16 +41,16 @@ ASKED_FOR = (
 )
 
 
-class _ToConsole(logging.Handler):
-    """Says what is logged, without breaking a progress bar, and keeps it in the log of the run."""
+class _ConsoleHandler(logging.Handler):
+    """Prints records without breaking a progress bar, and adds them to the log of the run."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Says a record."""
+        """Prints a record."""
         say(record.getMessage(), wrap=False)
 
 
-def hush() -> None:
-    """Hides remarks of libraries about themselves; warnings about data and results stay, and what a user asked for."""
+def quiet_libraries() -> None:
+    """Hides messages of libraries that a user cannot act on; warnings about data and results stay."""
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in LOGGERS:
@@ -58,4 +58,4 @@ def hush() -> None:
     for name in ASKED_FOR:
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
-        logger.handlers, logger.propagate = [_ToConsole()], False
+        logger.handlers, logger.propagate = [_ConsoleHandler()], False

@@ -281,7 +281,7 @@ def test_only_an_export_is_overwritten(tiny_run: Path, tmp_path: Path, capsys: p
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear diary")
     words = ("export", f"--ckpt_path={tiny_run}", f"--output={tmp_path / 'mine'}", "--overwrite=true")
-    assert "holds something else than an export" in failing(capsys, *words)
+    assert "holds other files than an export" in failing(capsys, *words)
     assert (tmp_path / "mine" / "diary.txt").is_file()
     folder = export(tiny_run, tmp_path / "out", "onnx")
     main(["export", f"--ckpt_path={tiny_run}", f"--output={folder}", "--format=hf", "--overwrite=true"])

@@ -26,7 +26,7 @@ from emotion_lit.training.settings.bounds import check_bounds
 from emotion_lit.training.settings.checkpoint_settings import Source, parse_with_checkpoint
 from emotion_lit.training.settings.parser import EmotionParser, configs_first, for_command
 from emotion_lit.training.settings.trainer_setup import LOGS, TRAINER_DEFAULTS, TrainerSetup
-from emotion_lit.training.settings.unused_settings import say_without_effect, typed_keys
+from emotion_lit.training.settings.unused_settings import report_unused, typed_keys
 from emotion_lit.training.weight_averaging import check_goes_on
 from emotion_lit.utils import console, platforms
 from emotion_lit.utils.commands import COMMANDS, PROGRAM
@@ -80,7 +80,7 @@ class EmotionCLI(LightningCLI):
         parser.link_arguments("model.backbone", "data.backbone")
         parser.link_arguments("data.multi_label", "model.multi_label")
         parser.link_arguments(
-            ("model.compile_encoder", "trainer.accelerator"), "data.pad_to_multiple_of", compute_fn=_common_length
+            ("model.compile_encoder", "trainer.accelerator"), "data.pad_to_multiple_of", compute_fn=padding_multiple
         )
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
@@ -143,7 +143,7 @@ class EmotionCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuses what cannot work."""
         config, defaults = self.config[self.subcommand], self._parser(self.subcommand).get_defaults()
-        say_without_effect(str(self.subcommand), self.typed, config, defaults)
+        report_unused(str(self.subcommand), self.typed, config, defaults)
         console.enable_bars(config.trainer.enable_progress_bar is not False)
         if self.subcommand != "fit" and not self.source:
             raise UserError(f"{self.subcommand} needs a trained model; give --ckpt_path logs/.../checkpoints/best.ckpt")
@@ -200,5 +200,6 @@ class EmotionCLI(LightningCLI):
             check_goes_on(self.trainer, self.source.checkpoint, run / "config.yaml" if run else None)
 
 
-def _common_length(compiled: bool, accelerator: Any) -> int:
+def padding_multiple(compiled: bool, accelerator: Any) -> int:
+    """The multiple of tokens to pad texts to, by compilation and device."""
     return COMPILED_LENGTHS if compiled else platforms.common_length(platforms.device_type(accelerator))

@@ -1,4 +1,4 @@
-"""The argument parser: whole keys, errors of one line, help that lists what a command uses, and paths from home."""
+"""The argument parser: errors of one line, help that lists the settings that a command uses, and `~` in paths."""
 
 import argparse
 import functools
@@ -23,6 +23,7 @@ from emotion_lit.training.settings.config_files import find_recipe, read_config
 from emotion_lit.training.settings.parser_errors import in_plain_words, of_object
 from emotion_lit.training.settings.unused_settings import is_listed
 from emotion_lit.utils import paths
+from emotion_lit.utils.commands import PROGRAM
 
 OPTION = re.compile(r"--([\w.-]+)")
 NOT_ACCEPTED = re.compile(r"does not accept option '([\w.-]+)'")
@@ -149,7 +150,7 @@ class EmotionParser(LightningArgumentParser):
 
     @contextmanager
     def _listed_alone(self) -> Iterator[None]:
-        """Hides the others; for a moment, because what is hidden stands in no configuration."""
+        """Hides the other settings while the help is printed; hidden ones would be missing in a configuration."""
         hidden = [action for action in self._actions if not self.is_listed(action.dest)]
         helps, groups = [action.help for action in hidden], self._action_groups
         for action in hidden:
@@ -180,17 +181,25 @@ class EmotionParser(LightningArgumentParser):
         return {action.dest: getattr(action, "_typehint", None) for action in actions}
 
 
+# Lightning's help of these describes its own conventions.
+HELP = {
+    "ckpt_path": "A checkpoint, or a run folder, logs/NAME/version_N; `fit` resumes training from its last.ckpt.",
+    "config": "A YAML file, or the name of a recipe, such as quickstart. Settings on the command line override it.",
+    "seed_everything": "The seed of all random number generators.",
+}
+
+
 def for_command(parser: Any, command: str) -> None:
-    """Makes a parser help with a command.
+    """Limits the help of a parser to the settings that a command uses.
 
     Args:
         parser: The command's `EmotionParser`, or that of all commands.
         command: The command that is typed.
     """
     parser.is_listed = functools.partial(is_listed, command)
+    parser.usage = f"{' '.join(PROGRAM)} {command} [--config FILE_OR_RECIPE] [--KEY VALUE ...]"
     for action in parser._actions:
-        if action.dest == "ckpt_path":  # Lightning's own words name what it finds without us
-            action.help = "A checkpoint, or a run folder, logs/NAME/version_N; `fit` goes on from its last.ckpt."
+        action.help = HELP.get(action.dest, action.help)
 
 
 def _expanded(settings: Any) -> Any:

@@ -1,7 +1,7 @@
 import pytest
 
 from emotion_lit.training.settings.aliases import ALIASES, nearest
-from emotion_lit.training.settings.unused_settings import LEFT_ASIDE, is_listed
+from emotion_lit.training.settings.unused_settings import UNUSED, is_listed
 from tests.conftest import failing
 from tests.training.settings.test_unused_settings import parse
 
@@ -10,7 +10,7 @@ from tests.training.settings.test_unused_settings import parse
 def known() -> dict[str, list[str]]:
     return {
         command: [key for key, _ in parse(command)[1].get_defaults().items() if is_listed(command, key)]
-        for command in LEFT_ASIDE
+        for command in UNUSED
     }
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,8 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from emotion_lit.cli import main
+from emotion_lit.errors import UserError
 from emotion_lit.model.backbone import locate
-from tests.conftest import ROOT, SHARED, SMALL
+from emotion_lit.training.settings import config_files
+from emotion_lit.training.settings.config_files import find_config, recipes
+from emotion_lit.training.settings.parser import configs_first
+from tests.conftest import ROOT, SHARED, SMALL, failing
 
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
@@ -90,3 +95,38 @@ def test_predict_reads_a_data_set_on_the_hub(lora_run: Path, tmp_path: Path) -> 
         words = ("--data.predict_path=me/texts", f"--prediction.path={tmp_path / 'out.csv'}")
         run(tmp_path, environment, "predict", f"--ckpt_path={lora_run}", *words)
     assert [line.split(",")[1] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]] == ["hooray", "oh no"]
+
+
+# Recipes by name
+
+
+@pytest.mark.parametrize("name", ["quickstart", "replication/frozen_1_percent", "configs/lora.yaml", "full.yaml"])
+def test_a_recipe_is_found_by_its_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = find_config(name)
+    assert recipe.samefile(ROOT / "configs" / f"{name.removeprefix('configs/').removesuffix('.yaml')}.yaml")
+    words = ["fit", f"--config={name}", "--model.tuning=head", "-c", name]
+    found = ["fit", f"--config={recipe}", "-c", str(recipe), "--model.tuning=head"]
+    assert configs_first(words, ["fit"]) == found
+    own = tmp_path / name
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("name: own\n")
+    assert find_config(name) == Path(name)  # a file of that name wins
+    assert configs_first(words, ["fit"])[1:4] == [f"--config={name}", "-c", name]
+
+
+def test_recipes_are_in_the_package_or_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [file.relative_to(ROOT / "configs").with_suffix("").as_posix() for file in CONFIGS]
+    assert list(recipes()) == names
+    installed = shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.setattr(config_files, "RECIPE_FOLDERS", (installed, ROOT / "configs"))
+    assert recipes()["quickstart"] == installed / "quickstart.yaml"
+
+
+def test_a_configuration_that_is_missing_lists_the_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = failing(capsys, "fit", "--config=nowhere.yaml")
+    assert "nowhere.yaml; give a file, or one of the recipes: full, head, lora, quickstart" in line
+    with pytest.raises(UserError, match=r"there is no configuration nowhere\.yaml; give a file, or one of the recipes"):
+        find_config("nowhere.yaml")
+    with pytest.raises(UserError, match="is a folder"):
+        find_config(tmp_path)

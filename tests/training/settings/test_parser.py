@@ -42,7 +42,7 @@ def test_labels_that_yaml_takes_for_booleans(capsys: pytest.CaptureFixture[str],
     ("content", "line"),
     [
         (None, "there is no configuration {}"),
-        ("folder", "the configuration {} is a folder; give a file, such as configs/quickstart.yaml"),
+        ("folder", "the configuration {} is a folder; give a file, or a recipe such as quickstart"),
         ("data:\n  labels: [joy\nname: x\n", "{}, line 3: this is not YAML: did not find expected ',' or ']'"),
         ("data:\n\tlabels: [joy]\n", "{}, line 2: this is not YAML"),
         ("name: *other\n", "{}, line 1: this is not YAML: found undefined alias"),

@@ -7,13 +7,13 @@ import yaml
 
 from emotion_lit.cli import main
 from emotion_lit.training.settings.lightning_cli import EmotionCLI
+from emotion_lit.training.settings.unused_rules import RULES
 from emotion_lit.training.settings.unused_settings import (
-    LEFT_ASIDE,
     NEVER,
-    RULES,
+    UNUSED,
     is_listed,
     typed_keys,
-    without_effect,
+    unused_lines,
 )
 
 
@@ -45,7 +45,7 @@ def lines(command: str, defaults: Any, *typed: str) -> list[str]:
     for word in typed:
         key, value = word.split("=")
         settings[key] = yaml.safe_load(value)
-    return list(without_effect(command, typed_keys([f"--{word}" for word in typed]), settings, defaults))
+    return list(unused_lines(command, typed_keys([f"--{word}" for word in typed]), settings, defaults))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def lines(command: str, defaults: Any, *typed: str) -> list[str]:
     [
         (
             ["model.tuning=head", "model.learning_rate=1"],
-            "model.learning_rate has no effect with tuning head; model.head_learning_rate does",
+            "model.learning_rate has no effect with tuning head; model.head_learning_rate has",
         ),
         (["model.tuning=full", "model.lora.rank=8", "model.lora.alpha=8"], "model.lora.rank, model.lora.alpha have no"),
         (["model.tuning=head", "model.lora.rank=16"], "model.lora.rank has no effect with tuning head"),
@@ -69,17 +69,20 @@ def lines(command: str, defaults: Any, *typed: str) -> list[str]:
         (["trainer.limit_val_batches=0", "early_stopping.patience=1"], "early_stopping.patience has no effect with"),
         (["trainer.limit_val_batches=0", "trainer.val_check_interval=0.5"], "trainer.val_check_interval has no effect"),
         (["trainer.logger=false", "trainer.log_every_n_steps=1"], "trainer.log_every_n_steps has no effect with"),
-        (["early_stopping.check_finite=false"], "early_stopping.check_finite has no effect with a score"),
-        (["early_stopping.strict=false"], "early_stopping.strict has no effect: what is watched is checked before"),
+        (["early_stopping.check_finite=false"], "early_stopping.check_finite has no effect with a metric"),
+        (
+            ["early_stopping.strict=false"],
+            "early_stopping.strict has no effect: the monitored metric is checked",
+        ),
         (["trainer.inference_mode=false"], "trainer.inference_mode has no effect with fit"),
         (["early_stopping.log_rank_zero_only=true"], "early_stopping.log_rank_zero_only has no effect with"),
         (["trainer.accelerator=cpu", "trainer.benchmark=true"], "trainer.benchmark has no effect with"),
-        (["trainer.use_distributed_sampler=true"], "trainer.use_distributed_sampler has no effect: our own sampler"),
+        (["trainer.use_distributed_sampler=true"], "trainer.use_distributed_sampler has no effect: our sampler"),
         (["prediction.path=x.csv"], "prediction.path has no effect with fit"),
         (["trainer.limit_test_batches=3"], "trainer.limit_test_batches has no effect with fit"),
     ],
 )
-def test_a_setting_without_effect_is_said(defaults: Any, typed: list[str], line: str) -> None:
+def test_a_setting_without_effect_is_reported(defaults: Any, typed: list[str], line: str) -> None:
     (said,) = lines("fit", defaults, *typed)
     assert said.startswith(line)
 
@@ -111,16 +114,16 @@ def test_a_file_may_be_shared_by_all_commands(defaults: Any) -> None:
     settings = defaults.clone()
     settings["model.learning_rate"] = 1.0
     settings["prediction.path"] = "own.csv"
-    for command in LEFT_ASIDE:
-        assert list(without_effect(command, [], settings, defaults)) == []
+    for command in UNUSED:
+        assert list(unused_lines(command, [], settings, defaults)) == []
     settings["model.tuning"] = "head"  # but what `fit` would use otherwise was meant for it
-    assert len(list(without_effect("fit", [], settings, defaults))) == 1
+    assert len(list(unused_lines("fit", [], settings, defaults))) == 1
 
 
 def test_all_settings_of_the_tables_are_there(defaults: Any) -> None:
-    known = {action.dest for command in LEFT_ASIDE for action in parse(command)[1]._actions}
+    known = {action.dest for command in UNUSED for action in parse(command)[1]._actions}
     blocks = {f"{key.rsplit('.', 1)[0]}." for key in known}
-    named = [name for names in LEFT_ASIDE.values() for name in names]
+    named = [name for names in UNUSED.values() for name in names]
     named += [*NEVER, *(key for rule in RULES for key in rule.keys)]
     assert not [name for name in named if name not in known | blocks]
 
@@ -144,6 +147,6 @@ def test_a_complete_configuration_is_taken_by_each_command(capsys: pytest.Captur
     with pytest.raises(SystemExit):
         main(["fit", "--print_config"])
     (tmp_path / "config.yaml").write_text(capsys.readouterr().out)
-    for command in LEFT_ASIDE:
+    for command in UNUSED:
         settings, parser = parse(command, f"--config={tmp_path / 'config.yaml'}")
-        assert list(without_effect(command, typed_keys([]), settings, parser.get_defaults())) == []
+        assert list(unused_lines(command, typed_keys([]), settings, parser.get_defaults())) == []
