@@ -17,8 +17,8 @@ from emotion_lit.inference.lora_merge import merged_network
 from emotion_lit.inference.onnx_engine import OnnxEngine, need_onnx
 from emotion_lit.inference.sample_texts import sample_batches
 from emotion_lit.model.factory import Trained
-from emotion_lit.model.fast_paths import Probe, reason_of
 from emotion_lit.model.network import Network
+from emotion_lit.model.probe import Probe, reason_of
 from emotion_lit.utils.checksums import append_checksum
 from emotion_lit.utils.files import atomic_path
 

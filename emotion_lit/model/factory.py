@@ -12,10 +12,11 @@ from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.checkpoint import complete_weights
 from emotion_lit.model.decision import Decision
-from emotion_lit.model.fast_paths import Probe, check_network, take_fast_paths
+from emotion_lit.model.fast_paths import take_fast_paths
 from emotion_lit.model.lora_weights import load_merged
 from emotion_lit.model.network import Network
 from emotion_lit.model.positions import longest_text
+from emotion_lit.model.probe import Probe, check_network
 from emotion_lit.model.settings import ModelSettings
 from emotion_lit.model.tuning import apply_tuning
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit.model.fast_paths import Probe, check_step
 from emotion_lit.model.network import Network
+from emotion_lit.model.probe import Probe, check_step
 from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
 

@@ -14,8 +14,9 @@ from emotion_lit import EmotionClassifier
 from emotion_lit.cli import main
 from emotion_lit.model import cpu_kernels, fast_paths, first_token, merged_lora
 from emotion_lit.model.cpu_kernels import ByteDropout
-from emotion_lit.model.fast_paths import Probe, can_run_apart, difference, leave_training_paths, take_training_paths
+from emotion_lit.model.fast_paths import can_run_apart, difference, leave_training_paths, take_training_paths
 from emotion_lit.model.merged_lora import MergedLoraLinear
+from emotion_lit.model.probe import Probe
 from emotion_lit.training.datamodule import EmotionDataModule
 from tests.model.encoders import make_encoder
 

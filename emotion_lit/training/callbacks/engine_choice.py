@@ -16,8 +16,9 @@ from emotion_lit.inference.engines import (
     engine_error,
 )
 from emotion_lit.inference.onnx_engine import has_onnx, need_onnx
-from emotion_lit.model.fast_paths import Probe, take_attention
+from emotion_lit.model.fast_paths import take_attention
 from emotion_lit.model.precision import BFLOAT, native_precision
+from emotion_lit.model.probe import Probe
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 from emotion_lit.training.module import EmotionClassifier

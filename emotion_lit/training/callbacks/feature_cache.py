@@ -17,8 +17,9 @@ from emotion_lit.data.batching import Batch
 from emotion_lit.data.rows import SPLITS
 from emotion_lit.data.vectors import StoredVectors
 from emotion_lit.errors import UserError
-from emotion_lit.model.fast_paths import Probe, can_run_apart
+from emotion_lit.model.fast_paths import can_run_apart
 from emotion_lit.model.features import FrozenPart, features_key, fill_vectors
+from emotion_lit.model.probe import Probe
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.datamodule import EmotionDataModule
