@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import PreTrainedTokenizer
 
 from emotion_lit.data.tokenization import cached_tokens, tokenize
 from emotion_lit.model.backbone import load_tokenizer
@@ -18,6 +19,49 @@ def test_tokens_are_those_of_the_tokenizer() -> None:
         ids = tokens.ids[tokens.offsets[place] : tokens.offsets[place + 1]].tolist()
         assert ids == tokenizer(text, truncation=True, max_length=32)["input_ids"]
     assert tokens.lengths.tolist()[2] == 32
+
+
+def test_truncated_texts_are_known_without_tokenizing_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = load_tokenizer("embedded")
+    texts = ["so " * size for size in (1, 29, 30, 31, 200)]
+    seen: list[str] = []
+    encode = type(tokenizer).__call__
+
+    def counted(self: object, chunk: list[str], **how: object) -> object:
+        seen.extend(chunk)
+        return encode(self, chunk, **how)
+
+    monkeypatch.setattr(type(tokenizer), "__call__", counted)
+    tokens = tokenize(texts, tokenizer, max_length=32)
+    assert tokens.truncated is not None
+    assert tokens.truncated.tolist() == [False, False, False, True, True]
+    assert tokens.lengths.tolist() == [3, 31, 32, 32, 32]
+    assert seen == texts
+
+
+class WordTokenizer(PreTrainedTokenizer):
+    """A tokenizer in Python, which does not return the tokens that it cuts off."""
+
+    vocab_size = 2
+
+    def __init__(self) -> None:
+        names = {"unk_token": "[UNK]", "pad_token": "[PAD]"}
+        super().__init__(**names)  # type: ignore[no-untyped-call]
+
+    def get_vocab(self) -> dict[str, int]:
+        return {"[PAD]": 0, "[UNK]": 1}
+
+    def _tokenize(self, text: str, **_: object) -> list[str]:
+        return text.split()
+
+    def _convert_token_to_id(self, token: str) -> int:
+        return self.get_vocab().get(token, 1)
+
+
+def test_truncated_texts_of_a_tokenizer_in_python() -> None:
+    tokens = tokenize(["so", "so long", "so very long"], WordTokenizer(), max_length=2)
+    assert tokens.truncated is not None
+    assert tokens.truncated.tolist() == [False, False, True]
 
 
 def test_the_second_time_they_come_from_the_cache(tmp_path: Path) -> None:

@@ -69,6 +69,16 @@ def test_a_digest_is_of_all_that_is_handed_on_and_of_nothing_else(tmp_path: Path
     assert len({plain, *found}) == 1 + len(changes)
 
 
+def test_a_digest_is_of_rejects_too(tmp_path: Path) -> None:
+    def digest(*lines: str) -> str:
+        (tmp_path / "in.jsonl").write_text("\n".join(['{"text": "fine"}', *lines]) + "\n")
+        return read(tmp_path / "in.jsonl", 10)[-1].digest
+
+    found = [digest(), digest("nope"), digest("nape"), digest("", "nope"), digest("nope", "nope"), digest("[1]")]
+    assert len(set(found)) == len(found)
+    assert digest("nope") == found[1]
+
+
 def test_long_rows_end_a_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "WINDOW_CHARACTERS", 100)
     (tmp_path / "in.txt").write_text("".join(f"{'x' * size}\n" for size in (10, 10, 90, 5, 300, 5)))
