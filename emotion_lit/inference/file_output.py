@@ -58,7 +58,7 @@ class FileOutput:
         except OSError as error:
             raise UserError(f"prediction.path {self._path} cannot be written: {error.strerror or error}") from error
         if state.windows:
-            say(f"{state.rows:,} rows are labelled already; going on after them")
+            say(f"{state.rows:,} rows are labeled already; going on after them")
         return state
 
     def choose_engine(self, choose: Callable[[str | None], str]) -> str:
@@ -185,4 +185,4 @@ class FileOutput:
             kept = self._parts.rows_kept()
             self._parts.close()
             if kept:
-                say(f"{kept:,} labelled rows are kept; the same command goes on after them")
+                say(f"{kept:,} labeled rows are kept; the same command goes on after them")

@@ -1,4 +1,4 @@
-"""An output that grows in parts beside its name, so that nothing is lost and nothing half-done is seen."""
+"""An output that grows in parts in a hidden folder, so that a killed run loses nothing and leaves no partial file."""
 
 import contextlib
 import errno
@@ -121,11 +121,7 @@ class Parts:
         self.state.save(self.folder / STATE)
 
     def remember_engine(self, engine: str) -> None:
-        """Makes a later run go on with the same engine, if it still agrees; others differ in the last digits.
-
-        Args:
-            engine: Its name.
-        """
+        """Makes a later run go on with this engine, if it still agrees; others differ in the last digits."""
         self.state.engine = engine
         self._save()
 
@@ -142,11 +138,7 @@ class Parts:
         return self._files.known(self.state.made_from)
 
     def has_all(self, windows: int) -> bool:
-        """Whether each window has its part, of all processes.
-
-        Args:
-            windows: The number of windows of the input.
-        """
+        """Whether each window has its part, of all processes."""
         known = self._known()
         return all(known.get(number) for number in range(windows))
 
@@ -173,19 +165,19 @@ class Parts:
         )
 
     def report_failure(self) -> None:
-        """Lets the other processes of this run know that this one has failed."""
+        """Tells the other processes of this run that this one has failed."""
         with contextlib.suppress(OSError):
             self._failure().touch()
 
     def has_failed(self) -> bool:
-        """Whether a process of this run has said so."""
+        """Whether a process of this run has failed."""
         return self._failure().exists()
 
     def _failure(self) -> Path:
         return self.folder / f"failed-{self.state.run}"
 
     def collect(self, digests: Sequence[str]) -> None:
-        """Takes stock of the parts of all processes.
+        """Finds the parts of all processes.
 
         Args:
             digests: The hash of the input up to the end of each window.
@@ -233,19 +225,19 @@ class Parts:
         self._unlock()
 
     def close(self) -> None:
-        """Lets go of the output, without completing it."""
+        """Closes the output without completing it; the parts are kept."""
         if self.folder.is_dir() and not self._known():
             self._remove()
         self._unlock()
 
     def _clear(self) -> None:
-        """Removes everything but the state, which is what a later run believes."""
+        """Removes everything but the state, which a later run relies on."""
         for file in self.folder.iterdir():
             if file.name != STATE:
                 file.unlink(missing_ok=True)
 
     def _remove(self) -> None:
-        """Removes the folder, so that a kill in between leaves nothing that a later run would take for parts."""
+        """Removes the folder in one step, so that a kill leaves no parts that a later run would find."""
         old = temporary_name(self.folder)
         replace(self.folder, old)
         shutil.rmtree(old, ignore_errors=True)

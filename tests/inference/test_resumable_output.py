@@ -116,7 +116,7 @@ def test_killed_with_two_processes_one_goes_on(
     kill(start(tmp_path, 2, *arguments(tiny_run, source, target)), tmp_path / ".out.jsonl.parts", 4)
     assert not target.exists()
     whole_of(tiny_run, source, target)
-    assert "rows are labelled already" in capsys.readouterr().err
+    assert "rows are labeled already" in capsys.readouterr().err
     whole = whole_of(tiny_run, source, tmp_path / "whole.jsonl")
     assert target.read_bytes() == whole.read_bytes()
 
@@ -138,12 +138,12 @@ def test_an_error_of_one_process_ends_all_soon_and_keeps_what_is_done(
     said = said_by(start(tmp_path, 2, *arguments(tiny_run, source, target), **variables), code=2)
     assert said.count("error: ") == 1
     assert "No space left on device" in said
-    assert said.count("labelled rows are kept; the same command goes on after them") == 1
+    assert said.count("labeled rows are kept; the same command goes on after them") == 1
     assert 3 <= len(list((tmp_path / ".out.csv.parts").glob("0*.json"))) < 120
     assert not target.exists()
     if fails == "0":
         whole_of(tiny_run, source, target)
-        assert "rows are labelled already" in capsys.readouterr().err
+        assert "rows are labeled already" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -174,9 +174,9 @@ def test_a_limit_with_two_processes(tiny_run: Path, tmp_path: Path) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 300), tmp_path / "out.csv"
     words = [*arguments(tiny_run, source, target), "--data.tokens_per_batch=256"]
     said = said_by(start(tmp_path, 2, *words, "--trainer.limit_predict_batches=6"))
-    assert said.count("labelled rows are kept") == 1
+    assert said.count("labeled rows are kept") == 1
     assert not target.exists()
-    assert "rows are labelled already" in said_by(start(tmp_path, 2, *words))
+    assert "rows are labeled already" in said_by(start(tmp_path, 2, *words))
     whole = whole_of(tiny_run, source, tmp_path / "whole.csv", "--data.tokens_per_batch=256")
     assert target.read_bytes() == whole.read_bytes()
 
@@ -288,7 +288,7 @@ def test_what_is_damaged_is_computed_again(
     damage(kind, tmp_path / ".out.csv.parts")
     main(arguments(tiny_run, tmp_path / "texts.txt", target))
     said = capsys.readouterr().err
-    assert "16 rows are labelled already" in said
+    assert "16 rows are labeled already" in said
     lost = kind == "a missing sidecar"  # as after a kill: then it was never counted
     assert (f"part 1 of {target} is damaged; computing it again" in said) != lost
     check_whole(target, tiny_run, tmp_path / "texts.txt")
@@ -338,7 +338,7 @@ def test_a_part_that_is_damaged_before_the_end_is_no_part_of_the_output(
         assert "run the same command again" in failing(capsys, *words)
     assert not target.exists()
     main(words)
-    assert "44 rows are labelled already" in capsys.readouterr().err
+    assert "44 rows are labeled already" in capsys.readouterr().err
     check_whole(target, tiny_run, tmp_path / "texts.txt")
 
 

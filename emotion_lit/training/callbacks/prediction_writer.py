@@ -19,22 +19,23 @@ from emotion_lit.utils.paths import expanded
 
 
 class PredictionWriter(pl.Callback):
-    """Writes a row per text: `id`, `text`, `label`, `score`, a probability `p_<label>` per class, and a `note`.
+    """Writes a row for each text: `id`, `text`, `label`, `score`, `note`, and a probability `p_<label>` for each class.
 
     Args:
-        path: A `.csv`, `.jsonl` or `.parquet` file, or - for JSON lines on stdout. It grows in a hidden folder
-            beside it; broken off, the same command goes on where it stopped. Several processes share the work.
-        engine: What computes: `torch`, `onnx` (ONNX Runtime), or `auto`, which tries them for a moment on the texts
-            themselves, in half precision too where that agrees, and takes the fastest.
-        quantize: `int8` for 8-bit products in ONNX Runtime, where 99% of the labels stay the same.
-        top_k: The so many most probable classes get columns `label_2`, `score_2` and so on.
-        threshold: Below this probability the label is `uncertain`.
+        path: A `.csv`, `.jsonl` or `.parquet` file, or - for JSON lines on stdout. The file grows in a hidden folder
+            beside it; after an interruption, the same command goes on where it stopped. Several processes share the
+            work.
+        engine: The engine that computes: `torch`, `onnx` (ONNX Runtime), or `auto`, which tries both on some of the
+            texts, also in half precision, and takes the fastest that agrees with `torch` in single precision.
+        quantize: `int8` for 8-bit matrix products in ONNX Runtime, if at least 99% of the labels stay the same.
+        top_k: The number of most probable classes to write; the second has the columns `label_2` and `score_2`.
+        threshold: A probability below which the label is `uncertain`.
         probabilities: Whether to write the columns `p_<label>`.
-        overwrite: Whether to replace an output that is there, and to throw away what is kept of one that was made from
-            something else.
-        on_error: What to do about a row that cannot be read: `stop`, or `skip` it into `<path>.rejects.jsonl`.
-        escape_formulas: Whether a `.csv` gets a `'` before texts that a spreadsheet would run, because they begin with
-            `=`, `+`, `-`, `@`, a tab or the end of a line. Whoever reads the texts has to take it off.
+        overwrite: Whether to replace an existing output, and to delete the rows of an interrupted run with other
+            settings.
+        on_error: What to do with a row that cannot be read: `stop`, or `skip` it into `<path>.rejects.jsonl`.
+        escape_formulas: Whether to put a `'` in a `.csv` before texts that a spreadsheet would run as a formula, because
+            they begin with `=`, `+`, `-`, `@`, a tab or a line break. Readers of the file have to remove it.
     """
 
     def __init__(

@@ -224,7 +224,7 @@ def test_a_run_that_goes_on_looks_at_its_engine_again(
     falsify(next((tiny / "checkpoints" / "best.onnx").iterdir()))
     main(words)
     said = capsys.readouterr().err
-    assert "128 rows are labelled already" in said
+    assert "128 rows are labeled already" in said
     assert "engine: torch" in said
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

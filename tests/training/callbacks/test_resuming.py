@@ -136,7 +136,7 @@ def test_a_full_disk_costs_nothing(
     target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
     words = arguments(tiny_run, tmp_path / "texts.txt", target)
     main(words)
-    assert "32 rows are labelled already" in capsys.readouterr().err
+    assert "32 rows are labeled already" in capsys.readouterr().err
     check_whole(target, tiny_run, tmp_path / "texts.txt")
 
 
@@ -163,7 +163,7 @@ def test_standard_input_goes_on_too(tiny_run: Path, tmp_path: Path) -> None:
     out, _ = process.communicate(lines * 20)
     assert process.returncode == 2, out
     assert "cannot be written: File too large" in out
-    assert "labelled rows are kept" not in out or "the same command goes on after them" in out
+    assert "labeled rows are kept" not in out or "the same command goes on after them" in out
     process = start(*words, stdin=subprocess.PIPE)
     out, _ = process.communicate(lines)
     assert process.returncode == 0, out
@@ -208,7 +208,7 @@ def test_a_folder_that_is_read_gets_no_output_and_keeps_its_parts(
     target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
     assert "the next run would read it too" in failing(capsys, *arguments(tiny_run, tmp_path, target))
     main(arguments(tiny_run, tmp_path / "texts.txt", target))
-    assert "32 rows are labelled already" in capsys.readouterr().err
+    assert "32 rows are labeled already" in capsys.readouterr().err
 
 
 def test_a_file_that_took_the_name_in_between_stays(
@@ -220,7 +220,7 @@ def test_a_file_that_took_the_name_in_between_stays(
     assert "is there already" in failing(capsys, *words)
     assert target.read_text() == "mine"
     main([*words, "--prediction.overwrite=true"])
-    assert "32 rows are labelled already" in capsys.readouterr().err
+    assert "32 rows are labeled already" in capsys.readouterr().err
 
 
 def test_a_part_of_the_input_is_not_taken_for_all_of_it(
@@ -231,7 +231,7 @@ def test_a_part_of_the_input_is_not_taken_for_all_of_it(
     main([*words, "--trainer.limit_predict_batches=3", "--data.tokens_per_batch=256"])
     assert not (tmp_path / "out.csv").exists()
     main([*words, "--data.tokens_per_batch=256"])
-    assert "rows are labelled already" in capsys.readouterr().err
+    assert "rows are labeled already" in capsys.readouterr().err
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 61
 
 
