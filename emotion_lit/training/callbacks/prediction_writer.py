@@ -34,8 +34,8 @@ class PredictionWriter(pl.Callback):
         overwrite: Whether to replace an existing output, and to delete the rows of an interrupted run with other
             settings.
         on_error: What to do with a row that cannot be read: `stop`, or `skip` it into `<path>.rejects.jsonl`.
-        escape_formulas: Whether to put a `'` in a `.csv` before texts that a spreadsheet would run as a formula, because
-            they begin with `=`, `+`, `-`, `@`, a tab or a line break. Readers of the file have to remove it.
+        escape_formulas: Whether to put a `'` in a `.csv` before texts that a spreadsheet would run as a formula: they
+            begin with `=`, `+`, `-`, `@`, a tab or a line break. Readers of the file have to remove it.
     """
 
     def __init__(
