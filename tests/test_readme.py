@@ -25,6 +25,8 @@ PAGES = (
     *("emotion_lit/README.md", "emotion_lit/data/sample/README.md", "tests/README.md", "tests/benchmarks/README.md"),
     *(".github/CONTRIBUTING.md", "CHANGELOG.md", "logs/README.md"),
 )
+# Files that somebody who follows CONTRIBUTING makes.
+NEW_FILES = {"emotion_lit/data/formats/avro_reader.py"}
 # Programs that commands may start, besides those of this repository.
 PROGRAMS = {"coverage", "git", "lint-imports", "mypy", "pip", "pre-commit", "ruff"}
 
@@ -150,6 +152,14 @@ def test_links_lead_somewhere(page: str) -> None:
         file = (ROOT / page).parent / path if path else ROOT / page
         assert file.exists(), f"{page}: {target}"
         assert not anchor or anchor in anchors(file), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", ["emotion_lit/README.md", ".github/CONTRIBUTING.md"])
+def test_files_that_are_named_exist(page: str) -> None:
+    named = set(re.findall(r"`([\w./]+/[\w./]*)`", text_of(page))) - NEW_FILES
+    assert named
+    for path in named:
+        assert (ROOT / path).exists() or (ROOT / "emotion_lit" / path).exists(), f"{page}: {path}"
 
 
 def test_every_page_is_tested() -> None:
