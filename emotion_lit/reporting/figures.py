@@ -78,7 +78,7 @@ def reliability_figure(bins: Sequence[dict[str, float]]) -> Figure:
     axes.bar(confidence, share, width=0.04, color=BEFORE_COLOR, label="share of the predictions")
     axes.plot(confidence, accuracy, color=AFTER_COLOR, marker="o", markersize=4, label="accuracy")
     axes.set(xlabel="confidence (predicted probability)", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
     return figure
 
 
@@ -142,7 +142,7 @@ def per_class_figure(before: dict[str, Any], after: dict[str, Any]) -> Figure:
     axes.set_yticks(places, [f"{name} ({rows:,})" for name, rows in zip(names, support, strict=True)])
     axes.invert_yaxis()
     axes.set(xlabel="F1 (number of test texts in parentheses)", xlim=(0, 1.08))
-    figure.legend(frameon=False, ncols=2, loc="outside lower center")
+    figure.legend(frameon=False, fontsize=8, ncols=2, loc="outside lower center")
     return use_fonts_for(figure, names)
 
 

@@ -13,6 +13,7 @@ from emotion_lit.utils.durations import duration
 from emotion_lit.utils.names import dataset_name, shown
 
 Report = dict[str, Any]
+_NEAR = f"at least {SIMILARITY:.0%} of their character {NGRAM}-grams are the same"
 
 
 def report_sections(report: Report) -> list[Section]:
@@ -98,7 +99,7 @@ def _baselines(report: Report) -> list[Part]:
         "Majority class predicts the class frequencies of the training split for every text. TF-IDF is logistic "
         "regression on TF-IDF features of words and pairs of words. Before fine-tuning is the pre-trained encoder with "
         f"an untrained classification head. Confidence intervals come from {SAMPLES:,} bootstrap samples of the test "
-        "texts; for a gain, both models are scored on the same samples.",
+        "texts; for a gain in macro-F1, both models are scored on the same samples.",
         *_gain_over_tfidf(report["gain_over_tfidf"]),
     ]
 
@@ -128,15 +129,20 @@ def _errors(report: Report) -> list[Part]:
     ]
 
 
-def _contamination(report: Report) -> list[Part]:
-    removed = report["data"]["duplicates_removed"]
-    duplicates = (
+def _duplicates(removed: dict[str, int]) -> str:
+    if not removed:
+        return "Duplicates were not removed before training (data.deduplicate: false)."
+    if not any(removed.values()):
+        return "No text had to be removed as a duplicate before training."
+    return (
         f"Before training, {removed['held_out']:,} texts were removed from train because they also occur in validation "
         f"or test, and {removed['repeated']:,} because they repeat another training text. "
         f"{removed.get('validation', 0):,} texts were removed from validation because they also occur in test."
-        if removed
-        else "Duplicates were not removed before training (data.deduplicate: false)."
     )
+
+
+def _contamination(report: Report) -> list[Part]:
+    duplicates = _duplicates(report["data"]["duplicates_removed"])
     repeats = report["data"].get("repeats", {})  # reports of earlier versions have none
     if repeats.get("merged"):
         duplicates += f" {repeats['merged']:,} rows repeat a text with other labels, and were merged into one row each."
@@ -148,6 +154,8 @@ def _contamination(report: Report) -> list[Part]:
     found = report["contamination"]
     if found is None:
         return [duplicates, "The test texts were not compared with train (report.baselines: false)."]
+    if not found["same"] + found["nearly"]:
+        return [duplicates, f"No test text occurs in train, and none is a near duplicate of a training text ({_NEAR})."]
     rows = [["", "texts", "accuracy", "macro-F1"]]
     for name, title in (("all", "all test texts"), ("clean", "without these texts")):
         part = found[name]
@@ -156,8 +164,7 @@ def _contamination(report: Report) -> list[Part]:
     return [
         duplicates,
         f"{found['same']:,} test texts still occur in train, and {found['nearly']:,} are near duplicates of a training "
-        f"text (at least {SIMILARITY:.0%} of their character {NGRAM}-grams are the same). The model may have memorized "
-        "these texts:",
+        f"text ({_NEAR}). The model may have memorized these texts:",
         Table(rows),
     ]
 
@@ -193,8 +200,8 @@ def _training(report: Report) -> list[Part]:
     ]
     if validation := report[AFTER].get("validation"):
         parts += [
-            f"Scores on the {validation['rows']:,} validation texts, on which the checkpoint, the temperature and the "
-            "decision thresholds were chosen:",
+            f"Scores on the {validation['rows']:,} validation texts, which the checkpoint, the temperature and "
+            "(multi-label) the decision thresholds were chosen on:",
             Table(headline_rows({"validation": validation})),
         ]
     return parts

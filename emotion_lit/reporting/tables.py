@@ -31,7 +31,8 @@ def headline_rows(columns: dict[str, Scores]) -> list[list[str]]:
 def class_rows(columns: dict[str, Scores]) -> list[list[str]]:
     """F1 of each class, a column for each evaluation; then precision, recall and support of the last one."""
     last = list(columns.values())[-1]["per_class"]
-    rows = [["class", *(f"F1 {heading}" for heading in columns), "precision", "recall", "support"]]
+    which = f" {list(columns)[-1]}" if len(columns) > 1 else ""
+    rows = [["class", *(f"F1 {heading}" for heading in columns), f"precision{which}", f"recall{which}", "support"]]
     for label, scores in last.items():
         f1 = [f"{evaluation['per_class'][label]['f1']:.3f}" for evaluation in columns.values()]
         rows.append(

@@ -1,0 +1,3 @@
+"""The exports of the command line's tests, whose model cards are tested here."""
+
+from tests.cli.conftest import exported as exported
