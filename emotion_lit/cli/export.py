@@ -15,7 +15,7 @@ from emotion_lit.inference.origins import Origin, base_of, data_of
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import quiet_transformers
 from emotion_lit.model.factory import Trained, restore
-from emotion_lit.reporting.model_card import Facts, model_card
+from emotion_lit.reporting.model_card import CardFacts, model_card
 from emotion_lit.training.settings.parser import EmotionParser
 from emotion_lit.utils.cleanup_process import removed_if_killed
 from emotion_lit.utils.commands import COMMANDS
@@ -149,7 +149,7 @@ def _write(model: Trained, folder: Path, format: Format, base: Origin, facts: di
             else:
                 leave_out_int8(folder, stated)
                 say_left_out(agreement)
-    card = model_card(Facts(stated=stated, base=base, checked=tuple(checked), int8=int8, **facts))
+    card = model_card(CardFacts(contract=stated, base=base, checked=tuple(checked), int8=int8, **facts))
     write_text(folder / "README.md", card)
     return ". ".join(checked)
 

@@ -1,4 +1,4 @@
-"""The model card of an export: what it is, how good, made from what, and how to use it."""
+"""The model card of an export: its use, scores, training data and limitations."""
 
 import math
 from dataclasses import dataclass
@@ -16,37 +16,37 @@ from emotion_lit.utils.names import dataset_name, listed
 Report = dict[str, Any]
 
 LIBRARIES = {"hf": "transformers", "adapter": "peft", "onnx": "onnx"}
-# The scores that the Hub shows: theirs and our key, the name, and how classes are averaged.
+# The scores that the Hub shows: its name of the metric, our key, the title, and the average over the classes.
 METRICS = (
     ("accuracy", "accuracy", "Accuracy", None),
     ("f1", "macro_f1", "Macro-F1", "macro"),
     ("f1", "micro_f1", "Micro-F1", "micro"),
 )
-INT8 = """`model.onnx` is in single precision; `model_int8.onnx` has 8-bit weights and is faster, and less exact; on
-CPUs without VNNI (Intel before Ice Lake, AMD before Zen 4) sums saturate and it is less exact still, so compare the two
-there first."""
+INT8 = """`model.onnx` is in single precision; `model_int8.onnx` has 8-bit weights, and is faster but less exact.
+On CPUs without VNNI (Intel before Ice Lake, AMD before Zen 4) it is even less exact, because sums saturate; compare the
+two there first."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of an export.
+class CardFacts:
+    """What a model card states about an export.
 
-    Args:
-        name: What it is called.
-        format: Its format.
-        stated: What it states of itself.
-        tuning: What was trained.
+    Attributes:
+        name: The name of the model.
+        format: The format of the export.
+        contract: Its labels, thresholds and maximum length.
+        tuning: Which weights were trained: ``head``, ``lora`` or ``full``.
         base: The base model.
-        data: The training data; None where they are not known.
-        report: The report of the training, if it is at hand.
+        data: The training data; None if they are not known.
+        report: The report of the run, if there is one.
         checked: How the export was checked, in sentences.
-        int8: Whether there is a file of 8-bit weights.
-        repository: Where it will be on the Hub, if there.
+        int8: Whether there is a file with 8-bit weights.
+        repository: Its repository on the Hub, if it has one.
     """
 
     name: str
     format: Format
-    stated: Contract
+    contract: Contract
     tuning: str
     base: Origin
     data: Origin | None
@@ -57,41 +57,37 @@ class Facts:
 
     @property
     def is_about_emotions(self) -> bool:
-        """Whether the data are those that this package was made for; of other data nothing is known."""
+        """Whether the data are the sample or super-emotion; the topic of other data is not known."""
         return self.data is not None and self.data.name in (SAMPLE, SUPER_EMOTION)
 
 
-def model_card(facts: Facts) -> str:
-    """The text of a model card, with the header that the Hub reads.
-
-    Args:
-        facts: What is known.
-    """
+def model_card(facts: CardFacts) -> str:
+    """The text of a model card, with the header that the Hub reads."""
     from huggingface_hub import ModelCard
 
-    stated, base = facts.stated, facts.base
-    names = listed(stated.labels)
-    several = "any number of classes a text" if stated.multi_label else "one class a text"
+    contract, base = facts.contract, facts.base
+    names = listed(contract.labels)
+    task = "multi-label" if contract.multi_label else "single-label"
     subject = "emotions in texts" if facts.is_about_emotions else "texts"
     parts = [
         f"---\n{_header(facts).to_yaml()}\n---",
         f"# {markdown(facts.name)}",
-        markdown(f"{base.shown}, fine-tuned ({facts.tuning}) to classify {subject}; {several}: {names}."),
+        markdown(f"{base.shown}, fine-tuned ({facts.tuning}) for {task} classification of {subject}: {names}."),
         "## Use",
         *_use(facts),
         "## Scores",
         _scores(facts.report),
         "## Training data",
         markdown(_training_data(facts.data, facts.report)),
-        "## Limits",
-        _limits(facts),
+        "## Limitations",
+        _limitations(facts),
         "## Export",
         f"Made by emotion_lit {__version__}; {'. '.join(facts.checked)}.",
     ]
     return str(ModelCard("\n\n".join(parts) + "\n"))
 
 
-def _header(facts: Facts) -> Any:
+def _header(facts: CardFacts) -> Any:
     from huggingface_hub import ModelCardData
 
     data = facts.data
@@ -107,7 +103,7 @@ def _header(facts: Facts) -> Any:
     )
 
 
-def _results(facts: Facts) -> list[Any]:
+def _results(facts: CardFacts) -> list[Any]:
     """The scores on the test rows, as the Hub shows them."""
     from huggingface_hub import EvalResult
 
@@ -131,44 +127,44 @@ def _results(facts: Facts) -> list[Any]:
     ]
 
 
-def _use(facts: Facts) -> list[str]:
-    stated, base = facts.stated, facts.base
+def _use(facts: CardFacts) -> list[str]:
+    contract, base = facts.contract, facts.base
     where = "" if facts.repository else "Run this in the folder of this file"
     parts = [INT8] if facts.int8 else []
     if facts.format == "adapter" and not base.on_hub:
         place = base_place(base, facts.repository)
         parts.append(
             markdown(
-                f"The base model is the folder {base.shown} of who trained this (sha256 of its weights "
-                f"{(stated.network_sha256 or '')[:12]}), and is not known to be on the Hub. Without it the adapter is "
-                f"of no use, and with another model it gives other labels: put the folder at {place}, or export with "
-                "--format hf, which holds all weights."
+                f"The base model is a local folder, {base.shown} (sha256 of its weights: "
+                f"{(contract.network_sha256 or '')[:12]}), and is not known to be on the Hub. The adapter needs "
+                f"exactly this base model: put the folder at {place}, or export with --format hf, which has "
+                "all weights."
             )
         )
     parts += [f"{where}:"] if where else []
-    parts.append(f"```python\n{snippet(facts.format, stated, base, facts.repository)}\n```")
-    if stated.multi_label:
+    parts.append(f"```python\n{snippet(facts.format, contract, base, facts.repository)}\n```")
+    if contract.multi_label:
         parts.append(
-            "A class is predicted where its probability is at least its threshold; they stand in `labels.json`, in the "
-            "order of the labels."
+            "A class is predicted if its probability is at least its decision threshold; `labels.json` has the "
+            "thresholds, in the order of the labels."
         )
     parts.append(
-        "The calibration temperature is already in the weights. A text of nothing but blanks has no meaningful label."
+        "The weights already include the calibration temperature. The label of an empty or blank text is meaningless."
     )
     return parts
 
 
 def _scores(report: Report | None) -> str:
     if report is None:
-        return "Not at hand: the report of the training was not beside the checkpoint."
+        return "Not available: there was no report beside the checkpoint."
     rows = headline_rows({name: report[name] for name in ("before", "after") if name in report})
     count = report["data"]["rows"].get("test")
-    return f"On the same {count:,} test texts, before and after fine-tuning:\n\n{markdown_table(rows)}"
+    return f"On {count:,} test texts, before and after fine-tuning:\n\n{markdown_table(rows)}"
 
 
 def _training_data(data: Origin | None, report: Report | None) -> str:
     if data is None:
-        return "Not known."
+        return "Unknown."
     name = dataset_name({"dataset": data.shown, "config": data.config, "revision": data.revision})
     if report is None:
         return f"{name}."
@@ -176,12 +172,12 @@ def _training_data(data: Origin | None, report: Report | None) -> str:
     return f"{name}: {rows.get('train', 0):,} texts for training, {rows.get('validation', 0):,} for validation."
 
 
-def _limits(facts: Facts) -> str:
-    parts = [f"Texts are cut after {facts.stated.max_length} tokens."]
+def _limitations(facts: CardFacts) -> str:
+    parts = [f"Texts are truncated to {facts.contract.max_length} tokens."]
     if facts.is_about_emotions:
         parts.append(
-            "Labels are what annotators, or the authors' hashtags, said of short English texts; what somebody feels is "
-            "another matter. Not meant for judging persons, nor for decisions about them."
+            "The labels of the training data come from annotators or from the authors' hashtags, and need not be what "
+            "the authors felt. Not intended for judging people or for decisions about them."
         )
-    parts.append("Scores are on texts like those of the training, and may be lower on others.")
+    parts.append("The scores are on texts like the training texts, and may be lower on others.")
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""The code in a model card, which runs as it stands: texts are cut, and labels decided as the model decides."""
+"""The code in a model card, which runs as it is: it truncates texts and applies the decision thresholds."""
 
 import json
 from pathlib import PurePath
@@ -10,28 +10,28 @@ from emotion_lit.inference.origins import Origin
 TEXTS = '["what a day!", "leave me alone"]'
 
 ONE_LABEL = 'print([one["label"] for one in classify(' + TEXTS + ")])"
-SEVERAL_LABELS = f"""stated = classify.model.config.emotion_lit
-thresholds = dict(zip(stated["labels"], stated["thresholds"]))
+SEVERAL_LABELS = f"""config = classify.model.config.emotion_lit
+thresholds = dict(zip(config["labels"], config["thresholds"]))
 for scores in classify({TEXTS}, top_k=None):
     print([one["label"] for one in scores if one["score"] >= thresholds[one["label"]]])"""
-ONNX_ONE_LABEL = 'print([stated["labels"][row.argmax()] for row in logits])'
+ONNX_ONE_LABEL = 'print([config["labels"][row.argmax()] for row in logits])'
 ONNX_SEVERAL_LABELS = """for row in (1 / (1 + np.exp(-logits))).tolist():
-    print([label for label, p, least in zip(stated["labels"], row, stated["thresholds"]) if p >= least])"""
+    print([label for label, p, threshold in zip(config["labels"], row, config["thresholds"]) if p >= threshold])"""
 
 
-def snippet(format: Format, stated: Contract, base: Origin, repository: str | None) -> str:
-    """Code that labels two texts, to be run in the folder of the export, or anywhere where that is on the Hub.
+def snippet(format: Format, contract: Contract, base: Origin, repository: str | None) -> str:
+    """Code that labels two texts, to be run in the folder of the export, or anywhere if that is on the Hub.
 
     Args:
         format: The format of the export.
-        stated: What it states of itself.
+        contract: Its labels, thresholds and maximum length.
         base: Its base model.
-        repository: Where it is on the Hub, if it is.
+        repository: Its repository on the Hub, if it has one.
     """
     where = json.dumps(repository or ".")
     if format == "onnx":
-        return _onnx(where, stated, on_hub=repository is not None)
-    decision = SEVERAL_LABELS if stated.multi_label else ONE_LABEL
+        return _onnx(where, contract, on_hub=repository is not None)
+    decision = SEVERAL_LABELS if contract.multi_label else ONE_LABEL
     if format == "hf":
         return f"""from transformers import pipeline
 
@@ -51,18 +51,18 @@ classify = pipeline("text-classification", model=model, tokenizer=tokenizer, tru
 
 
 def base_place(base: Origin, repository: str | None) -> str:
-    """Where the code looks for a base model: on the Hub, or in a folder that has to be brought along.
+    """The name or folder that the code loads the base model from.
 
     Args:
         base: The base model.
-        repository: Where the export is on the Hub, if it is.
+        repository: The repository of the export on the Hub, if it has one.
     """
     if base.on_hub:
         return base.name
     return f"{'.' if repository else '..'}/{PurePath(base.shown).name}"
 
 
-def _onnx(where: str, stated: Contract, on_hub: bool) -> str:
+def _onnx(where: str, contract: Contract, on_hub: bool) -> str:
     fetch = "from huggingface_hub import snapshot_download\n" if on_hub else ""
     folder = f"snapshot_download({where})" if on_hub else where
     return f"""import json
@@ -73,10 +73,10 @@ import onnxruntime
 
 folder = {folder}
 with open(f"{{folder}}/labels.json", encoding="utf-8") as file:
-    stated = json.load(file)
-tokenizer = Tokenizer.from_file(f"{{folder}}/tokenizer.json")  # it cuts and pads
+    config = json.load(file)
+tokenizer = Tokenizer.from_file(f"{{folder}}/tokenizer.json")  # it truncates and pads
 encoded = tokenizer.encode_batch({TEXTS})
 ids, mask = (np.array([getattr(one, key) for one in encoded], np.int64) for key in ("ids", "attention_mask"))
 session = onnxruntime.InferenceSession(f"{{folder}}/model.onnx")
 logits = session.run(None, {{"input_ids": ids, "attention_mask": mask}})[0]
-{ONNX_SEVERAL_LABELS if stated.multi_label else ONNX_ONE_LABEL}"""
+{ONNX_SEVERAL_LABELS if contract.multi_label else ONNX_ONE_LABEL}"""

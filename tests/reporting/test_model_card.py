@@ -12,7 +12,7 @@ from emotion_lit import load
 from emotion_lit.cli import main
 from emotion_lit.inference.export_contract import Contract
 from emotion_lit.inference.origins import Origin, base_of, data_of
-from emotion_lit.reporting.model_card import Facts, model_card
+from emotion_lit.reporting.model_card import CardFacts, model_card
 from tests.cli.conftest import Exported
 from tests.cli.exports import export, run_cards, stated
 from tests.conftest import SMALL
@@ -25,10 +25,10 @@ REPORT: dict[str, Any] = {
 }
 
 
-def facts(base: Origin, data: Origin | None, **more: Any) -> Facts:
+def facts(base: Origin, data: Origin | None, **more: Any) -> CardFacts:
     """What is known of an export."""
     contract = Contract(["cheap", "dear"], False, None, 64, base.name, network_sha256="ab" * 32)
-    return Facts("prices", more.pop("format", "hf"), contract, "lora", base, data, **more)
+    return CardFacts("prices", more.pop("format", "hf"), contract, "lora", base, data, **more)
 
 
 def test_what_came_from_the_hub_is_linked_with_its_scores() -> None:

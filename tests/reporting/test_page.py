@@ -7,7 +7,7 @@ import pytest
 
 from emotion_lit.inference.export_contract import Contract
 from emotion_lit.inference.origins import Origin
-from emotion_lit.reporting.model_card import Facts, model_card
+from emotion_lit.reporting.model_card import CardFacts, model_card
 from emotion_lit.reporting.page import Section, Table, write_page
 
 rendered: Any = importlib.import_module("markdown").markdown  # which TensorBoard brings
@@ -36,5 +36,5 @@ def test_text_from_anywhere_is_text_on_every_page(tmp_path: Path, text: str) -> 
     assert not RUNS.search((tmp_path / "page.html").read_text())
     base, data = Origin(f"base {text}", on_hub=False), Origin(text, on_hub=False)
     stated = Contract([text, "Joy"], False, None, 128, base.name)
-    card = model_card(Facts(text, "adapter", stated, "lora", base, data))
+    card = model_card(CardFacts(text, "adapter", stated, "lora", base, data))
     assert not RUNS.search(rendered(card.split("---", 2)[2], extensions=["tables", "fenced_code"]))
