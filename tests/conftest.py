@@ -17,7 +17,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from torch.utils.tensorboard import SummaryWriter
 
 from emotion_lit.cli import main
-from emotion_lit.training.callbacks import run_report
 from tests.faults.kills import make_backbone
 
 ROOT = Path(__file__).parent.parent
@@ -102,7 +101,7 @@ def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
     """Leaves out drawing, half of the time of a tiny run."""
     patch.setattr(SummaryWriter, "add_figure", lambda *_, **__: None)
     patch.setattr("emotion_lit.reporting.run_report.draw_figures", lambda *_: {})
-    patch.setattr(run_report, "_add_embeddings", lambda *_: None)
+    patch.setattr("emotion_lit.training.report_figures._add_embeddings", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import html
 from dataclasses import dataclass
 
-from emotion_lit.utils.colors import colour
+from emotion_lit.utils.colors import color
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Prediction:
         """A bar for each class, for Jupyter."""
         bars = "".join(
             f"<tr><td>{html.escape(label)}</td><td style='text-align:right'>{probability:.1%}</td>"
-            f"<td style='width:20em'><div style='background:{colour(label, place)};"
+            f"<td style='width:20em'><div style='background:{color(label, place)};"
             f"width:{100 * probability:.1f}%;height:0.9em'></div></td></tr>"
             for place, (label, probability) in enumerate(self.probabilities.items())
         )
@@ -51,7 +51,7 @@ class Predictions(list[Prediction]):
 def _stacked_bar(prediction: Prediction) -> str:
     whole = sum(prediction.probabilities.values()) or 1.0
     pieces = "".join(
-        f"<div title='{html.escape(label, quote=True)} {probability:.1%}' style='background:{colour(label, place)};"
+        f"<div title='{html.escape(label, quote=True)} {probability:.1%}' style='background:{color(label, place)};"
         f"width:{100 * probability / whole:.1f}%'></div>"
         for place, (label, probability) in enumerate(prediction.probabilities.items())
     )

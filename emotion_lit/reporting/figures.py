@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from emotion_lit.evaluation.error_analysis import confusion_shares
 from emotion_lit.evaluation.predictions import Predictions
 from emotion_lit.reporting.fonts import use_fonts_for
-from emotion_lit.utils.colors import LINES, colour
+from emotion_lit.utils.colors import LINES, color
 from emotion_lit.utils.names import SHOWN_CLASSES, shown_apart
 
 # Inches, small enough that the text stays readable on a phone.
@@ -102,7 +102,7 @@ def precision_recall_figure(predictions: Predictions, labels: Sequence[str]) -> 
         precision, recall, _ = precision_recall_curve(truth[:, index], predictions.probabilities[:, index])
         average = average_precision_score(truth[:, index], predictions.probabilities[:, index])
         drawn = np.unique(np.linspace(0, len(recall) - 1, POINTS).astype(int))
-        style: Any = {"color": colour(labels[index], index), "linestyle": LINES[index % len(LINES)]}
+        style: Any = {"color": color(labels[index], index), "linestyle": LINES[index % len(LINES)]}
         axes.plot(recall[drawn], precision[drawn], label=f"{name} {average:.2f}", linewidth=1.5, **style)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     figure.set_figheight(HEIGHT + 0.18 * (2 + len(names) // LEGEND_COLUMNS))

@@ -1,4 +1,4 @@
-"""One colour for each emotion, everywhere: after Okabe and Ito, told apart by colour-blind people too."""
+"""One color for each emotion, which color-blind people can tell apart too (the palette of Okabe and Ito)."""
 
 EMOTIONS = {
     "neutral": "#7f7f7f",
@@ -10,12 +10,12 @@ EMOTIONS = {
     "love": "#cc79a7",
 }
 OTHERS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#7f7f7f")
-# With the colours, so that lines are told apart in black and white.
+# Line styles that go with the colors, so that lines differ in black and white too.
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def colour(label: str, place: int) -> str:
-    """The colour of a class.
+def color(label: str, place: int) -> str:
+    """The color of a class.
 
     Args:
         label: Its name.

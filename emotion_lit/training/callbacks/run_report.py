@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from emotion_lit.evaluation.prediction_table import PredictionTable
     from emotion_lit.evaluation.predictions import Predictions
 
-# Validation texts in TensorBoard's projector, and the characters of each that it shows.
-EMBEDDED_TEXTS, CHARACTERS = 1000, 100
 # The rest of the command that is printed at the end; the names of these files are only examples.
 PREDICT_FILES = ("--data.predict_path", "texts.txt", "--prediction.path", "predictions.csv")
 
@@ -62,6 +60,7 @@ class RunReport(pl.Callback):
         from emotion_lit.reporting.environment import environment
         from emotion_lit.reporting.run_report import PREDICTIONS_FILE, write_report
         from emotion_lit.reporting.tables import headline_rows
+        from emotion_lit.training.report_figures import draw_report, has_tensorboard
         from emotion_lit.training.split_predictions import predict_split
 
         start = time.perf_counter()
@@ -93,11 +92,11 @@ class RunReport(pl.Callback):
             "data": {**data.describe(), "settings": portable(DATA_KEY, data.settings.saved)},
             "environment": environment(model.device),
         }
-        drawn = _draw(trainer, model, data, report, kept, folder)
+        drawn = draw_report(trainer, model, data, report, kept, folder)
         report["training"]["evaluation_seconds"] = time.perf_counter() - start + self._earlier_seconds(trainer)
         show("\n" + table(headline_rows({f"test {name}": report[name] for name in (BEFORE, AFTER) if name in report})))
         write_report(report, drawn, folder)
-        say(_next_steps(folder, best, _has_tensorboard(trainer)), wrap=False)
+        say(_next_steps(folder, best, has_tensorboard(trainer)), wrap=False)
 
     def _validation(
         self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, checkpoint: Checkpoint | None
@@ -179,50 +178,6 @@ class RunReport(pl.Callback):
         return before.seconds + callback_of(self, trainer, ValidationFigures).seconds
 
 
-def _draw(
-    trainer: pl.Trainer,
-    model: EmotionClassifier,
-    data: EmotionDataModule,
-    report: dict[str, Any],
-    kept: "PredictionTable",
-    folder: Path,
-) -> dict[str, Any]:
-    """The figures of the report, which TensorBoard gets too, with the final scores."""
-    from emotion_lit.evaluation.prediction_table import AFTER
-    from emotion_lit.reporting import run_report, tensorboard
-    from emotion_lit.reporting.learning_curves import read_learning_curves
-    from emotion_lit.training.hyperparameters import FINAL_METRICS, hyperparameters
-
-    drawn: dict[str, Any] = {}
-    with nonfatal.suppress("the report's figures"):
-        drawn = run_report.draw_figures(report, kept, read_learning_curves(folder))
-    with nonfatal.suppress("TensorBoard's figures"):
-        if _has_tensorboard(trainer):
-            logger: Any = trainer.logger
-            writer, step = logger.experiment, trainer.global_step
-            tensorboard.add_report(writer, report, drawn, step)
-            scores = {f"final/test_{key}": report[AFTER][key] for key in FINAL_METRICS}
-            logger.log_hyperparams(hyperparameters(trainer, report), scores, step)
-            logger.save()
-            tensorboard.add_precision_recall_curves(writer, "test", kept.predictions(AFTER), model.labels, step)
-            _add_embeddings(trainer, model, data)
-    return drawn
-
-
-def _add_embeddings(trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule) -> None:
-    """Puts embeddings of validation texts into TensorBoard's projector."""
-    from emotion_lit.reporting.tensorboard import add_embeddings
-    from emotion_lit.training.split_predictions import embed_split
-    from emotion_lit.utils.names import listed
-
-    logger: Any = trainer.logger
-    embeddings, order = embed_split(trainer, model, data, "validation", EMBEDDED_TEXTS)
-    rows = data.rows("validation")
-    labels = [listed(model.labels[index] for index in rows.labels[row]) for row in order]
-    texts = [" ".join(rows.texts[row].split())[:CHARACTERS] for row in order]
-    add_embeddings(logger.experiment, "validation", embeddings, labels, texts, trainer.global_step)
-
-
 def _best_file(trainer: pl.Trainer) -> Path | None:
     """The best checkpoint; for a run without a validation, one of the weights as they are now."""
     keeper = best_checkpoint(trainer)
@@ -230,12 +185,6 @@ def _best_file(trainer: pl.Trainer) -> Path | None:
         return None
     keeper.ensure(trainer)
     return keeper.best_file
-
-
-def _has_tensorboard(trainer: pl.Trainer) -> bool:
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    return isinstance(trainer.logger, TensorBoardLogger)
 
 
 def _next_steps(folder: Path, best: Path | None, has_curves: bool) -> str:
