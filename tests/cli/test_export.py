@@ -233,7 +233,7 @@ def test_an_export_that_says_something_else_is_not_kept(
     run, _ = exported(False)
     monkeypatch.setattr("emotion_lit.inference.export_writers.merged_network", _spoilt)
     message = failing(capsys, "export", f"--ckpt_path={run}", f"--output={tmp_path / 'out'}")
-    assert "does not say what the checkpoint says: with transformers' pipeline, 1 at a time" in message
+    assert "the export differs from the checkpoint: with transformers' pipeline, 1 at a time" in message
     assert not list(tmp_path.iterdir())
 
 
