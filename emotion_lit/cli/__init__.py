@@ -10,14 +10,14 @@ def main(args: Any = None) -> "EmotionCLI | None":
     """Runs a command; a mistake of the user's ends it with one line and exit code 2.
 
     Args:
-        args: The arguments; by default those of the process.
+        args: The words of the command; by default those of the process.
 
     Returns:
         The data, the model and the Trainer of a command that has them.
 
     Raises:
         SystemExit: The command has failed, or has nothing to return.
-        KeyboardInterrupt: It was interrupted; how to go on has been said.
+        KeyboardInterrupt: It was interrupted; a line has said how to resume.
     """
     from emotion_lit.cli.entry_point import main  # imports Lightning, which takes seconds
 

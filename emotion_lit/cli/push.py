@@ -127,7 +127,7 @@ def push(folder: Path, repository: Repository) -> None:
 
 
 def _info(api: Any, name: str) -> Any:
-    """What the Hub says of a repository; None where there is none."""
+    """The Hub's description of a repository; None if there is none."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
@@ -191,7 +191,7 @@ def _read_back(api: Any, name: str, revision: str, folder: Path, files: list[str
 
 @contextlib.contextmanager
 def _reasons(what: str) -> Iterator[None]:
-    """Says in one line what the Hub says, all of it, and what can be done about it.
+    """Raises an error of the Hub as one line, with advice.
 
     Raises:
         UserError: The Hub refuses.
@@ -209,12 +209,12 @@ def _reasons(what: str) -> Iterator[None]:
             advice = "log in as somebody who may see it, or choose another repository"
         elif not advice and (status is None or status >= 500) and not isinstance(error, ValueError):
             advice = "run the same command again later"
-        line = redact(" ".join(_said(error).split())).rstrip(".;")
+        line = redact(" ".join(_message(error).split())).rstrip(".;")
         raise UserError(f"{what}: {line or type(error).__name__}{'; ' if advice else ''}{advice}") from error
 
 
-def _said(error: Exception) -> str:
-    """What the Hub says, also where it answers in JSON."""
+def _message(error: Exception) -> str:
+    """The message of an error, also where the Hub answers in JSON."""
     text = str(error)
     try:
         errors = json.loads(text)["errors"]

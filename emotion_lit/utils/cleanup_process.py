@@ -1,4 +1,4 @@
-"""A small process that cleans up after this one where it is killed and cannot."""
+"""A small process that removes unfinished files if this one is killed."""
 
 import contextlib
 import subprocess
@@ -25,7 +25,7 @@ def removed_if_killed(folder: Path) -> Iterator[None]:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for this process alone
         )
-    except OSError:  # no process can be started; what is left goes with the next one that writes there
+    except OSError:  # no process can be started; the next command that writes there removes what is left
         yield
         return
     try:

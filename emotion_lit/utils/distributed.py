@@ -1,7 +1,7 @@
-"""What the processes of one command tell each other: objects, results of the first one, and errors.
+"""Communication among the processes of one command: objects, results of rank zero, and errors.
 
-Everything here is called by all processes alike, and does nothing special where there is one. It goes through a group
-of its own, on the CPU and without a time limit: a GPU never waits for it, and work of one process may take long.
+All processes call these functions; with a single process they do nothing special. They use a process group of their
+own, on the CPU and without a time limit: a GPU never waits for it, and the work of one process may take long.
 """
 
 import contextlib
@@ -33,23 +33,23 @@ class FailedElsewhere(SystemExit):
 
 
 def exit_code(code: int) -> int:
-    """The code that this process should exit with, where a person's command should end with another one.
+    """The exit code of this process, so that the command ends with the right one.
 
-    Lightning kills the first process at the failure of another one, which would take away its own code and words.
+    Lightning kills the first process when another one fails, which would hide its own exit code and message.
 
     Args:
-        code: That of the command.
+        code: The exit code of the command.
     """
     return 0 if _failed_together and rank() > 0 else code
 
 
 def world_size() -> int:
-    """How many processes run this command."""
+    """The number of processes that run this command."""
     return dist.get_world_size() if _several() else 1
 
 
 def rank() -> int:
-    """The number of this one, from zero."""
+    """The rank of this process, from zero."""
     return dist.get_rank() if _several() else 0
 
 
@@ -76,10 +76,10 @@ def all_gather(value: T) -> list[T]:
 
 
 def on_rank_zero(work: Callable[[], T]) -> T:
-    """What the first process computes, on all of them.
+    """Runs a function on rank zero, and returns its result on all processes.
 
     Args:
-        work: What it runs; an error of it ends all processes.
+        work: The function; its error ends all processes.
 
     Returns:
         Its result, which has to be picklable.
@@ -100,7 +100,7 @@ def on_rank_zero(work: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def fail_together() -> Iterator[None]:
-    """Ends all processes where one of them fails in here; it should hold nothing in which they wait for each other.
+    """Ends all processes if one of them fails in the block, which must not hold collective operations.
 
     Raises:
         Exception: What this process has raised, if it is the first that has raised something.

@@ -16,7 +16,7 @@ _with_threads: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @functools.cache
 def enable() -> None:
-    """Lets every process that is forked from now on compute with one thread; for models that may have computed before.
+    """Makes every process that is forked from now on compute with one thread, for models that computed before the fork.
 
     Without it, PyTorch waits in the child for threads that only the parent has (pytorch#17199).
     """
@@ -38,10 +38,10 @@ def _release_tokenizers() -> None:
 
 
 def never_free_in_child(owner: Any) -> None:
-    """Never frees something in a forked process, which would wait for the end of its threads there for ever.
+    """Keeps an object alive in forked processes, where freeing it would wait forever for threads that do not exist.
 
     Args:
-        owner: What has threads.
+        owner: The object that has threads.
     """
     enable()
     _with_threads.add(owner)

@@ -1,4 +1,4 @@
-"""What a run could not keep: it is said when it happens, the run goes on, and it is said again at the end."""
+"""Errors that do not end a run: files that could not be written are reported at once, and again at the end."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ _missing: dict[str, str] = {}
 
 
 def clear() -> None:
-    """Forgets what an earlier run could not keep."""
+    """Forgets the errors of an earlier run."""
     _missing.clear()
 
 
 def record(what: str, error: Exception) -> None:
-    """Says that something could not be kept.
+    """Reports a file that could not be written.
 
     Args:
-        what: What; the same is said once.
-        error: Why.
+        what: The file or the part of the report; the same reason is reported once.
+        error: The error.
     """
     explained = failures.explain(error)
     # Without the advice, which is for a command that has ended.
@@ -30,29 +30,29 @@ def record(what: str, error: Exception) -> None:
 
 
 def resolve(what: str) -> None:
-    """Takes back that something is missing.
+    """Forgets the error of a file that could be written later.
 
     Args:
-        what: What could be kept after all.
+        what: The file.
     """
     _missing.pop(what, None)
 
 
 def is_recorded(what: str) -> bool:
-    """Whether something could not be kept.
+    """Whether a file could not be written.
 
     Args:
-        what: What.
+        what: The file.
     """
     return what in _missing
 
 
 @contextlib.contextmanager
 def suppress(what: str) -> Iterator[None]:
-    """Lets a run go on where something fails that it can do without.
+    """Records an error instead of raising it, for results that a run can do without.
 
     Args:
-        what: What is missing then.
+        what: The result that is missing then.
     """
     try:
         yield
@@ -61,6 +61,6 @@ def suppress(what: str) -> Iterator[None]:
 
 
 def summarize() -> None:
-    """Says all of it, at the end of a run."""
+    """Lists all of them, at the end of a run."""
     for what, reason in _missing.items():
         say(f"missing      {what}: {reason}", wrap=False)

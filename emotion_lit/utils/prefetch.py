@@ -1,4 +1,4 @@
-"""Work that goes on in a thread of its own while the cores compute."""
+"""Prefetching: the next item is prepared in a thread while the current one is in use."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
     """Yields the same items, each prepared in a thread while the one before is in use.
 
     Args:
-        items: What to yield; what it raises is raised here.
+        items: The items; their errors are raised here.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
     try:

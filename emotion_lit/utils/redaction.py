@@ -1,19 +1,19 @@
-"""Tokens and passwords, which stand in no file that a run writes."""
+"""Tokens and passwords are removed from everything that is written."""
 
 import os
 import re
 
-# Tokens of the Hugging Face Hub, and what an address has before its host.
+# Tokens of the Hugging Face Hub, and user names and passwords in addresses.
 SECRET = re.compile(r"\bhf_[A-Za-z0-9]{20,}|(?<=://)[^\s/@'\"]+(?=@)")
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 MASK = "***"
 
 
 def redact(text: str) -> str:
-    """A text without what gives access to something.
+    """Replaces tokens and passwords in a text by `***`.
 
     Args:
-        text: What is about to be written.
+        text: The text.
     """
     for name in VARIABLES:
         if token := os.environ.get(name, "").strip():

@@ -185,7 +185,7 @@ class EmotionParser(LightningArgumentParser):
 HELP = {
     "ckpt_path": "A checkpoint, or a run folder, logs/NAME/version_N; `fit` resumes training from its last.ckpt.",
     "config": "A YAML file, or the name of a recipe, such as quickstart. Settings on the command line override it.",
-    "seed_everything": "The seed of all random number generators.",
+    "seed_everything": "The seed of all random number generators; true draws one.",
 }
 
 
