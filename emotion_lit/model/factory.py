@@ -10,6 +10,7 @@ from emotion_lit.data.settings import DataSettings
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
+from emotion_lit.model.bundled_files import bundle_files, load_bundled
 from emotion_lit.model.checkpoint import complete_weights
 from emotion_lit.model.decision import Decision
 from emotion_lit.model.fast_paths import take_fast_paths
@@ -77,7 +78,7 @@ def _without_adapters(
     files: backbones.Files = stored.get("files", {})
     if files:
         identity = stored["backbone"]
-        pretrained, tokenizer = backbones.load_carried(files)
+        pretrained, tokenizer = load_bundled(files)
     else:
         if checkpoint:
             checkpoints.check_backbone(settings.backbone, checkpoint)
@@ -92,7 +93,7 @@ def _without_adapters(
         if checkpoint:
             checkpoints.check_identity(identity, stored["backbone"])
         if settings.tuning == "full":
-            files = backbones.carried_files(pretrained, tokenizer)
+            files = bundle_files(pretrained, tokenizer)
     # A Trainer of half precision makes the head in it, and converts the encoder later.
     network = Network(pretrained, settings.pooling, settings.dropout).float()
     return Built(network, tokenizer, identity, files)

@@ -7,6 +7,7 @@ import torch
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.errors import UserError
 from emotion_lit.model import backbone
+from emotion_lit.model.bundled_files import bundle_files, load_bundled
 from emotion_lit.utils import hub
 
 
@@ -55,8 +56,8 @@ def test_a_head_of_another_size_is_made_anew(tmp_path: Path, folder: str) -> Non
 
 def test_files_carry_network_and_tokenizer() -> None:
     tokenizer = backbone.load_tokenizer("embedded")
-    files = backbone.carried_files(network(), tokenizer)
-    carried, carried_tokenizer = backbone.load_carried(files)
+    files = bundle_files(network(), tokenizer)
+    carried, carried_tokenizer = load_bundled(files)
     assert {k: v.shape for k, v in carried.state_dict().items()} == {
         k: v.shape for k, v in network().state_dict().items()
     }

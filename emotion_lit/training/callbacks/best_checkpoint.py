@@ -1,7 +1,6 @@
 """The checkpoint of a run that is used: the best one, without what training alone needs."""
 
 import copy
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from emotion_lit.errors import UserError
-from emotion_lit.model.checkpoint import LAST, PREVIOUS, check_whole, find_checkpoint, update_hyperparameters
+from emotion_lit.model.checkpoint import check_whole, find_checkpoint, update_hyperparameters
 from emotion_lit.model.checkpoint.validation import check_name
+from emotion_lit.training.callbacks.checkpoint_names import BEST, SEVERAL, check_neighbors, checked_filename
 from emotion_lit.training.callbacks.finite import check_weights
 from emotion_lit.training.metrics import default_monitor
 from emotion_lit.training.module import EmotionClassifier
@@ -23,11 +23,6 @@ from emotion_lit.utils.console import say
 from emotion_lit.utils.files import link
 from emotion_lit.utils.paths import expanded
 
-BEST = "best"
-# Files of ours that nothing else may be called.
-RESERVED = (BEST, *(Path(name).stem for name in (LAST, PREVIOUS)))
-# The name of each, where several are kept.
-SEVERAL = "epoch={epoch}-step={step}"
 # What `ModelCheckpoint` knows about the checkpoints that it has kept.
 STATE = (
     *("best_k_models", "best_model_path", "best_model_score", "current_score"),
@@ -65,7 +60,7 @@ class BestCheckpoint(ModelCheckpoint):
         filename: str = BEST,
     ) -> None:
         watched = monitor or default_monitor(multi_label=False)
-        filename = _checked(filename.removesuffix(".ckpt"))
+        filename = checked_filename(filename.removesuffix(".ckpt"))
         if save_top_k < -1 or save_top_k == 0:
             raise UserError(
                 f"checkpoint.save_top_k is {save_top_k}, and nothing would be kept to predict with; give how many to "
@@ -92,35 +87,8 @@ class BestCheckpoint(ModelCheckpoint):
         if not self._chosen and isinstance(pl_module, EmotionClassifier):
             self.monitor = default_monitor(pl_module.multi_label)
         if stage == "fit":
-            self.check_names(trainer)
+            check_neighbors(trainer, self)
         super().setup(trainer, pl_module, stage)
-
-    def check_names(self, trainer: pl.Trainer) -> None:
-        """Checks that no checkpoint callback of the user's own writes over files of a run.
-
-        Args:
-            trainer: The Trainer, before training.
-
-        Raises:
-            UserError: One would.
-        """
-        folders = {None, self.dirpath, str(Path(trainer.log_dir or ".").resolve() / "checkpoints")}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, ModelCheckpoint) and callback is not self and callback.dirpath in folders:
-                _check_neighbor(callback)
-
-    def check_free(self) -> None:
-        """Checks that the folder of a new run does not hold the best checkpoint of another one.
-
-        Raises:
-            UserError: It does.
-        """
-        there = Path(self.dirpath or "") / f"{BEST}.ckpt"
-        if self.dirpath and there.is_file():
-            raise UserError(
-                f"checkpoint.dirpath {self.dirpath} holds {there.name} of another run, which this one would replace; "
-                "give another folder, or move that file"
-            )
 
     @property
     def best_file(self) -> Path | None:
@@ -259,28 +227,6 @@ def best_checkpoint(trainer: pl.Trainer) -> BestCheckpoint | None:
     """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next((one for one in callbacks if isinstance(one, BestCheckpoint)), None)
-
-
-def _checked(filename: str) -> str:
-    plain = re.sub(r"{.*?}", "", filename)
-    if "/" in plain or "\\" in plain or not filename:
-        raise UserError(
-            f"checkpoint.filename is {filename!r}, which is no name; give the folder with checkpoint.dirpath"
-        )
-    if filename in RESERVED and filename != BEST:
-        raise UserError(f"checkpoint.filename is {filename}, the name of what a run goes on from; give another")
-    return filename
-
-
-def _check_neighbor(callback: ModelCheckpoint) -> None:
-    last = callback.CHECKPOINT_NAME_LAST if callback.save_last else None
-    taken = next((name for name in (callback.filename, last) if name in RESERVED), None)
-    if taken:
-        how = "leave out its save_last, because a run keeps one, or give it" if taken == last else "give it"
-        raise UserError(
-            f"the {type(callback).__name__} in trainer.callbacks would write over the run's own {taken}.ckpt; {how} a "
-            "filename or a dirpath of its own"
-        )
 
 
 def _sums(model: pl.LightningModule) -> Tensor:

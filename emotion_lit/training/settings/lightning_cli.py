@@ -14,6 +14,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.factory import restore
 from emotion_lit.training import requeue
 from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint, best_checkpoint
+from emotion_lit.training.callbacks.checkpoint_names import check_neighbors, check_unused
 from emotion_lit.training.callbacks.early_stopping import EarlyStopping
 from emotion_lit.training.callbacks.evaluation import Evaluation
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
@@ -190,11 +191,11 @@ class EmotionCLI(LightningCLI):
         config = self.config.fit
         self.model.check_callbacks(self.trainer)
         if keeper := best_checkpoint(self.trainer):
-            keeper.check_names(self.trainer)
+            check_neighbors(self.trainer, keeper)
             if keeper.dirpath and (reason := why_not_writable(Path(keeper.dirpath))):
                 raise UserError(f"checkpoint.dirpath {keeper.dirpath} cannot be written: {reason}")
             if not self.source or is_another_run(config, self.source.checkpoint):
-                keeper.check_free()
+                check_unused(keeper.dirpath)
         if self.source:
             run = checkpoints.run_folder(config.ckpt_path)
             check_goes_on(self.trainer, self.source.checkpoint, run / "config.yaml" if run else None)
