@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,24 @@ def find_repository(name: str, private: bool | None, overwrite: bool) -> Reposit
     return Repository(full, private, overwrite)
 
 
+def _check_card(card: Path) -> None:
+    """Lets the Hub check a model card, before anything is uploaded.
+
+    Raises:
+        ValueError: The Hub refuses it.
+        HfHubHTTPError: The Hub cannot check it.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    # ModelCard.validate of huggingface_hub 1 asks the public Hub, whatever HF_ENDPOINT is.
+    body = {"repoType": "model", "content": card.read_text(encoding="utf-8")}
+    answer = get_session().post(f"{constants.ENDPOINT}/api/validate-yaml", json=body, headers={"Accept": "text/plain"})
+    if answer.status_code == HTTPStatus.BAD_REQUEST:
+        raise ValueError(answer.text)
+    hf_raise_for_status(answer)
+
+
 def push(folder: Path, repository: Repository) -> None:
     """Uploads an export, removes what the repository held before, and reads it back.
 
@@ -96,12 +115,12 @@ def push(folder: Path, repository: Repository) -> None:
     Raises:
         UserError: The Hub refuses it, or gives back something else.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     api = HfApi()
     files = sorted(file.name for file in folder.iterdir())
     with _reasons(f"{folder} is complete, but is not on the Hub: the card is refused"):
-        ModelCard.load(folder / "README.md").validate(repo_type="model")
+        _check_card(folder / "README.md")
     with _reasons(f"{folder} is complete, but could not be uploaded to {repository.name}"):
         there = _info(api, repository.name)
         private = repository.private is not False if there is None else repository.private

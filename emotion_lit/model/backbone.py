@@ -90,7 +90,16 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """
     source = locate(name)
     with clear_errors(name):
-        tokenizer, config = pretrained.read_tokenizer(source), pretrained.read_config(source)
+        return set_padding(pretrained.read_tokenizer(source), pretrained.read_config(source))
+
+
+def set_padding(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> PreTrainedTokenizerBase:
+    """Gives a tokenizer a pad token where it has none, and the padding side that suits the classification head.
+
+    Args:
+        tokenizer: The tokenizer, which is changed.
+        config: The configuration of the network.
+    """
     if tokenizer.pad_token_id is None:  # of a network that was made to go on with a text, such as GPT-2
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     # XLNet's head reads the last token, so nothing may come behind a text; others look for its end, or read the first.

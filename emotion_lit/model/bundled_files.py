@@ -5,7 +5,7 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion_lit.model import pretrained
-from emotion_lit.model.backbone import Files, quiet_transformers
+from emotion_lit.model.backbone import Files, quiet_transformers, set_padding
 from emotion_lit.utils import caches
 
 
@@ -38,6 +38,7 @@ def load_bundled(files: Files) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
     ):
         for name, text in files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
-        tokenizer = pretrained.read_tokenizer(folder)
-        network = pretrained.make_network(pretrained.read_config(folder))
-    return network, tokenizer
+        config = pretrained.read_config(folder)
+        # Some releases of transformers save no padding side.
+        tokenizer = set_padding(pretrained.read_tokenizer(folder), config)
+        return pretrained.make_network(config), tokenizer

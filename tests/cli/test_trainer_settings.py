@@ -145,7 +145,7 @@ def test_the_rate_that_is_found_is_used(fit: Fit) -> None:
         ("--trainer.num_nodes=2", "trainer.num_nodes is 2, and nothing says where the other machines are"),
         ("--trainer.precision=transformer-engine", "Requirement 'transformer_engine"),
         ("--trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches is 0; it should be at least 1"),
-        ("--trainer.gradient_clip_val=-1", "trainer.gradient_clip_val is -1; it should be at least 0"),
+        ("--trainer.gradient_clip_val=-1.5", "trainer.gradient_clip_val is -1.5; it should be at least 0"),
         ("--trainer.check_val_every_n_epoch=0", "trainer.check_val_every_n_epoch is 0; it should be at least 1"),
         ("--trainer.val_check_interval=0", "trainer.limit_val_batches 0 turns validation off"),
         ("--trainer.min_epochs=3", "trainer.min_epochs is 3, and trainer.max_epochs is 1"),

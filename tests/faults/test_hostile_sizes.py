@@ -96,4 +96,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_configuration_is_of_the_size_of_one(bomb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bomb.yaml").write_text(BOMBS[bomb])
-    assert "which no configuration" in failing(capsys, "fit", f"--config={tmp_path}/bomb.yaml")
+    line = failing(capsys, "fit", f"--config={tmp_path}/bomb.yaml")
+    assert (
+        "which no configuration" in line or "exceeded maximum nesting depth" in line
+    )  # some builds of PyYAML have a bound

@@ -3,6 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def shortcuts(model: EmotionClassifier) -> set[str]:
     """Which shortcuts a network has."""
     assert model.network is not None
     found = {type(module).__name__ for module in model.network.modules()} & {"MergedLoraLinear", "ByteDropout"}
-    if any("forward" in module.__dict__ for module in model.network.modules()):
+    if any(isinstance(module.__dict__.get("forward"), partial) for module in model.network.modules()):
         found.add("first token")
     if model.network.encoder.config._attn_implementation == cpu_kernels.ATTENTION:
         found.add("attention")
@@ -148,6 +149,8 @@ def test_layers_whose_place_matters_are_not_run_apart(tmp_path: Path, capsys: py
     make_encoder("gemma3", tmp_path, layer_types=["sliding_attention", "full_attention"])
     model = built(tmp_path, tuning="full", trainable_layers=1)
     assert model.network is not None
+    if any(hasattr(module, "attention_type") for module in model.network.modules()):
+        pytest.skip("the layers of this release of transformers know what they are wherever they stand")
     assert not can_run_apart(model.network, Probe(model.tokenizer))
     assert f"{LEFT_OUT}frozen lower layers run once" in capsys.readouterr().err
 
