@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_lit.data.columns import TASK_TEXT, TEXT_NAMES, find_text_column
-from emotion_lit.data.formats.arrow_types import without_views
+from emotion_lit.data.formats.arrow_types import writable_type
 from emotion_lit.data.formats.blocks import Block, OnError, Reject
 from emotion_lit.data.formats.files import data_suffix
 from emotion_lit.data.formats.readers import STDIN, TableFormat, column_names, read_blocks
@@ -140,7 +140,7 @@ class WindowReader:
             source = text if name == self.text_key else name
             if source in block.table.column_names:
                 array = block.table.column(source)
-                if (usual := without_views(array.type)) != array.type:
+                if (usual := writable_type(array.type)) != array.type:
                     array = array.cast(usual)
                 field = block.table.schema.field(source).with_name(name).with_type(array.type)
                 if name == self.text_key and self.text_column is None and source == TASK_TEXT:
