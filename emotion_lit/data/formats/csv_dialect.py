@@ -151,7 +151,7 @@ def find_header(rows: Rows, setting: bool | None, name: str) -> Header:
 
 def _quoting(dialect: Dialect, lines: list[str]) -> tuple[Dialect, Rows, float]:
     """The quoting with which most rows have the same width; the rows, and the share of these."""
-    rows, share, merged = _parsed(dialect, lines)
+    rows, share, merged, is_open = _parsed(dialect, lines)
     best = (dialect, rows, share)
     others = []
     if any(f'{dialect.separator} "' in line for line in lines):
@@ -163,19 +163,20 @@ def _quoting(dialect: Dialect, lines: list[str]) -> tuple[Dialect, Rows, float]:
         others.append(replace(dialect, quoted=False))
     for other in others:
         before = any(field.startswith(' "') for row in best[1] for field in row)
-        rows, other_share, other_merged = _parsed(other, lines)
-        mends = (merged and not other_merged) or (other.skip_blank and before)
+        rows, other_share, other_merged, other_open = _parsed(other, lines)
+        # A backslash at the end of a text would hide the quotation mark that ends it.
+        mends = (merged and not other_merged and other_open <= is_open) or (other.skip_blank and before)
         if other_share > best[2] or (mends and other_share >= max(best[2], 1 - other.skip_blank)):
             best = (other, rows, other_share)
     return best
 
 
-def _parsed(dialect: Dialect, lines: list[str]) -> tuple[Rows, float, bool]:
-    """The rows, the share of rows with the most common width, and whether a row spans several lines."""
+def _parsed(dialect: Dialect, lines: list[str]) -> tuple[Rows, float, bool, bool]:
+    """The rows, the share of rows with the most common width, and whether a row spans lines, or the last is open."""
     reader = csv.reader(iter(lines), **dialect.options)
     rows: Rows = []
     errors = line = 0
-    merged = False
+    merged = is_open = False
     while len(rows) + errors < SAMPLE_ROWS:
         try:
             row = next(reader)
@@ -184,14 +185,15 @@ def _parsed(dialect: Dialect, lines: list[str]) -> tuple[Rows, float, bool]:
         except csv.Error:
             if not rows:  # a later row is not the header
                 break
-            errors += reader.line_num < len(lines)  # the last row may be incomplete
+            is_open = reader.line_num >= len(lines)  # the last row may be incomplete
+            errors += not is_open
             continue
         merged = merged or reader.line_num > line + 1
         line = reader.line_num
         if row:
             rows.append(row)
     most = Counter(map(len, rows[1:] or rows)).most_common(1)
-    return rows, (most[0][1] if most else 0) / max(1, len(rows) - (len(rows) > 1) + errors), merged
+    return rows, (most[0][1] if most else 0) / max(1, len(rows) - (len(rows) > 1) + errors), merged, is_open
 
 
 def _divides(rows: Rows) -> bool:

@@ -189,3 +189,8 @@ def test_any_encoding_is_read_or_refused_in_a_line(tmp_path: Path, encoding: str
     (tmp_path / "a.csv").write_bytes(content)
     with contextlib.suppress(UserError):
         read(tmp_path / "a.csv", text_format=TableFormat(encoding=encoding))
+
+
+def test_a_text_that_ends_in_a_backslash_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text\n"one\n\\"\n')
+    assert read(tmp_path / "a.csv")[1:] == ([("one\n\\",)], [])
