@@ -23,12 +23,14 @@ from emotion_lit.model.positions import longest_text
 from emotion_lit.model.settings import ModelSettings
 from emotion_lit.training import weight_averaging
 from emotion_lit.training.datamodule import EmotionDataModule
+from emotion_lit.training.settings.attributes import settings_as_attributes
 from emotion_lit.training.strategies import check_precision, is_checked_when_built, prepare_strategy
 from emotion_lit.utils import distributed, fork_safety
 
 NOT_BUILT = "the model has no network yet; call model.build() first, or give it to a Trainer"
 
 
+@settings_as_attributes(ModelSettings)
 class CheckpointedModule(pl.LightningModule):
     """A LightningModule whose network is built from settings, and whose checkpoints load anywhere.
 
@@ -57,15 +59,6 @@ class CheckpointedModule(pl.LightningModule):
     def multi_label(self) -> bool:
         """Whether a text can have several classes."""
         return self.settings.multi_label
-
-    @property
-    def learning_rate(self) -> float | None:
-        """Learning rate of the encoder or its adapters; Lightning's LearningRateFinder sets it."""
-        return self.settings.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: float | None) -> None:
-        self.change_settings(learning_rate=value)
 
     def change_settings(self, **changes: Any) -> None:
         """Changes settings, such as the thresholds that were chosen on validation.

@@ -21,6 +21,7 @@ from emotion_lit.data.tokenized_dataset import TokenizedDataset, tokenize_split
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.positions import longest_text
+from emotion_lit.training.settings.attributes import settings_as_attributes
 from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
 
@@ -30,6 +31,7 @@ LIMITS = {"validation": "limit_val_batches", "test": "limit_test_batches"}
 STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "predict": ()}
 
 
+@settings_as_attributes(DataSettings)
 class EmotionDataModule(pl.LightningDataModule):
     """Labeled texts for training and evaluation, and unlabeled texts for prediction, in batches of similar length.
 
@@ -125,15 +127,6 @@ class EmotionDataModule(pl.LightningDataModule):
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._datasets: dict[str, TokenizedDataset] = {}
         self._stream: TextStream | None = None
-
-    @property
-    def batch_size(self) -> int | None:
-        """`data.batch_size`. Lightning's BatchSizeFinder sets it."""
-        return self.settings.batch_size
-
-    @batch_size.setter
-    def batch_size(self, rows: int | None) -> None:
-        self.settings = replace(self.settings, batch_size=rows)
 
     @property
     def corpus(self) -> Corpus:

@@ -1,6 +1,8 @@
+from typing import Any
+
 import pytest
 
-from emotion_lit import EmotionClassifier
+from emotion_lit import EmotionClassifier, EmotionDataModule
 from emotion_lit.errors import UserError
 
 
@@ -22,3 +24,16 @@ from emotion_lit.errors import UserError
 def test_bad_settings_name_the_key(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         EmotionClassifier(**{"labels": ["a", "b"], **settings})  # type: ignore[arg-type]
+
+
+def test_settings_are_attributes() -> None:
+    model: Any = EmotionClassifier(["a", "b"], multi_label=True, threshold=0.4)
+    assert (model.threshold, model.temperature) == (0.4, None)
+    model.threshold, model.temperature = [0.2, 0.9], 2.0
+    assert model.decision.thresholds == (0.2, 0.9)
+    assert model.decision.temperature == 2
+    with pytest.raises(UserError, match=r"model\.temperature is 0"):
+        model.temperature = 0.0
+    data: Any = EmotionDataModule("sample", max_length=32)
+    data.batch_size = 4
+    assert (data.dataset, data.max_length, data.settings.batch_size) == ("sample", 32, 4)

@@ -1,0 +1,33 @@
+"""Settings as attributes: `model.temperature` reads a setting, and assigning a value changes it."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+Owner = TypeVar("Owner", bound=type)
+
+
+def settings_as_attributes(settings: type) -> Callable[[Owner], Owner]:
+    """Gives a class with an attribute `settings` a property for each setting that it has no attribute for.
+
+    Args:
+        settings: The dataclass of its settings.
+    """
+
+    def add(owner: Owner) -> Owner:
+        for name in (field.name for field in fields(settings)):
+            if not hasattr(owner, name):
+                setattr(owner, name, _property(name))
+        return owner
+
+    return add
+
+
+def _property(name: str) -> property:
+    def read(owner: Any) -> Any:
+        return getattr(owner.settings, name)
+
+    def change(owner: Any, value: Any) -> None:
+        owner.settings = replace(owner.settings, **{name: value})
+
+    return property(read, change, doc=f"The setting `{name}`.")
