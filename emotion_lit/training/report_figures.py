@@ -8,8 +8,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 
 from emotion_lit.evaluation.prediction_table import AFTER, PredictionTable
-from emotion_lit.reporting import run_report, tensorboard
+from emotion_lit.reporting import tensorboard
 from emotion_lit.reporting.learning_curves import read_learning_curves
+from emotion_lit.reporting.run_report import draw_figures
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.hyperparameters import FINAL_METRICS, hyperparameters
 from emotion_lit.training.module import EmotionClassifier
@@ -44,7 +45,7 @@ def draw_report(
     """
     drawn: dict[str, Figure] = {}
     with nonfatal.suppress("the report's figures"):
-        drawn = run_report.draw_figures(report, kept, read_learning_curves(folder))
+        drawn = draw_figures(report, kept, read_learning_curves(folder))
     with nonfatal.suppress("TensorBoard's figures"):
         if has_tensorboard(trainer):
             logger: Any = trainer.logger
