@@ -1,4 +1,4 @@
-"""What a model takes: batches of our own and of others, completed where that is plain, else refused in one line."""
+"""Batches: checks the inputs and labels of batches from any data loader, and runs a network on them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,15 +12,15 @@ from emotion_lit.model.network import Network
 
 Batch = dict[str, Any]
 INPUTS = ("input_ids", "features")
-# Where a batch has its labels: ours, that of `transformers`, and ids alone.
+# Keys of labels in a batch: of this package, of transformers, and class ids only.
 LABELS = ("targets", "labels", "label")
 
 
 def check_inputs(batch: Any) -> None:
-    """Checks that a batch is one of tokenized texts.
+    """Checks that a batch has tokenized texts.
 
     Args:
-        batch: Whatever a loader gives.
+        batch: A batch of any data loader.
 
     Raises:
         UserError: It is something else.
@@ -39,7 +39,7 @@ def classify(network: Network, batch: Batch) -> Tensor:
 
     Args:
         network: The network.
-        batch: ``input_ids`` and, where there is padding, ``attention_mask``, both ``[batch, tokens]``; with ``states``,
+        batch: ``input_ids`` and, if there is padding, ``attention_mask``, both ``[batch, tokens]``; also ``states``,
             ``[batch, tokens, hidden]``, if the frozen layers have been run. Or ``features``, ``[batch, features]``.
     """
     if "features" in batch:
@@ -67,20 +67,21 @@ def embed(network: Network, batch: Batch) -> Tensor:
 
 
 def labelled(batch: Batch, classes: int, several: bool) -> Batch:
-    """A batch with its labels as ours have them: ``targets``, ``[rows, classes]``, and ``label``, ``[rows]``.
+    """Converts the labels of a batch: ``targets``, ``[rows, classes]``, and ``label``, ``[rows]``.
 
     Args:
-        batch: A batch with one of `LABELS`: ids of classes, ``[rows]``, or a value for each class, ``[rows, classes]``.
-        classes: How many classes there are.
-        several: Whether a row may have any number of them.
+        batch: A batch with one of the keys `LABELS`: class ids, ``[rows]``, or a value for each class,
+            ``[rows, classes]``.
+        classes: The number of classes.
+        several: Whether a row may have any number of classes (multi-label).
 
     Raises:
-        UserError: It has none, or they are not the model's classes.
+        UserError: The batch has no labels, or they do not fit the classes of the model.
     """
     given = next((batch[key] for key in LABELS if key in batch), None)
     if not isinstance(given, Tensor) or given.ndim not in (1, 2):
         raise UserError(
-            f"a batch to train or to score needs {' or '.join(LABELS)}: a tensor of class ids [rows], or of a value "
+            f"a batch for training or scoring needs {' or '.join(LABELS)}: a tensor of class ids [rows], or of a value "
             f"for each class [rows, classes]; this one has {', '.join(map(str, batch))}"
         )
     if given.ndim == 2 and given.shape[1] != classes:
@@ -99,7 +100,7 @@ def labelled(batch: Batch, classes: int, several: bool) -> Batch:
 
 
 def rows_of(batch: Any) -> list[int] | None:
-    """The numbers of a batch's rows in their split or input; None where it does not say.
+    """The row numbers of a batch in its split or input; None if the batch does not contain them.
 
     Args:
         batch: The batch.
@@ -109,21 +110,21 @@ def rows_of(batch: Any) -> list[int] | None:
 
 
 def size_of(batch: Any) -> int:
-    """How many texts a batch has.
+    """The number of texts in a batch.
 
     Args:
-        batch: The batch, of our own or of another loader.
+        batch: A batch of any data loader.
     """
     rows = rows_of(batch)
     return len(batch["input_ids"]) if rows is None else len(rows)
 
 
 def put_in_order(outputs: list[Any], rows: Sequence[list[int] | None]) -> None:
-    """Puts what was predicted batch by batch, which comes by length, into the order of the rows, in place.
+    """Sorts predictions by row number, in place; batches are in the order of text length.
 
     Args:
-        outputs: Per batch ``[rows, ...]``; anything else stays as it is.
-        rows: The numbers of each batch's rows; None where they are not known.
+        outputs: For each batch ``[rows, ...]``; other outputs are not sorted.
+        rows: The row numbers of each batch; None if they are unknown.
     """
     numbers = [number for batch in rows for number in batch or ()]
     sizes = [len(one) if isinstance(one, Tensor) and one.ndim else -1 for one in outputs]

@@ -1,7 +1,8 @@
-"""What makes training faster on a CPU: dropout with fewer random numbers, and attention in single steps.
+"""Kernels that make training faster on a CPU: dropout with fewer random numbers, and eager attention.
 
-PyTorch draws a random number for each element, which is 10-15% of a training step of a small encoder on two cores.
-Here eight elements share one 64-bit draw, a byte each, so that the probability is rounded to a multiple of 1/256.
+PyTorch's dropout draws a random number per element, which takes 10-15% of a training step of a small encoder on two
+cores. Here each 64-bit random number serves eight elements, one byte each, so the dropout probability is rounded to a
+multiple of 1/256.
 """
 
 import math
@@ -14,16 +15,16 @@ from transformers import PreTrainedModel
 
 ATTENTION = "emotion_lit_eager"
 BYTES = 256
-# What changes the weights of attention in some architectures.
+# Arguments with which some architectures change the attention weights; not supported here.
 OTHER_ATTENTION = ("softcap", "s_aux", "position_bias", "head_mask")
-REGISTER = 16  # numbers of single precision, twice as many of half, in AVX-512
+REGISTER = 16  # float32 values in an AVX-512 register; it holds twice as many values in half precision
 
 
 class ByteDropout(nn.Dropout):
     """Dropout (arXiv 1207.0580) with a random byte for each element."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Zeroes elements at random in training, and scales the others.
+        """Zeroes random elements during training, and scales the others.
 
         Args:
             input: Any shape.
@@ -32,11 +33,11 @@ class ByteDropout(nn.Dropout):
 
 
 def byte_dropout(values: Tensor, p: float) -> Tensor:
-    """Zeroes elements with a probability, and scales the others so that the expectation stays the same.
+    """Zeroes each element with probability ``p``, and scales the others so that the expectation stays the same.
 
     Args:
         values: Any shape.
-        p: The probability; rounded to a multiple of 1/256.
+        p: The dropout probability; rounded to a multiple of 1/256.
     """
     dropped = round(p * BYTES)
     if not 0 < dropped < BYTES:
@@ -58,23 +59,23 @@ def eager_attention(
     dropout: float = 0.0,
     **more: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention in single steps, whose backward pass is faster than the fused one's for short texts on a CPU.
+    """Eager attention. For short texts on a CPU, its backward pass is faster than that of fused attention.
 
     Args:
         module: The attention layer.
         query: ``[batch, heads, tokens, width]``.
-        key: Likewise; several heads of the query may share one.
-        value: Likewise.
-        attention_mask: To be added to the scores, ``[batch, 1, tokens, tokens]``, or None.
-        scaling: What the scores are multiplied with.
-        dropout: Dropout of the attention weights; zero outside of training.
-        more: What an architecture says beside that.
+        key: The same shape, or fewer heads (grouped-query attention).
+        value: Like ``key``.
+        attention_mask: An additive mask, ``[batch, 1, tokens, tokens]``, or None.
+        scaling: The factor of the scores; None means ``width ** -0.5``.
+        dropout: Dropout of the attention weights; 0 outside of training.
+        more: Other arguments that architectures pass.
 
     Returns:
-        What was attended to, ``[batch, tokens, heads, width]``, and the weights.
+        The attention output, ``[batch, tokens, heads, width]``, and the attention weights.
 
     Raises:
-        NotImplementedError: The architecture wants attention of another kind.
+        NotImplementedError: The architecture needs another kind of attention.
     """
     for name in OTHER_ATTENTION:
         if more.get(name) is not None:
@@ -91,7 +92,7 @@ def eager_attention(
     scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(2, 3)
     if attention_mask is not None:
         scores = scores + attention_mask
-    # PyTorch's softmax takes rows that do not fill a register number by number, at a fourth of the speed.
+    # PyTorch's softmax processes rows that do not fill a register element by element, at a quarter of the speed.
     weights = scores.softmax(dim=-1, dtype=torch.float32 if keys < 2 * REGISTER else None).to(query.dtype)
     if dropout > 0:
         weights = byte_dropout(weights, dropout)
@@ -99,13 +100,13 @@ def eager_attention(
 
 
 def use_byte_dropout(encoder: nn.Module) -> None:
-    """Makes an encoder's dropout draw bytes.
+    """Replaces the dropout of an encoder by `ByteDropout`.
 
     Args:
         encoder: The encoder.
 
     Raises:
-        RuntimeError: Bytes are not what they should be here.
+        RuntimeError: It does not drop the right share of elements on this machine.
     """
     for module in encoder.modules():
         if type(module) is nn.Dropout:
@@ -126,17 +127,17 @@ def use_own_dropout(encoder: nn.Module) -> None:
 
 
 def check_byte_dropout(p: float, count: int = 1 << 14) -> None:
-    """Checks how many elements are dropped, and that the others are scaled so that the expectation stays.
+    """Checks the share of dropped elements, and the scale of the others.
 
     Args:
-        p: The probability.
-        count: How many elements to try.
+        p: The dropout probability.
+        count: The number of elements to test with.
 
     Raises:
-        RuntimeError: It is not so.
+        RuntimeError: The share or the scale is wrong.
     """
     if not 0 < round(p * BYTES) < BYTES:
-        return  # PyTorch's own
+        return  # `byte_dropout` then calls PyTorch's dropout
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         dropped = byte_dropout(torch.ones(count), p)
@@ -144,11 +145,11 @@ def check_byte_dropout(p: float, count: int = 1 << 14) -> None:
     kept = dropped[dropped != 0]
     deviation = 1 / BYTES + 5 * math.sqrt(p * (1 - p) / count)
     if abs(share - p) > deviation or not torch.allclose(kept, torch.tensor(1 / (1 - p)), rtol=2 / BYTES / (1 - p)):
-        raise RuntimeError(f"dropout of {p} leaves out {share:.2%} of the elements")
+        raise RuntimeError(f"dropout with p={p} drops {share:.2%} of the elements")
 
 
 def use_eager_attention(encoder: Any) -> None:
-    """Puts attention in single steps in the place of an encoder's own.
+    """Replaces the attention of an encoder by `eager_attention`.
 
     Args:
         encoder: The encoder.
@@ -176,7 +177,7 @@ def use_own_attention(encoder: Any) -> None:
 
 
 def has_exchangeable_attention(encoder: PreTrainedModel) -> bool:
-    """Whether an encoder takes attention from elsewhere; some architectures, such as DeBERTa, have one of their own.
+    """Whether the attention function of an encoder can be replaced; that of DeBERTa and some others cannot.
 
     Args:
         encoder: The encoder.

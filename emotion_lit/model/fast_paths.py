@@ -1,6 +1,6 @@
-"""Shortcuts that rely on internals of libraries: each is checked when it is taken, and undone if it changes the logits.
+"""Fast paths: optimizations that rely on internals of libraries. Each is undone if it changes the logits.
 
-A shortcut is a function that changes a network, and one that undoes this, even after a failure half way.
+A fast path is a function that changes a network, and another that restores it, even after an error in the first.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from emotion_lit.model.partial_forward import check_layers
 from emotion_lit.model.probe import Probe, reason_of
 from emotion_lit.utils.console import say
 
-# The largest difference of logits, as single precision has; and relative to the largest logit, because those of an
-# untrained network may be tiny.
+# The largest difference of logits: absolute, as rounding in single precision causes, and relative to the largest logit,
+# because the logits of an untrained network may be tiny.
 TOLERANCE, SHARE = 1e-5, 1e-3
 
 
 def take_fast_paths(network: Network, probe: Probe) -> None:
-    """Takes the shortcuts of a new network: the last layer for the first token alone, and merged LoRA layers.
+    """Installs the fast paths of a new network: the last layer for the first token only, and merged LoRA layers.
 
     Args:
         network: The network.
@@ -28,14 +28,14 @@ def take_fast_paths(network: Network, probe: Probe) -> None:
     """
     if network.pooling == "cls" and first_token.suits(network.body):
         take(
-            "the last layer for the first token alone",
+            "the last layer for the first token only",
             network,
             lambda: first_token.keep_first_token(network.body),
             lambda: first_token.keep_all_tokens(network.body),
             probe.logits(network),
             lambda: probe.logits(network),
         )
-    if any(hasattr(module, "lora_A") for module in network.modules()):  # layers of peft, which takes long to import
+    if any(hasattr(module, "lora_A") for module in network.modules()):  # LoRA layers; peft is slow to import
         _take_merged_adapters(network, probe)
 
 
@@ -43,12 +43,12 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
     name = "merged LoRA layers"
     try:
         from emotion_lit.model import merged_lora
-    except Exception as error:  # peft has other layers
+    except Exception as error:  # another version of peft has other layers
         leave_out(name, network, reason_of(error))
         return
 
     def logits() -> Tensor:
-        probe.step(network)  # some architectures change outputs in place, which is an error in training alone
+        probe.step(network)  # in-place operations of some architectures fail only during training
         return probe.logits(network)
 
     with merged_lora.trained_alike(network.encoder):
@@ -63,17 +63,17 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
 
 
 def take_attention(network: Network, probe: Probe, expected: Tensor | None = None) -> None:
-    """Takes attention in single steps, which is faster on a CPU; `leave_training_paths` undoes it.
+    """Installs eager attention, which is faster on a CPU; `leave_training_paths` restores the original.
 
     Args:
         network: The network.
         probe: Two texts.
-        expected: Their logits, where they are known.
+        expected: Their logits, if they are known.
     """
     expected = probe.logits(network) if expected is None else expected
     if cpu_kernels.has_exchangeable_attention(network.encoder):
         take(
-            "attention in single steps",
+            "eager attention",
             network,
             lambda: cpu_kernels.use_eager_attention(network.encoder),
             lambda: cpu_kernels.use_own_attention(network.encoder),
@@ -83,7 +83,7 @@ def take_attention(network: Network, probe: Probe, expected: Tensor | None = Non
 
 
 def take_training_paths(network: Network, probe: Probe) -> None:
-    """Takes the shortcuts of a training on a CPU; `leave_training_paths` undoes them.
+    """Installs the fast paths for training on a CPU; `leave_training_paths` restores the originals.
 
     Args:
         network: The network.
@@ -92,7 +92,7 @@ def take_training_paths(network: Network, probe: Probe) -> None:
     expected = probe.logits(network)
     take_attention(network, probe, expected)
     take(
-        "dropout by bytes",
+        "byte dropout",
         network,
         lambda: cpu_kernels.use_byte_dropout(network.encoder),
         lambda: cpu_kernels.use_own_dropout(network.encoder),
@@ -102,7 +102,7 @@ def take_training_paths(network: Network, probe: Probe) -> None:
 
 
 def leave_training_paths(network: Network) -> None:
-    """Restores the attention and the dropout of the libraries.
+    """Restores the original attention and dropout.
 
     Args:
         network: The network.
@@ -136,23 +136,23 @@ def take(
     expected: Tensor,
     found: Callable[[], Tensor],
 ) -> bool:
-    """Takes a shortcut if the logits stay the same; otherwise undoes it and prints a notice.
+    """Installs a fast path if the logits stay the same; otherwise undoes it and prints a notice.
 
     Args:
-        name: The name of the shortcut in the notice.
+        name: The name of the fast path in the notice.
         network: The network.
-        install: Takes it.
-        undo: Undoes it, even after a failure half way.
-        expected: Logits without it.
-        found: Computes them with it.
+        install: Installs it.
+        undo: Removes it, even after an error in ``install``.
+        expected: The logits without it.
+        found: Computes the logits with it.
 
     Returns:
-        Whether it is taken.
+        Whether it is installed.
     """
     try:
         install()
         problem = difference(expected, found(), next(network.parameters()).dtype)
-    except Exception as error:  # whatever a library of another version raises
+    except Exception as error:  # other versions of the libraries may raise anything
         problem = reason_of(error)
     if problem:
         undo()
@@ -161,23 +161,23 @@ def take(
 
 
 def leave_out(name: str, network: Network, problem: str) -> None:
-    """Prints that a shortcut is not taken.
+    """Prints that a fast path is not used.
 
     Args:
-        name: The shortcut.
+        name: The fast path.
         network: The network.
-        problem: Why.
+        problem: The reason.
     """
-    say(f"shortcut left out: {name}, with {type(network.encoder).__name__} ({problem}); it is slower without")
+    say(f"fast path left out: {name}, with {type(network.encoder).__name__} ({problem}); this is slower")
 
 
 def difference(expected: Tensor, found: Tensor, dtype: torch.dtype = torch.float32) -> str:
-    """Describes a difference of logits that is larger than the rounding errors; empty if there is none.
+    """Describes a difference of logits beyond rounding errors; empty if there is none.
 
     Args:
         expected: ``[texts, classes]``.
         found: Likewise.
-        dtype: What they were computed in.
+        dtype: The dtype in which they were computed.
     """
     off, size = float((expected - found).abs().max()), float(expected.abs().max())
     coarser = max(1.0, torch.finfo(dtype).eps / torch.finfo(torch.float32).eps)

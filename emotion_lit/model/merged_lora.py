@@ -11,23 +11,23 @@ from torch.autograd.function import FunctionCtx
 
 
 class MergedLoraLinear(Linear):  # type: ignore[misc]
-    """peft's LoRA layer, computed with one product where peft takes three.
+    """peft's LoRA layer, computed with one matrix product instead of three.
 
-    peft adds the adapter's products to the frozen layer's. They are thin, so they cost memory traffic rather than
-    arithmetic, and with adapters in every layer a step takes longer than training all weights. Here ``W + s B A`` is
-    computed once per step, and used for the output and for the gradient of the input; the gradients of A and B need
-    thin products only. Parameters, their names and what is saved are peft's own.
+    peft adds the output of the adapter to that of the frozen layer. The adapter's products have a small inner
+    dimension, so they are limited by memory bandwidth, and with adapters in every layer a step takes longer than one of
+    full fine-tuning. Here ``W + s B A`` is computed once per step, and used for the output and for the gradient of the
+    input; only the gradients of A and B need low-rank products. Parameters, their names and the state dict are peft's.
     """
 
     _merged: Tensor | None = None
     _merged_for: tuple[Any, ...] = ()
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The layer's output.
+        """Computes the output.
 
         Args:
             x: ``[..., inputs]``.
-            args: For peft's own layer, which takes over where there is more than one plain adapter.
+            args: Passed to peft's layer, which is used unless there is exactly one plain adapter.
             kwargs: Likewise.
 
         Returns:
@@ -45,10 +45,10 @@ class MergedLoraLinear(Linear):  # type: ignore[misc]
         return _MergedLora.apply(x.to(dtype), merged, bias, a, b, scaling)  # type: ignore[no-any-return, no-untyped-call]
 
     def train(self, mode: bool = True) -> Self:
-        """Forgets the merged weight, which training changes.
+        """Discards the merged weight, because training changes it.
 
         Args:
-            mode: False for evaluation.
+            mode: False for evaluation mode.
         """
         self._merged = None
         return super().train(mode)  # type: ignore[no-any-return]
@@ -60,21 +60,21 @@ class MergedLoraLinear(Linear):  # type: ignore[misc]
         return not self.training or isinstance(self.lora_dropout[adapters[0]], torch.nn.Identity)
 
     def _merged_weight(self, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> Tensor:
-        """``W + s B A``: in training once per forward pass, in evaluation once."""
+        """``W + s B A``: computed in every forward pass during training, and once in evaluation."""
         weight = self.base_layer.weight
         if self.training:
             return _merge(weight, a, b, scaling, dtype)
-        # Not enough in training: a fused optimizer leaves the versions as they are.
+        # Versions cannot be used during training: fused optimizers do not increment them.
         state = (dtype, scaling, *((tensor.data_ptr(), tensor._version) for tensor in (weight, a, b)))
         if self._merged is None or self._merged_for != state:
-            with torch.inference_mode(False):  # so that it can be used outside of it later
+            with torch.inference_mode(False):  # so that it can be used outside of inference mode later
                 self._merged = _merge(weight, a, b, scaling, dtype)
             self._merged_for = state
         return self._merged
 
 
 def compute_merged(encoder: torch.nn.Module) -> None:
-    """Makes an encoder's LoRA layers around linear ones compute with merged weights.
+    """Makes the LoRA layers of an encoder that wrap `nn.Linear` compute with merged weights.
 
     Args:
         encoder: The encoder.
@@ -97,7 +97,7 @@ def compute_apart(encoder: torch.nn.Module) -> None:
 
 @contextlib.contextmanager
 def trained_alike(encoder: torch.nn.Module) -> Iterator[None]:
-    """While it lasts, adapters have weights as after a training; fresh ones change nothing, whoever computes them.
+    """Gives adapters temporary random weights, as after training; new adapters are zero, so no error would show.
 
     Args:
         encoder: The encoder.
@@ -138,6 +138,6 @@ class _MergedLora(torch.autograd.Function):
         rows, grads = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
         grad_x = (grads @ merged).view_as(x) if ctx.needs_input_grad[0] else None
         grad_a = (grads @ (ctx.scaling * b).to(grads.dtype)).t() @ rows
-        # This way round, because a product with a thin left factor is twice as fast on a CPU.
+        # In this order, because on a CPU the product is twice as fast if the left factor has few rows.
         grad_b = ((rows @ a.to(rows.dtype).t()).t() @ grads).t() * ctx.scaling
         return grad_x, None, None, grad_a.to(a.dtype), grad_b.to(b.dtype), None

@@ -1,4 +1,4 @@
-"""From token states to logits: the architecture's own head, or the means of three layers and a two-layer head."""
+"""The network: an encoder with its own classification head, or with mean pooling and a two-layer head."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -12,10 +12,10 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.partial_forward import lower_states, upper_layers
 
 Pooling = Literal["cls", "mean"]
-# Which layers the `mean` head reads, as parts of the depth. The lower ones keep what the last one has let go: a frozen
-# MiniLM on 8,000 rows of super-emotion has macro-F1 .474 with all three and .448 with the last alone.
+# The layers that the `mean` head pools, as fractions of the depth. Lower layers keep information that the last layer
+# discards: a frozen MiniLM on 8,000 rows of super-emotion has macro-F1 .474 with all three, and .448 with the last one.
 DEPTHS = (1, 2 / 3, 1 / 3)
-# Strong, because a head on a frozen encoder soon overfits: .448 with it and .442 with 0.1, on the last layer alone.
+# High, because a head on a frozen encoder overfits quickly: macro-F1 .448 with 0.5 and .442 with 0.1, last layer alone.
 HEAD_DROPOUT = 0.5
 
 
@@ -23,13 +23,13 @@ class Network(nn.Module):
     """An encoder with a classification head.
 
     Args:
-        pretrained: A transformers network for sequence classification.
-        pooling: ``cls`` keeps its own head, ``mean`` puts another one in its place.
-        dropout: Dropout of the ``mean`` head; None is 0.5.
+        pretrained: A transformers model for sequence classification.
+        pooling: ``cls`` keeps its own head; ``mean`` replaces it by mean pooling and a two-layer head.
+        dropout: Dropout of the ``mean`` head; None means 0.5.
 
     Attributes:
-        frozen_layers: How many of the lower layers, and the embeddings with them, do not train.
-        frozen: Parts that learn nothing, and have no dropout in training therefore.
+        frozen_layers: The number of frozen lower layers. If it is above 0, the embeddings are frozen too.
+        frozen: The frozen modules. They stay in evaluation mode during training, so they have no dropout.
     """
 
     def __init__(self, pretrained: PreTrainedModel, pooling: Pooling, dropout: float | None = None) -> None:
@@ -38,13 +38,13 @@ class Network(nn.Module):
         self.frozen_layers = 0
         self.frozen: tuple[nn.Module, ...] = ()
         self.prefix = f"body.{pretrained.base_model_prefix}." if pooling == "cls" else "body."
-        self.body: PreTrainedModel = pretrained if pooling == "cls" else _reader(pretrained)
+        self.body: PreTrainedModel = pretrained if pooling == "cls" else _encoder_of(pretrained)
         if pooling == "cls":
             self._check_head()
             return
         config: Any = pretrained.config
         if getattr(self.body, "pooler", None) is not None:
-            self.body.pooler = nn.Identity()  # its output is not read, and it would be stored as if it were trained
+            self.body.pooler = nn.Identity()  # its output is not used, and it would be stored as trained weights
         width = 2 * self.hidden_size
         self.head = nn.Sequential(
             nn.LayerNorm(self.feature_size),
@@ -56,44 +56,47 @@ class Network(nn.Module):
 
     @property
     def encoder(self) -> PreTrainedModel:
-        """The pre-trained part."""
+        """The pre-trained encoder."""
         return _base(self.body)
 
     def _check_head(self) -> None:
-        """Refuses architectures whose head is a part of the encoder, and would be frozen with it."""
+        """Rejects architectures whose head is a part of the encoder, because it would be frozen with the encoder."""
         if not any(isinstance(module, nn.Linear) for module in self._head_modules()):
             raise UserError(
-                f"the head of {type(self.body).__name__} cannot be told from its encoder; choose another model.backbone"
+                f"the head of {type(self.body).__name__} cannot be separated from its encoder; choose another "
+                "model.backbone"
             )
 
     @property
     def embeddings(self) -> list[nn.Module]:
-        """The encoder's first part, below the layers."""
+        """The embedding modules, below the encoder's layers."""
         named = getattr(self.encoder, "embeddings", None)
         if isinstance(named, nn.Module):
             return [named]
         inside = {id(module) for module in self.layers.modules()}
-        # Tables of words and positions; T5's of relative positions are in its layers.
+        # Token and position embeddings; T5's relative position embeddings are inside its layers.
         return [one for one in self.encoder.modules() if isinstance(one, nn.Embedding) and id(one) not in inside]
 
     @property
     def depth(self) -> int:
-        """How many layers the encoder has.
+        """The number of layers of the encoder.
 
         Raises:
-            UserError: It does not say.
+            UserError: Its configuration has no ``num_hidden_layers``.
         """
         depth = getattr(self.encoder.config, "num_hidden_layers", None)
         if not isinstance(depth, int):
-            raise UserError(f"{type(self.encoder).__name__} has no count of layers; leave out model.trainable_layers")
+            raise UserError(
+                f"{type(self.encoder).__name__} does not state its number of layers; leave out model.trainable_layers"
+            )
         return depth
 
     @cached_property
     def layers(self) -> nn.ModuleList:
-        """The encoder's layers, the lowest first.
+        """The encoder's layers, from the lowest to the highest.
 
         Raises:
-            UserError: It has no list of them, as ALBERT, whose layers share their weights, or several, as BART.
+            UserError: There is no list of layers (ALBERT's layers share their weights), or there are several (BART).
         """
         lists = [module for module in self.encoder.modules() if isinstance(module, nn.ModuleList)]
         found = [one for one in lists if len(one) == self.depth and not _is_inside(one, lists)]
@@ -107,17 +110,17 @@ class Network(nn.Module):
 
     @property
     def classifier(self) -> nn.Linear:
-        """The last layer of the head."""
+        """The last linear layer of the head."""
         return [module for module in self._head_modules() if isinstance(module, nn.Linear)][-1]
 
     def _head_modules(self) -> list[nn.Module]:
         return [module for name, module in self.named_modules() if not f"{name}.".startswith(self.prefix)]
 
     def train(self, mode: bool = True) -> Self:
-        """Sets training mode, in which dropout is active, but in what is frozen.
+        """Sets training or evaluation mode; frozen modules always stay in evaluation mode.
 
         Args:
-            mode: Whether to train.
+            mode: True for training mode.
         """
         super().train(mode)
         for module in self.frozen:
@@ -125,11 +128,11 @@ class Network(nn.Module):
         return self
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Classifies texts.
+        """Computes logits.
 
         Args:
             input_ids: Token ids, ``[batch, tokens]``.
-            attention_mask: One for tokens and zero for padding, ``[batch, tokens]``; None where nothing is padded.
+            attention_mask: 1 for tokens and 0 for padding, ``[batch, tokens]``; None if nothing is padded.
 
         Returns:
             Logits, ``[batch, classes]``.
@@ -140,7 +143,7 @@ class Network(nn.Module):
         return logits.float()
 
     def states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """What the lowest layer that trains needs of a text.
+        """The token states that enter the lowest trainable layer, i.e. the output of the frozen layers.
 
         Args:
             input_ids: Token ids, ``[batch, tokens]``.
@@ -153,11 +156,11 @@ class Network(nn.Module):
         return lower_states(self.body, self.layers, self.frozen_layers, **inputs)
 
     def classify_states(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Runs the layers that train and the head.
+        """Runs the trainable layers and the head.
 
         Args:
-            states: ``[batch, tokens, hidden]``.
-            input_ids: The token ids that they are of, ``[batch, tokens]``.
+            states: The result of `states`, ``[batch, tokens, hidden]``.
+            input_ids: The token ids of the same texts, ``[batch, tokens]``.
             attention_mask: As in `forward`.
 
         Returns:
@@ -167,7 +170,7 @@ class Network(nn.Module):
             return self(input_ids, attention_mask)  # type: ignore[no-any-return]
 
     def features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """What the ``mean`` head needs of a text: the means of its token states in three layers.
+        """The input of the ``mean`` head: the mean-pooled token states of three layers.
 
         Args:
             input_ids: Token ids, ``[batch, tokens]``.
@@ -177,13 +180,13 @@ class Network(nn.Module):
             ``[batch, 3 * hidden]``.
         """
         output = self.body(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
-        # The first is the embeddings', and some architectures norm the last layer once more.
+        # The first state is the embeddings; some architectures apply another LayerNorm after the last layer.
         states = [*output.hidden_states[1:-1], output.last_hidden_state]
         chosen = [states[max(1, round(len(states) * depth)) - 1] for depth in DEPTHS]
         return torch.cat([masked_mean(layer, attention_mask) for layer in chosen], dim=1)
 
     def classify(self, features: Tensor) -> Tensor:
-        """The ``mean`` head.
+        """Runs the ``mean`` head.
 
         Args:
             features: ``[batch, 3 * hidden]``.
@@ -196,23 +199,25 @@ class Network(nn.Module):
 
     @property
     def hidden_size(self) -> int:
-        """The width of the encoder.
+        """The hidden size of the encoder.
 
         Raises:
-            UserError: It does not say.
+            UserError: Its configuration has no ``hidden_size``.
         """
         width = getattr(self.encoder.config.get_text_config(), "hidden_size", None)
         if not isinstance(width, int):
-            raise UserError(f"{type(self.encoder).__name__} does not say how wide it is; choose another model.backbone")
+            raise UserError(
+                f"{type(self.encoder).__name__} does not state its hidden size; choose another model.backbone"
+            )
         return width
 
     @property
     def feature_size(self) -> int:
-        """The width of what the ``mean`` head reads."""
+        """The input size of the ``mean`` head."""
         return len(DEPTHS) * self.hidden_size
 
     def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters on top of the encoder, its pooler included: what a fresh task has to learn anew."""
+        """The parameters of the head, the encoder's pooler included, which every task trains from scratch."""
         for name, parameter in self.named_parameters():
             if not name.startswith(self.prefix) or "pooler" in name.split("."):
                 yield name, parameter
@@ -222,8 +227,8 @@ def _base(network: PreTrainedModel) -> PreTrainedModel:
     return cast(PreTrainedModel, network.base_model)
 
 
-def _reader(network: PreTrainedModel) -> PreTrainedModel:
-    """The part of a network whose token states are of the text; of an encoder with a decoder, the encoder."""
+def _encoder_of(network: PreTrainedModel) -> PreTrainedModel:
+    """The base model; for an encoder-decoder model, its encoder."""
     base = _base(network)
     return cast(PreTrainedModel, base.get_encoder()) if network.config.is_encoder_decoder else base
 
@@ -233,11 +238,11 @@ def _is_inside(one: nn.Module, others: list[nn.ModuleList]) -> bool:
 
 
 def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """The mean of the token states of each text, without its padding.
+    """The mean of the token states of each text, padding excluded.
 
     Args:
         states: ``[batch, tokens, hidden]``.
-        attention_mask: ``[batch, tokens]``; None where nothing is padded.
+        attention_mask: ``[batch, tokens]``; None if nothing is padded.
 
     Returns:
         ``[batch, hidden]``.

@@ -1,4 +1,4 @@
-"""The frozen lower layers of an encoder, run apart from the upper ones that train."""
+"""Runs the frozen lower layers of an encoder separately from the trainable upper layers."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ from torch import Tensor, nn
 
 
 class _ReachedError(Exception):
-    """Ends a forward pass where the upper layers begin."""
+    """Ends a forward pass at the first upper layer."""
 
 
 def lower_states(network: nn.Module, layers: nn.ModuleList, frozen: int, **inputs: Any) -> Tensor:
-    """Runs an encoder up to its first upper layer.
+    """Runs the lower layers of an encoder.
 
     Args:
-        network: The encoder, or a network around it.
+        network: The encoder, or a network that contains it.
         layers: Its layers.
-        frozen: How many of them are lower ones.
-        inputs: What the network takes.
+        frozen: The number of lower layers.
+        inputs: The inputs of the network.
 
     Returns:
         The token states that enter the first upper layer, ``[batch, tokens, hidden]``.
@@ -40,28 +40,28 @@ def lower_states(network: nn.Module, layers: nn.ModuleList, frozen: int, **input
 
 
 def check_layers(layers: nn.ModuleList) -> None:
-    """Checks that layers may be counted from anywhere; two short texts do not show every difference.
+    """Checks that layers do not depend on their index; a comparison on two short texts might not show it.
 
     Args:
         layers: An encoder's layers.
 
     Raises:
-        NotImplementedError: What a layer is given depends on its number.
+        NotImplementedError: The kind of attention depends on the index of the layer.
     """
     kinds = getattr(getattr(layers[0], "config", None), "layer_types", None) or ()
     if len(set(kinds)) > 1 and not hasattr(layers[0], "attention_type"):
-        raise NotImplementedError("its layers attend in different ways, by their number")
+        raise NotImplementedError("the attention of a layer depends on its index")
 
 
 @contextlib.contextmanager
 def upper_layers(network: nn.Module, layers: nn.ModuleList, frozen: int, states: Tensor) -> Iterator[None]:
-    """While it lasts, the encoder has its upper layers only, and the first of them reads given states.
+    """Removes the lower layers of an encoder temporarily, and feeds the given states to the first upper layer.
 
     Args:
-        network: The encoder, or a network around it.
+        network: The encoder, or a network that contains it.
         layers: Its layers.
-        frozen: How many of them are lower ones.
-        states: What `lower_states` gave, ``[batch, tokens, hidden]``.
+        frozen: The number of lower layers.
+        states: The result of `lower_states`, ``[batch, tokens, hidden]``.
     """
 
     def replace(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How long a text may be: an encoder with a table of positions reads no further than the table goes."""
+"""The longest text that an encoder can read, as limited by its position embeddings."""
 
 import re
 from typing import Any
@@ -10,19 +10,19 @@ from transformers import AutoModel, PretrainedConfig
 from emotion_lit.model.backbone import clear_errors, locate
 from emotion_lit.model.pretrained import NO_CODE, read_config
 
-# What tables of absolute positions are called in transformers.
+# The names of absolute position embeddings in transformers.
 TABLE = re.compile(r"(position_embeddings|embed_positions|positions_embed|wpe)$")
-# Settings of positions that are computed, or relative, and have no end.
+# Settings of rotary and relative positions, which have no limit.
 ENDLESS = ("rope_parameters", "rope_theta", "relative_attention", "alibi")
 
 
 def longest_text(backbone: str, encoder: nn.Module | None = None, up_to: int = 0) -> int | None:
-    """How many tokens an encoder reads, special ones included; None where its positions have no end.
+    """The maximum number of tokens, special tokens included; None if there is no limit.
 
     Args:
-        backbone: The backbone's name.
-        encoder: The encoder, where it has been built.
-        up_to: How many are asked about; where that is far from the end, a rough answer is enough.
+        backbone: The name of the backbone.
+        encoder: The encoder, if it has been built.
+        up_to: The length that the caller needs. If it is far below the limit, an approximate limit is returned.
     """
     if encoder is not None:
         config: Any = encoder.config
@@ -33,7 +33,7 @@ def longest_text(backbone: str, encoder: nn.Module | None = None, up_to: int = 0
     stated = getattr(config, "max_position_embeddings", None)
     if not isinstance(stated, int) or stated < 1:
         return None
-    # RoBERTa's positions begin behind the id of padding.
+    # RoBERTa's positions start after the id of the padding token.
     if encoder is None and up_to + int(getattr(config, "pad_token_id", None) or 0) + 1 < stated:
         return stated
     ends = [_end(table) for table in _tables(_skeleton(config) if encoder is None else encoder)]
@@ -43,7 +43,7 @@ def longest_text(backbone: str, encoder: nn.Module | None = None, up_to: int = 0
 
 
 def _skeleton(config: PretrainedConfig) -> nn.Module:
-    """An encoder without weights."""
+    """The encoder on the meta device, without memory for its weights."""
     make: Any = AutoModel.from_config
     with torch.device("meta"):
         network: nn.Module = make(config, **NO_CODE)

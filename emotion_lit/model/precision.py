@@ -1,4 +1,4 @@
-"""The arithmetic that suits the hardware, found out by measuring."""
+"""The default precision: the fastest one on this hardware, which is measured."""
 
 import functools
 import itertools
@@ -12,19 +12,20 @@ from emotion_lit.utils import platforms
 from emotion_lit.utils.console import say
 
 SINGLE, BFLOAT, HALF = "32-true", "bf16-mixed", "16-mixed"
-# Tokens, and widths of a layer: on a CPU those of a small encoder, on a GPU what fills it.
+# Tokens, input size and output size of the layer: on a CPU those of a small encoder, on a GPU large enough to fill it.
 SHAPES = {"cpu": (192, 384, 1536), "cuda": (8192, 1024, 4096)}
 DTYPES = {
     "cpu": {SINGLE: None, BFLOAT: torch.bfloat16},
     "cuda": {SINGLE: None, BFLOAT: torch.bfloat16, HALF: torch.float16},
 }
 MEASURED_SECONDS = 0.2
-CLEAR = 4  # so many times as fast needs no second look
-# Fewer bits have to be faster by this, and bfloat16, which needs no scaling of the loss, may be slower than half
-# precision by that. Where bfloat16 is native it is 1.7 to 2 times as fast as single precision, and where it is not, it
-# takes ten times as long. On an H200 a layer took 0.66 ms in bfloat16, 0.48 ms in half and 4.15 ms in single precision.
+CLEAR = 4  # at this ratio of speeds, one measurement is enough
+# Lower precision has to be GAIN times as fast as single precision. bfloat16 is preferred to half precision, because it
+# needs no loss scaling, if its speed is above LOSS times the highest. Native bfloat16 is 1.7 to 2 times as fast as
+# single precision; emulated, it takes ten times as long. On an H200 a layer took 0.66 ms in bfloat16, 0.48 ms in half
+# and 4.15 ms in single precision.
 GAIN, LOSS = 1.2, 0.5
-# A GPU's first rounds of a kind of product take up to twice as long as the later ones.
+# On a GPU, the first rounds take up to twice as long as later ones.
 ROUNDS = {"cpu": 1, "cuda": 8}
 
 
@@ -32,25 +33,25 @@ def choose_precision(command: str, settings: Any) -> Any:
     """The Trainer's precision: the one that is set, or else one that suits the command and the hardware.
 
     Args:
-        command: What is run. A prediction should not depend on which texts share its batch, and with fewer bits than
-            single precision it does, by 1e-3.
+        command: The command. `predict` uses single precision: below it, a prediction depends on the other texts of its
+            batch, by 1e-3.
         settings: ``precision``, ``accelerator`` and ``devices``, as the Trainer takes them.
     """
     device = platforms.device_type(settings.accelerator)
     precision = settings.precision
-    if precision == HALF and device != "cuda":  # of a run that began on another machine
+    if precision == HALF and device != "cuda":  # stored by a run on another machine
         precision = native_precision(device)
-        say(f"{HALF} is for GPUs; on this {device} it is {precision}")
+        say(f"precision {HALF} needs a CUDA GPU; using {precision} on this {device}")
     if precision is not None:
         return precision
     if command == "predict":
         return SINGLE
     if device == "cuda" and platforms.one_device_only() and settings.devices not in ("auto", 1, "1"):
-        say(f"several GPUs in a notebook: nothing may be measured before they are there; precision {SINGLE}")
+        say(f"precision {SINGLE}: with several GPUs in a notebook, the speed of others cannot be measured")
         return SINGLE
     precision = native_precision(device)
     if precision == HALF:
-        say(f"precision {HALF}: this GPU is slow in bfloat16; --trainer.precision {SINGLE} is slower and exact")
+        say(f"precision {HALF}: this GPU is slow in bfloat16; --trainer.precision {SINGLE} is slower but more exact")
     return precision
 
 
@@ -58,10 +59,10 @@ def choose_precision(command: str, settings: Any) -> Any:
 def native_precision(device: str) -> str:
     """The fastest of single precision, mixed bfloat16 and, on a GPU, mixed half precision.
 
-    What a processor says about itself is no guide: the library that computes may not use what it has.
+    It is measured, because the libraries may not use the features that a processor reports.
 
     Args:
-        device: The kind of device: ``cpu``, ``cuda`` or ``mps``, of which nothing but single precision is known.
+        device: The device type: ``cpu``, ``cuda``, or ``mps``, for which it is always single precision.
     """
     if device not in SHAPES:
         return SINGLE
@@ -71,11 +72,11 @@ def native_precision(device: str) -> str:
 
 
 def _measure(device: str) -> dict[str, float]:
-    """Seconds of a layer's forward and backward pass by precision, in a moment that leaves no trace.
+    """The seconds of a forward and backward pass of one linear layer, by precision.
 
-    On a CPU it is the time of one thread's own work, which other programs do not lengthen.
+    On a CPU it is the CPU time of one thread, which does not depend on the load by other programs.
     """
-    with torch.inference_mode(mode=False), torch.enable_grad():  # `predict` asks too
+    with torch.inference_mode(mode=False), torch.enable_grad():  # `predict` calls this in inference mode
         return _measure_layer(device)
 
 
@@ -96,7 +97,7 @@ def _measure_layer(device: str) -> dict[str, float]:
 
     try:
         torch.set_num_threads(1)
-        best = {name: seconds(dtype) for name, dtype in DTYPES[device].items()}  # the first time takes longer
+        best = {name: seconds(dtype) for name, dtype in DTYPES[device].items()}  # a warm-up, which takes longer
         start = time.perf_counter()
         for rounds in itertools.count(1):
             best = {name: min(best[name], seconds(dtype)) for name, dtype in DTYPES[device].items()}

@@ -1,6 +1,6 @@
-"""What transformers reads of folders and of the Hub: never code, and no more than the memory holds.
+"""Loads tokenizers, configurations and networks with transformers, without running code and within the memory.
 
-Everything that is loaded with an Auto class is loaded here.
+All uses of transformers' Auto classes are here.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from transformers import (
 
 from emotion_lit.errors import UserError
 
-# Without it, transformers asks on standard input whether to run the code that a folder brings along.
+# Without this, transformers asks on standard input whether to run the code in a folder.
 NO_CODE: dict[str, Any] = {"trust_remote_code": False}
-# The largest tokenizers take half of it.
+# The files of the largest tokenizers have half of this size.
 MOST_TEXT = 2**26
 TEXTS = (".json", ".txt", ".model", ".jinja")
 MOST_LAYERS = 1000
 
 
 def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """A tokenizer.
+    """Loads a tokenizer.
 
     Args:
         source: A folder or a Hub id.
@@ -41,42 +41,44 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """
     _check_texts(Path(source))
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(source), **NO_CODE)
-    if tokenizer.vocab_size <= len(set(tokenizer.all_special_ids)):  # transformers makes one out of nothing
-        raise UserError("its tokenizer has no words; tokenizer.json, or the vocabulary, is missing or empty")
+    if tokenizer.vocab_size <= len(set(tokenizer.all_special_ids)):  # transformers builds an empty one
+        raise UserError("its tokenizer has no vocabulary; tokenizer.json, or the vocabulary file, is missing or empty")
     return tokenizer
 
 
 def read_config(source: str | Path) -> PretrainedConfig:
-    """The configuration of a network.
+    """Loads the configuration of a network.
 
     Args:
         source: A folder or a Hub id.
 
     Raises:
-        UserError: A file of the folder is too large, or it asks for code of others.
+        UserError: A file of the folder is too large, or the configuration needs code from the Hub.
     """
     _check_texts(Path(source))
     config: PretrainedConfig = AutoConfig.from_pretrained(str(source), **NO_CODE)
     attention = getattr(config, "_attn_implementation", None)
     if isinstance(attention, str) and "/" in attention:
-        raise UserError(f"its config.json asks for the attention {attention} from the Hub, which is code; leave it out")
+        raise UserError(f"its config.json loads the attention {attention} from the Hub, which is code; remove it")
     return config
 
 
 def read_network(source: str | Path, config: PretrainedConfig | None = None, **options: Any) -> Any:
-    """A network for sequence classification, in single precision; `safetensors` before pickles, and these as numbers.
+    """Loads a network for sequence classification, in single precision.
+
+    `safetensors` files are preferred to pickles, of which only tensors are loaded.
 
     Args:
         source: A folder or a Hub id.
-        config: Its configuration; by default its own.
-        options: What else transformers takes.
+        config: Its configuration; by default the one in the folder or repository.
+        options: Other arguments of ``from_pretrained``.
 
     Raises:
-        UserError: It does not go into the memory.
+        UserError: It does not fit in memory.
     """
     config = config or read_config(source)
     _check_size(config)
-    # dtype: transformers 5 keeps that of the file, and half precision does not train.
+    # transformers 5 keeps the dtype of the file by default, and training in half precision fails.
     return AutoModelForSequenceClassification.from_pretrained(
         str(source), config=config, dtype=torch.float32, **NO_CODE, **options
     )
@@ -89,7 +91,7 @@ def make_network(config: PretrainedConfig) -> PreTrainedModel:
         config: Its configuration.
 
     Raises:
-        UserError: It does not go into the memory.
+        UserError: It does not fit in memory.
     """
     _check_size(config)
     make: Any = AutoModelForSequenceClassification.from_config
@@ -107,7 +109,7 @@ def _check_texts(folder: Path) -> None:
 
 
 def _check_size(config: PretrainedConfig) -> None:
-    """Counts the parameters without making them."""
+    """Checks the size of a network without allocating it."""
     layers = getattr(config, "num_hidden_layers", 0)
     if isinstance(layers, int) and layers > MOST_LAYERS:
         raise UserError(f"its config.json has {layers:,} layers; no network has more than {MOST_LAYERS:,}")
@@ -125,10 +127,10 @@ def _check_size(config: PretrainedConfig) -> None:
 
 @contextlib.contextmanager
 def errors_of(what: str) -> Iterator[None]:
-    """Turns whatever the libraries raise about files that they cannot read into one line.
+    """Turns all errors that libraries raise about unreadable files into a `UserError`.
 
     Args:
-        what: What is read, such as ``the backbone folder x``.
+        what: What is loaded, such as ``the backbone folder x``.
 
     Raises:
         UserError: It cannot be loaded.
@@ -140,26 +142,26 @@ def errors_of(what: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:
-        # What panics in the libraries that are written in Rust is no Exception.
+        # A panic in a library written in Rust is a BaseException.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise UserError(f"{what} cannot be loaded: {reason(error)}") from error
 
 
 def reason(error: BaseException) -> str:
-    """Why something cannot be loaded, in one line.
+    """The reason why something cannot be loaded, in one line.
 
     Args:
-        error: What a library raised.
+        error: The error of the library.
     """
     text, cause = str(error), error
     while cause is not None:
         if isinstance(cause, pickle.UnpicklingError) or "weights_only" in str(cause):
-            return "its pickled weights hold more than numbers, which may be code; it has to bring model.safetensors"
+            return "its pickled weights contain more than tensors, which may be code; it needs model.safetensors"
         cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
     if "custom code" in text or "trust_remote_code" in text:
-        return "it needs code of its own, which is never run; take a model that transformers knows"
+        return "it needs custom code, which is never run; choose a model that transformers supports"
     lines = text.strip().split("\n")
-    said = lines[:2] if lines[0].rstrip().endswith(":") else lines[:1]  # PyTorch names the weights below
-    line = " ".join(" ".join(said).split())[:200]
+    first = lines[:2] if lines[0].rstrip().endswith(":") else lines[:1]  # PyTorch names the weights on the next line
+    line = " ".join(" ".join(first).split())[:200]
     return f"{type(error).__name__} {line}".strip() if isinstance(error, LookupError) or not line else line

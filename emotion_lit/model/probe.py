@@ -1,4 +1,4 @@
-"""Two short texts with which a network is checked when it is built."""
+"""A probe batch of two short texts, with which a network is checked when it is built."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.network import Network
 from emotion_lit.model.precision import SINGLE
 
-# Texts of different lengths; the second one is as short as a text can be.
+# Texts of different lengths; the second one is as short as possible.
 TEXTS, MOST_TOKENS = ("what a happy day", "a"), 128
-# The largest difference that padding may make, relative to the largest logit.
+# The largest difference of logits that padding may cause, relative to the largest logit.
 SHARE = 1e-3
 
 
@@ -76,7 +76,7 @@ class Probe:
         device, training = next(network.parameters()).device, network.training
         network.eval()
         try:
-            # Some encoders draw random numbers in evaluation too; what comes later should not depend on this.
+            # Some encoders draw random numbers in evaluation too; this must not change the random state of the run.
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 return compute(self.ids.to(device), self.mask.to(device)).cpu()
         finally:
@@ -91,13 +91,13 @@ def check_network(network: Network, probe: Probe) -> None:
         probe: Two texts.
 
     Raises:
-        UserError: It cannot, or padding does.
+        UserError: A forward pass fails, or the logits depend on padding.
     """
     name, other = type(network.encoder).__name__, "cls" if network.pooling == "mean" else "mean"
     instead = f"try --model.pooling {other}, or another backbone"
     try:
         alone, padded = probe.alone(network), probe.logits(network)
-    except Exception as error:  # whatever an architecture of any kind raises
+    except Exception as error:  # architectures may raise anything
         raise UserError(
             f"{name} cannot classify texts with model.pooling {network.pooling}: {reason_of(error)}; {instead}"
         ) from error
@@ -118,11 +118,11 @@ def check_step(network: Network, probe: Probe, precision: str) -> None:
         precision: The name of the precision in the Trainer.
 
     Raises:
-        UserError: It does not.
+        UserError: A training step fails.
     """
     try:
         probe.step(network)
-    except Exception as error:  # whatever an architecture of any kind raises
+    except Exception as error:  # architectures may raise anything
         instead = "choose another model.backbone" if precision == SINGLE else f"set --trainer.precision {SINGLE}"
         raise UserError(
             f"{type(network.encoder).__name__} cannot train with precision {precision}: {reason_of(error)}; {instead}"
@@ -130,7 +130,7 @@ def check_step(network: Network, probe: Probe, precision: str) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """An error in a few words.
+    """The class and the first line of an error.
 
     Args:
         error: The error.

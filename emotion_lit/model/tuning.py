@@ -1,4 +1,4 @@
-"""What trains: the head alone, LoRA adapters and the head, or everything."""
+"""Tuning modes: the head only, LoRA adapters and the head, or all weights."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Tuning = Literal["head", "lora", "full"]
 TrainableLayers = int | float | None
 ALL_LINEAR = "all-linear"
-# GPT-2's are of a class of their own.
+# GPT-2 uses Conv1D instead of Linear.
 LINEAR = (nn.Linear, Conv1D)
 
 
@@ -52,16 +52,17 @@ class LoraSettings:
 
 
 def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable_layers: TrainableLayers) -> None:
-    """Freezes what does not train and adds the adapters. The head, BERT's pooler included, trains in every mode.
+    """Freezes weights and adds adapters. The head, including BERT's pooler, is trainable in every mode.
 
     Args:
         network: The network.
         tuning: The mode.
-        lora: The adapters, for the mode ``lora``.
-        trainable_layers: How many upper layers train, or their share; None is the whole encoder, embeddings included.
+        lora: The settings of the adapters, for the mode ``lora``.
+        trainable_layers: The number or share of trainable upper layers; None means the whole encoder, embeddings
+            included.
 
     Raises:
-        UserError: The encoder has fewer layers, or no module's name ends as ``lora.targets`` says.
+        UserError: The encoder has fewer layers, or no module name ends in ``lora.targets``.
     """
     frozen = [] if tuning == "head" else lower_modules(network, trainable_layers)
     for module in frozen:
@@ -74,7 +75,7 @@ def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable
     elif network.frozen_layers:
         network.frozen = (*network.embeddings, *network.layers[: network.frozen_layers])
     if tuning == "lora":
-        from peft import inject_adapter_in_model  # takes half a second
+        from peft import inject_adapter_in_model  # slow to import (0.5 s)
 
         inject_adapter_in_model(lora_config(network, lora, frozen), network.encoder)
     for _, parameter in network.head_parameters():
@@ -82,15 +83,15 @@ def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable
 
 
 def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module] = ()) -> "LoraConfig":
-    """The configuration of the adapters for peft.
+    """The peft configuration of the adapters.
 
     Args:
         network: The network without adapters.
-        lora: The adapters.
-        frozen: Parts of the encoder that get none.
+        lora: The settings of the adapters.
+        frozen: Parts of the encoder without adapters.
 
     Raises:
-        UserError: No module's name ends as ``lora.targets`` says.
+        UserError: No module name ends in ``lora.targets``.
     """
     from peft import LoraConfig
 
@@ -105,21 +106,21 @@ def lora_config(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module
 
 
 def lora_targets(network: Network, lora: LoraSettings, frozen: Sequence[nn.Module] = ()) -> list[str]:
-    """The names of the encoder's layers that get adapters.
+    """The names of the linear layers that get adapters.
 
     Args:
         network: The network without adapters.
-        lora: The adapters.
-        frozen: Parts of the encoder that get none.
+        lora: The settings of the adapters.
+        frozen: Parts of the encoder without adapters.
 
     Raises:
-        UserError: No module's name ends as ``lora.targets`` says.
+        UserError: No module name ends in ``lora.targets``.
     """
     without = {id(module) for part in frozen for module in part.modules()}
     linear = {
         name: module
         for name, module in network.encoder.named_modules()
-        # The pooler itself trains.
+        # The pooler is trained directly.
         if isinstance(module, LINEAR) and id(module) not in without and "pooler" not in name.split(".")
     }
     if not linear:
@@ -138,11 +139,11 @@ def lora_targets(network: Network, lora: LoraSettings, frozen: Sequence[nn.Modul
 
 
 def lower_modules(network: Network, trainable_layers: TrainableLayers) -> list[nn.Module]:
-    """The embeddings and the lower layers, which are not trained; empty if the whole encoder is.
+    """The modules to freeze: the embeddings and the lower layers. Empty if the whole encoder is trainable.
 
     Args:
         network: The network.
-        trainable_layers: How many upper layers train, or their share; None is the whole encoder.
+        trainable_layers: The number or share of trainable upper layers; None means the whole encoder.
 
     Raises:
         UserError: The encoder has fewer layers.
@@ -150,7 +151,7 @@ def lower_modules(network: Network, trainable_layers: TrainableLayers) -> list[n
     if trainable_layers is None:
         return []
     depth = network.depth
-    trainable_layers = min(trainable_layers, depth + 1)  # infinity is no number of layers
+    trainable_layers = min(trainable_layers, depth + 1)  # infinity cannot be converted to an int
     is_share = isinstance(trainable_layers, float) and trainable_layers <= 1
     count = max(1, round(trainable_layers * depth)) if is_share else int(trainable_layers)
     if not 1 <= count <= depth or trainable_layers <= 0:

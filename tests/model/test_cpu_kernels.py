@@ -65,7 +65,7 @@ def test_dropout_checks_its_share_and_its_scale(p: float, monkeypatch: pytest.Mo
     assert torch.equal(torch.get_rng_state(), state)
     if 0.01 < p < 1:
         monkeypatch.setattr("emotion_lit.model.cpu_kernels.byte_dropout", lambda values, _: values)
-        with pytest.raises(RuntimeError, match=r"leaves out 0\.00% of the elements"):
+        with pytest.raises(RuntimeError, match=r"drops 0\.00% of the elements"):
             check_byte_dropout(p)
 
 

@@ -21,7 +21,7 @@ from emotion_lit.model.probe import Probe
 from emotion_lit.training.datamodule import EmotionDataModule
 from tests.model.encoders import make_encoder
 
-LEFT_OUT = "shortcut left out: "
+LEFT_OUT = "fast path left out: "
 
 
 def built(backbone: Path | str, **settings: Any) -> EmotionClassifier:
@@ -31,8 +31,8 @@ def built(backbone: Path | str, **settings: Any) -> EmotionClassifier:
     return model
 
 
-def shortcuts(model: EmotionClassifier) -> set[str]:
-    """Which shortcuts a network has."""
+def fast_paths_of(model: EmotionClassifier) -> set[str]:
+    """The names of the fast paths that a network has."""
     assert model.network is not None
     found = {type(module).__name__ for module in model.network.modules()} & {"MergedLoraLinear", "ByteDropout"}
     if any(isinstance(module.__dict__.get("forward"), partial) for module in model.network.modules()):
@@ -50,21 +50,21 @@ def logits(model: EmotionClassifier) -> torch.Tensor:
 @pytest.mark.parametrize("tuning", ["head", "lora", "full"])
 def test_the_embedded_encoder_takes_all_of_them(tuning: str, capsys: pytest.CaptureFixture[str]) -> None:
     model = built("embedded", tuning=tuning)
-    of_building = shortcuts(model)
+    of_building = fast_paths_of(model)
     assert model.network is not None
     take_training_paths(model.network, Probe(model.tokenizer))
     expected = {"head": set(), "lora": {"first token", "MergedLoraLinear"}, "full": {"first token"}}[tuning]
     assert of_building == expected
-    assert shortcuts(model) == {*expected, "attention", "ByteDropout"}
+    assert fast_paths_of(model) == {*expected, "attention", "ByteDropout"}
     leave_training_paths(model.network)
-    assert shortcuts(model) == expected
+    assert fast_paths_of(model) == expected
     assert LEFT_OUT not in capsys.readouterr().err
 
 
 def test_none_of_them_is_taken_on_request(tiny_backbone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fast, plain = built(tiny_backbone), built(tiny_backbone, fast_paths=False)
-    assert shortcuts(fast) == {"first token", "MergedLoraLinear"}
-    assert not shortcuts(plain)
+    assert fast_paths_of(fast) == {"first token", "MergedLoraLinear"}
+    assert not fast_paths_of(plain)
     torch.testing.assert_close(logits(plain), logits(fast), atol=1e-5, rtol=0)
     assert not capsys.readouterr().err
 
@@ -87,10 +87,10 @@ def missing(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("place", "name", "line"),
     [
-        (first_token, "_attend", "the last layer for the first token alone"),
+        (first_token, "_attend", "the last layer for the first token only"),
         (merged_lora, "_merge", "merged LoRA layers"),
-        (cpu_kernels, "eager_attention", "attention in single steps"),
-        (cpu_kernels, "byte_dropout", "dropout by bytes"),
+        (cpu_kernels, "eager_attention", "eager attention"),
+        (cpu_kernels, "byte_dropout", "byte dropout"),
     ],
 )
 def test_one_that_changes_anything_or_fails_is_left_out(
@@ -118,7 +118,7 @@ def test_one_that_changes_anything_or_fails_is_left_out(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"{LEFT_OUT}{line}, with BertModel (")
-    assert len(shortcuts(model)) == len(shortcuts(fine)) - 1
+    assert len(fast_paths_of(model)) == len(fast_paths_of(fine)) - 1
     torch.testing.assert_close(logits(model), expected, atol=1e-5, rtol=0)
 
 
@@ -131,7 +131,7 @@ def test_a_library_without_a_private_name(
     model = built(tiny_backbone)
     assert model.network is not None
     take_training_paths(model.network, Probe(model.tokenizer))
-    assert shortcuts(model) == {"first token", "ByteDropout"}
+    assert fast_paths_of(model) == {"first token", "ByteDropout"}
     assert capsys.readouterr().err.count(LEFT_OUT) == 2
 
 
@@ -158,7 +158,7 @@ def test_layers_whose_place_matters_are_not_run_apart(tmp_path: Path, capsys: py
 def test_adapters_whose_output_is_changed_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_encoder("longformer", tmp_path)
     model = built(tmp_path)
-    assert shortcuts(model) == set()
+    assert fast_paths_of(model) == set()
     assert f"{LEFT_OUT}merged LoRA layers, with LongformerModel" in capsys.readouterr().err
 
 
@@ -177,7 +177,7 @@ def test_after_fit_the_encoder_is_that_of_the_library(tiny_backbone: Path, tmp_p
     Trainer(max_steps=1, default_root_dir=tmp_path, enable_checkpointing=False, accelerator="cpu", **quiet).fit(
         model, data
     )
-    assert shortcuts(model) == {"first token"}
+    assert fast_paths_of(model) == {"first token"}
     copied = copy.deepcopy(model)
     assert not any(isinstance(module, ByteDropout | MergedLoraLinear) for module in copied.modules())
 
@@ -186,7 +186,7 @@ def test_fit_and_predict_without_them(
     tiny_backbone: Path, tmp_path: Path, texts_file: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: Any) -> None:
-        raise AssertionError("a shortcut was taken")
+        raise AssertionError("a fast path was installed")
 
     more = ["--data.dataset=sample", "--data.train_size=40", "--data.val_size=14", "--data.test_size=14"]
     words = [f"--model.backbone={tiny_backbone}", "--trainer.max_steps=1", f"--trainer.default_root_dir={tmp_path}"]
