@@ -1,4 +1,4 @@
-"""How checkpoints get to the disk: beside their names, whole, and with nothing in them that could not be read."""
+"""Writes checkpoints atomically, and only with contents that can be loaded without running code."""
 
 import os
 from pathlib import Path
@@ -14,19 +14,19 @@ from emotion_lit.model.checkpoint.paths import remember_paths
 from emotion_lit.utils import failures, nonfatal
 from emotion_lit.utils.files import atomic_path, replace, temporary_name
 
-# What `torch.load` reads without running code.
+# Types that `torch.load` reads with ``weights_only``.
 PLAIN = (str, int, float, bool, bytes, type(None), Tensor, torch.dtype, torch.device, torch.Size)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its name and renames it; killed anywhere, the name stands for a whole one.
+    """Writes a checkpoint to a temporary file next to it, and renames that, so the checkpoint is always complete.
 
-    Lightning's own goes through the temporary folder, and copies over the old checkpoint where that is on another file
-    system. A full disk costs neither the training nor the checkpoint that was there.
+    Lightning's own `save_checkpoint` writes to the temporary folder, and if that is on another file system, it copies
+    over the old checkpoint. Here a full disk ends neither the training nor damages the old checkpoint.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Saves a checkpoint, or says that it cannot be written.
+        """Saves a checkpoint, or reports that it cannot be written.
 
         Args:
             checkpoint: The checkpoint.
@@ -34,7 +34,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             storage_options: Not used.
 
         Raises:
-            UserError: It holds something that could not be read again.
+            UserError: It contains an object that could not be loaded.
         """
         check_plain(checkpoint)
         file = Path(path)
@@ -45,14 +45,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:
             if failures.explain(error) is None:
                 raise
-            if not self._makes_room(checkpoint, file):
+            if not self._save_without_previous(checkpoint, file):
                 nonfatal.record(file.name, error)
                 return
         nonfatal.resolve(file.name)
 
     @staticmethod
-    def _makes_room(checkpoint: dict[str, Any], file: Path) -> bool:
-        """Tries once more without the checkpoint before the last, for which the disk may be too small."""
+    def _save_without_previous(checkpoint: dict[str, Any], file: Path) -> bool:
+        """Deletes previous.ckpt to make room on a full disk, and tries again."""
         previous = file.with_name(PREVIOUS)
         if not (file.with_name(LAST).is_file() and previous.is_file()):
             return False
@@ -73,7 +73,7 @@ def _write(checkpoint: dict[str, Any], file: Path) -> None:
 
 
 def _keep_previous(last: Path) -> None:
-    """Lets the last checkpoint stay under another name, for the case that the new one is damaged."""
+    """Keeps the old last.ckpt as previous.ckpt, in case the new one is damaged."""
     previous = last.with_name(PREVIOUS)
     if not last.is_file():
         return
@@ -87,14 +87,14 @@ def _keep_previous(last: Path) -> None:
 
 
 def check_plain(value: Any, where: str = "") -> None:
-    """Checks that a checkpoint can be read again without running code from it.
+    """Checks that a checkpoint can be loaded without running code.
 
     Args:
         value: The checkpoint, or a part of it.
-        where: Which part.
+        where: The key of the part.
 
     Raises:
-        UserError: It cannot.
+        UserError: It contains an object of another type than `PLAIN`.
     """
     kind = type(value)
     if isinstance(value, dict):
@@ -106,6 +106,6 @@ def check_plain(value: Any, where: str = "") -> None:
             check_plain(item, where)
     elif kind not in PLAIN and not isinstance(value, Tensor):
         raise UserError(
-            f"the checkpoint cannot keep {where}: a {kind.__module__}.{kind.__qualname__} could not be read again "
-            "without running code; let its state_dict give plain numbers, texts and tensors"
+            f"the checkpoint cannot store {where}: a {kind.__module__}.{kind.__qualname__} could not be loaded without "
+            "running code; its state_dict should return only numbers, strings and tensors"
         )

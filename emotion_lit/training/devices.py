@@ -1,21 +1,21 @@
-"""Which accelerators there are."""
+"""Checks that the accelerator is available."""
 
 from lightning.pytorch.accelerators import AcceleratorRegistry
 
 from emotion_lit.errors import UserError, unknown
 
-# What Lightning takes beside the names of accelerators.
+# Values of trainer.accelerator that are not names of accelerators, and what they choose from.
 CHOICES = {"auto": ("cpu",), "gpu": ("cuda", "mps")}
 
 
 def check_accelerator(name: object) -> None:
-    """Checks that an accelerator is there.
+    """Checks that an accelerator is available.
 
     Args:
-        name: What was given as trainer.accelerator; an object of Lightning's is not looked at.
+        name: The setting trainer.accelerator; objects are not checked.
 
     Raises:
-        UserError: There is none of that name, here or anywhere.
+        UserError: The name is unknown, or there is no such device on this machine.
     """
     if not isinstance(name, str):
         return
@@ -25,6 +25,6 @@ def check_accelerator(name: object) -> None:
     here = sorted(one for one in known if AcceleratorRegistry[one]["accelerator"].is_available())
     if not set(CHOICES.get(name, (name,))) & set(here):
         raise UserError(
-            f"trainer.accelerator is {name}, and there is none that PyTorch can use; leave it out, or give one of: "
+            f"trainer.accelerator is {name}, but PyTorch finds no such device; leave it out, or give one of: "
             f"{', '.join(here)}"
         )

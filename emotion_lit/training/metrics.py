@@ -1,4 +1,4 @@
-"""Scores that are logged while training."""
+"""Metrics that are logged during training, as torchmetrics; those of the report are in `evaluation.metrics`."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from emotion_lit.evaluation.average_precision import average_precision, macro_av
 
 
 class Accuracy(Metric):
-    """The share of rows of which all classes are predicted, and no others."""
+    """Accuracy: the share of rows whose predicted classes are exactly the true ones (multi-label: subset accuracy)."""
 
     full_state_update = False
     hits: Tensor
@@ -26,8 +26,8 @@ class Accuracy(Metric):
         """Adds a batch.
 
         Args:
-            predicted: Which classes are predicted, ``[batch, classes]``.
-            truth: Which classes the rows have, ``[batch, classes]``.
+            predicted: Whether each class is predicted, ``[batch, classes]``.
+            truth: Whether each row has each class, ``[batch, classes]``.
         """
         self.add((predicted == truth).all(dim=1))
 
@@ -35,13 +35,13 @@ class Accuracy(Metric):
         """Counts rows.
 
         Args:
-            hits: Whether each of them is right, ``[batch]``.
+            hits: Whether each row is predicted correctly, ``[batch]``.
         """
         self.hits += hits.sum()
         self.rows += len(hits)
 
     def compute(self) -> Tensor:
-        """The share so far."""
+        """The accuracy so far."""
         return self.hits / self.rows
 
 
@@ -52,19 +52,19 @@ class AnyAccuracy(Accuracy):
         """Adds a batch.
 
         Args:
-            predicted: Which classes are predicted, ``[batch, classes]``.
+            predicted: Whether each class is predicted, ``[batch, classes]``.
             targets: Above zero for the classes of a row, ``[batch, classes]``.
         """
         self.add((predicted & (targets > 0)).any(dim=1))
 
 
 class F1(Metric):
-    """F1 over all decisions (micro), or the mean over the classes (macro), as `evaluation.scores.macro_f1` has it.
+    """Micro-F1 over all decisions, or macro-F1, the mean over the classes, as in `evaluation.metrics.macro_f1`.
 
     Args:
-        classes: How many there are.
-        multi_label: Whether a row may have several; else a class that no row has and none is predicted to have is
-            left out.
+        classes: The number of classes.
+        multi_label: Whether a row may have several classes. If not, a class that neither occurs nor is predicted is
+            left out of the mean.
         average: ``macro`` or ``micro``.
     """
 
@@ -83,8 +83,8 @@ class F1(Metric):
         """Adds a batch.
 
         Args:
-            predicted: Which classes are predicted, ``[batch, classes]``.
-            truth: Which classes the rows have, ``[batch, classes]``.
+            predicted: Whether each class is predicted, ``[batch, classes]``.
+            truth: Whether each row has each class, ``[batch, classes]``.
         """
         self.both += (predicted & truth).sum(dim=0)
         self.either += predicted.sum(dim=0) + truth.sum(dim=0)
@@ -98,7 +98,7 @@ class F1(Metric):
 
 
 class MacroAveragePrecision(Metric):
-    """The mean average precision of the classes that a row has: how well they are ranked, whatever the thresholds."""
+    """Macro average precision, over the classes that occur. It depends on the ranking of rows, not on thresholds."""
 
     full_state_update = False
     probabilities: list[Tensor]
@@ -120,16 +120,16 @@ class MacroAveragePrecision(Metric):
         self.truth.append(targets > 0)
 
     def compute(self) -> Tensor:
-        """The mean so far."""
+        """Macro average precision so far."""
         return macro_average(average_precision(dim_zero_cat(self.probabilities), dim_zero_cat(self.truth)))
 
 
 def default_monitor(multi_label: bool) -> str:
-    """The metric that tells which checkpoint is the best.
+    """The metric that selects the best checkpoint.
 
     Args:
-        multi_label: Whether a text may have several classes: as long as no thresholds are chosen, F1 may stay at zero
-            while a model learns.
+        multi_label: Whether a text may have several classes. Until thresholds are chosen, F1 may then stay at zero
+            although the model improves.
     """
     return "val/macro_average_precision" if multi_label else "val/macro_f1"
 
@@ -140,8 +140,8 @@ def metric_collection(classes: int, multi_label: bool, stage: str) -> MetricColl
     They take ``predicted``, ``truth``, ``probabilities`` and ``targets``, each ``[batch, classes]``.
 
     Args:
-        classes: How many classes there are.
-        multi_label: Whether a row may have several.
+        classes: The number of classes.
+        multi_label: Whether a row may have several classes.
         stage: ``train``, ``val`` or ``test``; the prefix of the names.
     """
     metrics: dict[str, Metric | MetricCollection] = {
@@ -152,6 +152,6 @@ def metric_collection(classes: int, multi_label: bool, stage: str) -> MetricColl
         metrics["accuracy_any"] = AnyAccuracy()
     else:
         metrics["micro_f1"] = F1(classes, multi_label, "micro")
-        if stage != "train":  # it keeps all rows
+        if stage != "train":  # it stores the probabilities of all rows
             metrics["macro_average_precision"] = MacroAveragePrecision()
     return MetricCollection(metrics, prefix=f"{stage}/", compute_groups=False)

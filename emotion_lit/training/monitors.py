@@ -1,4 +1,4 @@
-"""The metrics that a training can be watched by, and whether a larger or a smaller value of each is better."""
+"""Monitored metrics: which of them exist, and whether a larger or a smaller value is better."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from emotion_lit.errors import UserError, unknown
 
 Mode = Literal["min", "max"]
-# What `ModelCheckpoint` offers beside metrics.
+# What `ModelCheckpoint` can monitor besides metrics.
 COUNTS = ("epoch", "step")
 
 
@@ -22,37 +22,37 @@ def better(metric: str) -> Mode:
 
 
 def check_monitors(trainer: pl.Trainer, metrics: list[str], complete: bool) -> None:
-    """Checks that what callbacks watch exists, and that they look for its better end; before the training.
+    """Checks, before training, that the metrics that callbacks monitor exist, and that their mode is right.
 
     Args:
         trainer: The Trainer, with its callbacks.
         metrics: The names of the metrics that the model logs.
-        complete: Whether it logs no others, as a subclass may.
+        complete: Whether the model logs no other metrics; a subclass may.
 
     Raises:
-        UserError: A callback watches another name, or would keep what is worst.
+        UserError: A callback monitors an unknown metric, or would keep the worst value.
     """
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if not isinstance(callback, ModelCheckpoint | EarlyStopping) or callback.monitor in (None, *COUNTS):
             continue
-        where, watched = _key(callback), str(callback.monitor)
-        measured = [name for name in metrics if name.startswith("val/") or _sees_training(callback)]
-        if complete and watched not in measured:
-            raise unknown(f"{where}monitor", watched, sorted(measured))
-        if watched in metrics and callback.mode != better(watched):
+        where, monitored = _key(callback), str(callback.monitor)
+        available = [name for name in metrics if name.startswith("val/") or _runs_after_training(callback)]
+        if complete and monitored not in available:
+            raise unknown(f"{where}monitor", monitored, sorted(available))
+        if monitored in metrics and callback.mode != better(monitored):
             size = "smaller" if callback.mode == "max" else "larger"
-            what = "leave it out" if hasattr(callback, "block") else f"give it mode {better(watched)}"
-            raise UserError(f"{where}mode is {callback.mode}, but a {size} {watched} is better; {what}")
+            what = "leave it out" if hasattr(callback, "block") else f"give it mode {better(monitored)}"
+            raise UserError(f"{where}mode is {callback.mode}, but a {size} {monitored} is better; {what}")
 
 
 def _key(callback: Any) -> str:
-    """What the settings of a callback are called."""
-    block = getattr(callback, "block", None)  # ours have one on the command line
+    """The prefix of the settings of a callback in messages."""
+    block = getattr(callback, "block", None)  # the callbacks of this package have settings on the command line
     return f"{block}." if block else f"the {type(callback).__name__} in trainer.callbacks: "
 
 
-def _sees_training(callback: Any) -> bool:
-    """Whether a callback looks at metrics of the training rows when they are there, at the end of an epoch."""
+def _runs_after_training(callback: Any) -> bool:
+    """Whether a callback runs at the end of a training epoch, where training metrics are available."""
     if isinstance(callback, EarlyStopping):
         return bool(getattr(callback, "_check_on_train_epoch_end", None))
     return not hasattr(callback, "block")

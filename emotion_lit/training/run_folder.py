@@ -1,4 +1,4 @@
-"""The folder of a run: where it is, and its configuration and log."""
+"""The run folder: its path, its configuration and log, and the loggers that write to it."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -17,57 +17,57 @@ from emotion_lit.model.checkpoint.schema import TRAINER
 from emotion_lit.utils import console, distributed, nonfatal, platforms
 from emotion_lit.utils.files import atomic_path, why_not_writable
 
-# What a run has said, in its folder.
+# Everything that a run printed.
 LOG = "run.log"
 CURVES = "TensorBoard's curves"
 
 
 class RunConfig(SaveConfigCallback):
-    """Keeps the configuration and the log in the run folder, and what concerns the Trainer in the last checkpoint."""
+    """Writes the configuration and the log to the run folder, and the Trainer's settings to last.ckpt."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Writes the configuration, with which a new run begins, and from now on the log."""
+        """Writes the configuration, and starts the log."""
         source = checkpoints.run_folder(self.config.ckpt_path) if self.config.ckpt_path else None
         self.config = self.config.clone()
         self.config.ckpt_path = None
-        folder = trainer.log_dir  # asks all processes
-        if source and folder:  # also where it goes on in the folder of the run, whatever was typed
+        folder = trainer.log_dir  # a collective operation
+        if source and folder:  # the folder where the run actually continues, whatever was typed
             self.config.trainer.default_root_dir = str(Path(folder).parent.parent)
         super().setup(trainer, pl_module, stage)
         with distributed.fail_together():
             if folder and trainer.is_global_zero:
                 console.keep_log(Path(folder) / LOG)
                 if source and source.resolve() != Path(folder).resolve():
-                    _begin_from(source, Path(folder))
+                    _copy_from(source, Path(folder))
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds what a resumed run needs to be the same run."""
+        """Adds the settings with which the run can be resumed."""
         config = self.config.as_dict()
         kept = {key: config[key] for key in ("seed_everything", "name", "checkpoint", "last", "early_stopping")}
         kept["trainer"] = {key: _plain(config["trainer"][key]) for key in TRAINER}
-        kept["trainer"]["precision"] = str(trainer.precision)  # what was measured, too
-        checkpoint[checkpoints.TRAINER_KEY] = kept  # made portable with the rest
+        kept["trainer"]["precision"] = str(trainer.precision)  # also if it was chosen by measuring
+        checkpoint[checkpoints.TRAINER_KEY] = kept  # paths in it are made relative with the others
 
 
 def _plain(value: Any) -> Any:
     return {"seconds": int(value.total_seconds())} if isinstance(value, timedelta) else value
 
 
-def _begin_from(source: Path, folder: Path) -> None:
-    """Gives a new run what another one has kept beside the checkpoint from which it begins."""
-    begun = [file for file in (source / "checkpoints").glob("*.ckpt") if file.name not in (LAST, PREVIOUS)]
-    for file in (*begun, *source.glob("events.out.tfevents.*")):
+def _copy_from(source: Path, folder: Path) -> None:
+    """Copies the checkpoints and the TensorBoard files of the run that a new run starts from."""
+    kept = [file for file in (source / "checkpoints").glob("*.ckpt") if file.name not in (LAST, PREVIOUS)]
+    for file in (*kept, *source.glob("events.out.tfevents.*")):
         target = folder / file.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as unfinished:
             shutil.copyfile(file, unfinished)
-    console.say(f"{folder} begins with what {source} has trained, which stays as it is", wrap=False)
+    console.say(f"{folder} starts from {source}, which stays unchanged", wrap=False)
 
 
 def is_another_run(config: Any, checkpoint: checkpoints.Checkpoint) -> bool:
-    """Whether a run that goes on from a checkpoint gets a folder of its own, because of its name or its place.
+    """Whether a run that starts from a checkpoint is a new run, because it has another name or root folder.
 
     Args:
         config: Its configuration.
@@ -81,7 +81,7 @@ def is_another_run(config: Any, checkpoint: checkpoints.Checkpoint) -> bool:
 
 
 class RunLogger(TensorBoardLogger):
-    """TensorBoard's logger, which no full disk makes end a training."""
+    """TensorBoard's logger, with errors such as a full disk reported instead of raised."""
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         """Writes scalars."""
@@ -106,7 +106,7 @@ class RunLogger(TensorBoardLogger):
 
 
 class FolderLogger(CSVLogger):
-    """Gives a run its folder, and logs nothing."""
+    """Provides the run folder, and logs nothing."""
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         """Does nothing."""
@@ -122,14 +122,14 @@ class FolderLogger(CSVLogger):
 
 
 def loggers(chosen: Any, folder: str, name: str, checkpoint: str | None, step: int | None = None) -> list[Logger]:
-    """The loggers of a run, of which the first one's folder is the run folder, where everything else goes too.
+    """The loggers of a run. The folder of the first one is the run folder, for all files of the run.
 
     Args:
-        chosen: What is set as trainer.logger; None and True are TensorBoard's.
+        chosen: The setting trainer.logger; None and True mean TensorBoard.
         folder: The folder of all runs.
         name: The name of the run.
-        checkpoint: The checkpoint in whose run folder it goes on, if any.
-        step: The step that it goes on from.
+        checkpoint: The checkpoint to resume from, if any; its run folder is used again.
+        step: The global step to resume from.
     """
     if chosen is None or chosen is True:
         return [run_logger(folder, name, checkpoint, step=step)]
@@ -146,17 +146,17 @@ def run_logger(
     kind: type[RunLogger | FolderLogger] = RunLogger,
     step: int | None = None,
 ) -> RunLogger | FolderLogger:
-    """The logger whose folder is the run folder; a resumed run goes on in its own.
+    """The logger whose folder is the run folder; a resumed run continues in its own folder.
 
     Args:
         folder: The folder of all runs.
         name: The name of the run.
-        checkpoint: The checkpoint in whose run folder it goes on, if any.
-        kind: TensorBoard's, or one that logs nothing.
-        step: The step that it goes on from; TensorBoard forgets what was logged from there on.
+        checkpoint: The checkpoint to resume from, if any; its run folder is used again.
+        kind: TensorBoard's logger, or one that logs nothing.
+        step: The global step to resume from; TensorBoard hides what was logged after it.
 
     Raises:
-        UserError: The folder cannot be written; said before the work starts.
+        UserError: The folder is not writable.
     """
     version: str | None = None
     if checkpoint:
@@ -164,7 +164,7 @@ def run_logger(
         if run:
             run = run.absolute()
             folder, name, version = str(checkpoints.from_here(run.parent.parent)), run.parent.name, run.name
-    if version is None:  # a run that has its folder goes on in it
+    if version is None:  # a new run
         platforms.check_folder_name("name", name)
     if reason := why_not_writable(Path(folder) / name):
         raise UserError(f"the run folder {folder}/{name} cannot be written: {reason}")

@@ -1,4 +1,4 @@
-"""Distributed strategies and precision: what they need from the network, and whether it suits them."""
+"""Options of DDP, and checks that a network trains with the strategy and precision of the Trainer."""
 
 import inspect
 
@@ -14,7 +14,7 @@ from emotion_lit.model.probe import Probe, check_step
 from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
 
-# Texts and tokens of the batch that shows which weights get a gradient.
+# The shape of the batch that shows which weights get a gradient.
 ROWS, TOKENS = 2, 16
 
 
@@ -30,16 +30,16 @@ def prepare_strategy(strategy: Strategy, network: Network) -> None:
         return
     known = inspect.signature(DistributedDataParallel).parameters
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    options.setdefault(buffers, False)  # they are the same on all, and never change
+    options.setdefault(buffers, False)  # buffers are the same in all processes, and never change
     options.setdefault("gradient_as_bucket_view", True)
-    idle = weights_without_gradient(network)
-    if idle and not options.get("find_unused_parameters"):
+    unused = weights_without_gradient(network)
+    if unused and not options.get("find_unused_parameters"):
         options["find_unused_parameters"] = True
-        say(f"{len(idle)} weights get no gradient, such as {idle[0]}; DDP looks for them in every step")
+        say(f"{len(unused)} weights get no gradient, such as {unused[0]}; DDP uses find_unused_parameters")
 
 
 def weights_without_gradient(network: Network) -> list[str]:
-    """The names of weights that are set to train, and that the logits do not depend on.
+    """The names of trainable weights that the logits do not depend on.
 
     Args:
         network: The network.
@@ -54,7 +54,7 @@ def weights_without_gradient(network: Network) -> list[str]:
 
 
 def is_checked_when_built(trainer: pl.Trainer) -> bool:
-    """Whether a network can be checked as soon as it is built, because it then computes as it does in training.
+    """Whether a network can be checked right after it is built, because it is already on the device of training.
 
     Args:
         trainer: The Trainer.
@@ -63,7 +63,7 @@ def is_checked_when_built(trainer: pl.Trainer) -> bool:
 
 
 def check_precision(trainer: pl.Trainer, network: Network, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Checks, before anything is computed in it, that the architecture trains in the Trainer's precision.
+    """Checks, before training, that the architecture supports the Trainer's precision.
 
     Args:
         trainer: The Trainer.
@@ -71,8 +71,8 @@ def check_precision(trainer: pl.Trainer, network: Network, tokenizer: PreTrained
         tokenizer: Its tokenizer.
 
     Raises:
-        UserError: It does not.
+        UserError: A training step fails.
     """
-    if isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):  # others split the network
+    if isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):  # other strategies shard the network
         with distributed.fail_together(), trainer.precision_plugin.forward_context():
             check_step(network, Probe(tokenizer), str(trainer.precision))

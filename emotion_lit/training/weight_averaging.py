@@ -1,4 +1,4 @@
-"""Weights that Lightning averages while training: those that are validated are those that a checkpoint is made of."""
+"""Weight averaging by Lightning's callbacks: checkpoints contain the averaged weights, which are also validated."""
 
 from pathlib import Path
 from typing import Any
@@ -11,36 +11,36 @@ from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint.keys import AVERAGING, CURRENT
 
-# `EMAWeightAveraging` is one too; earlier releases of Lightning have none.
+# `EMAWeightAveraging` is a subclass. Earlier releases of Lightning have neither.
 WEIGHT_AVERAGING: Any = getattr(lightning_callbacks, "WeightAveraging", ())
 
 
 def check_averaging(trainer: pl.Trainer) -> None:
-    """Refuses averages that no validation would ever see.
+    """Rejects weight averaging whose result would never be validated.
 
     Args:
         trainer: The Trainer, before training.
 
     Raises:
-        UserError: It has a callback that averages at the end of training.
+        UserError: The Trainer has the callback `StochasticWeightAveraging`.
     """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
         raise UserError(
-            "StochasticWeightAveraging puts its average into the model after the last validation, so no score would be "
-            "of it and no checkpoint would hold it; use WeightAveraging or EMAWeightAveraging in trainer.callbacks"
+            "StochasticWeightAveraging sets the averaged weights after the last validation, so they would be neither "
+            "validated nor saved in a checkpoint; use WeightAveraging or EMAWeightAveraging in trainer.callbacks"
         )
 
 
 def validated_weights(trainer: pl.Trainer, model: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-    """Puts the averages, with which validations run, in the place of the weights in a checkpoint.
+    """Replaces the weights in a checkpoint by the averaged weights, which are those that are validated.
 
-    Lightning does so too, but not in a checkpoint of weights alone.
+    Lightning does this too, but not for checkpoints with ``weights_only``.
 
     Args:
         trainer: The Trainer.
         model: The model.
-        checkpoint: What is going to be saved.
+        checkpoint: The checkpoint that is going to be saved.
     """
     callback = _averaging(trainer)
     running = trainer.state.fn == TrainerFn.FITTING and trainer.state.status == TrainerStatus.RUNNING
@@ -52,23 +52,23 @@ def validated_weights(trainer: pl.Trainer, model: pl.LightningModule, checkpoint
 
 
 def check_goes_on(trainer: pl.Trainer, checkpoint: dict[str, Any], config: Path | None) -> None:
-    """Checks that a run whose weights were averaged goes on with averaging; its averages are not what trained.
+    """Checks that a run with weight averaging is resumed with it, because the optimizer needs the other weights.
 
     Args:
-        trainer: The Trainer that is going to go on.
-        checkpoint: From which.
-        config: The run's configuration, if it is there.
+        trainer: The Trainer that resumes the run.
+        checkpoint: The checkpoint to resume from.
+        config: The configuration of the run, if the file exists.
 
     Raises:
-        UserError: It would go on without.
+        UserError: The Trainer has no weight averaging.
     """
     if CURRENT in checkpoint and _averaging(trainer) is None:
         again = f"--config {config}" if config else "the same trainer.callbacks"
-        raise UserError(f"the run has averaged its weights, and cannot go on without that; add {again}")
+        raise UserError(f"the run uses weight averaging, and cannot be resumed without it; add {again}")
 
 
 def averages(trainer: pl.Trainer) -> bool:
-    """Whether Lightning averages the weights of a training.
+    """Whether the Trainer has a callback for weight averaging.
 
     Args:
         trainer: The Trainer.

@@ -179,7 +179,7 @@ def test_it_is_refused_before_the_work(
 def test_searches_that_find_nothing_to_change(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     for line, settings in (
         ("which has no effect with tuning head", ["--trainer.callbacks=LearningRateFinder", "--model.tuning=head"]),
-        ("give one to begin with", ["--trainer.callbacks=BatchSizeFinder", "--data.batch_size=null"]),
+        ("set an initial one", ["--trainer.callbacks=BatchSizeFinder", "--data.batch_size=null"]),
     ):
         with pytest.raises(SystemExit):
             fit(*settings)

@@ -107,7 +107,7 @@ def test_a_best_checkpoint_that_is_gone_is_made_anew(fit: Any, capsys: pytest.Ca
     run = fit()
     damage(run / "checkpoints" / "best.ckpt")
     main(["fit", f"--ckpt_path={run}"])
-    assert "the best of what is trained from here on takes its place" in capsys.readouterr().err
+    assert "it will be replaced by the best checkpoint from here on" in capsys.readouterr().err
     kept = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, kept[name]) for name, value in last_of(run)["state_dict"].items())
 
@@ -121,7 +121,7 @@ def test_a_loss_that_is_no_number_stops_with_its_rows(fit: Any, capsys: pytest.C
     assert (
         "not a finite number at step 2 (batch 2 of epoch 1; rows " in line or "not finite numbers after step 1" in line
     )
-    assert "no good checkpoint was made before" in line  # last.ckpt was, with numbers that led there
+    assert "no checkpoint was saved before" in line  # last.ckpt was, with numbers that led there
 
 
 def test_the_last_good_checkpoint_is_named_and_good(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ def test_what_is_set_stays_and_half_precision_without_a_gpu_is_changed(
     pretend(monkeypatch, "cpu", {SINGLE: 2.0, BFLOAT: 1.0})
     assert choose_precision("fit", settings(chosen=SINGLE)) == SINGLE
     assert choose_precision("fit", settings(chosen=HALF)) == BFLOAT
-    assert "on this cpu it is bf16-mixed" in capsys.readouterr().err
+    assert "using bf16-mixed on this cpu" in capsys.readouterr().err
 
 
 def test_a_notebook_with_several_gpus_is_not_measured(

@@ -106,7 +106,7 @@ def test_fewer_rows_than_processes(tiny_run: Path, tmp_path: Path) -> None:
 def test_another_number_of_processes_is_refused(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = failing(capsys, "fit", f"--ckpt_path={tiny_run}", *TWO)
     assert "trained by 1 process, " in message
-    assert "go on with --trainer.devices 1" in message
+    assert "resume with --trainer.devices 1" in message
 
 
 def test_a_mistake_is_one_line_from_all_of_them(tmp_path: Path) -> None:

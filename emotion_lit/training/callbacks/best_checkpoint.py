@@ -1,4 +1,4 @@
-"""The checkpoint of a run that is used: the best one, without what training alone needs."""
+"""Saves best.ckpt, the checkpoint with the best validation score, without the state of the optimizer."""
 
 import copy
 from pathlib import Path
@@ -23,7 +23,7 @@ from emotion_lit.utils.console import say
 from emotion_lit.utils.files import link
 from emotion_lit.utils.paths import expanded
 
-# What `ModelCheckpoint` knows about the checkpoints that it has kept.
+# The attributes of `ModelCheckpoint` about saved checkpoints.
 STATE = (
     *("best_k_models", "best_model_path", "best_model_score", "current_score"),
     *("kth_best_model_path", "kth_value", "last_model_path"),
@@ -33,20 +33,20 @@ STATE = (
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best validation score: weights and settings, without the optimizer's state.
 
-    The best one is best.ckpt, also where it has another name beside, or others are kept too. Files are remembered by
-    name, so that the run's folder can be moved.
+    The best checkpoint is always best.ckpt, also if it has a second name or other checkpoints are kept. The state
+    stores file names instead of paths, so that the run folder can be moved.
 
     Args:
-        monitor: The metric that decides; by default `val/macro_f1`, and with several labels a text
-            `val/macro_average_precision`, which moves before thresholds are chosen.
-        mode: Whether a larger (`max`) or a smaller (`min`) value is better; by default what suits the metric.
-        save_top_k: How many are kept; -1 keeps all.
-        dirpath: The folder; by default `checkpoints` in the run folder.
-        filename: The name without suffix, in which metrics may stand, as in `{epoch}-{val/macro_f1:.3f}`; best.ckpt is
-            there in any case.
+        monitor: The metric that selects the best checkpoint. By default `val/macro_f1`, and for multi-label data
+            `val/macro_average_precision`, which does not depend on thresholds.
+        mode: Whether a larger (`max`) or a smaller (`min`) value is better. By default it depends on the metric.
+        save_top_k: The number of best checkpoints to keep; -1 keeps all.
+        dirpath: The folder of the checkpoints. By default `checkpoints` in the run folder.
+        filename: The file name without suffix; it can contain metrics, as in `{epoch}-{val/macro_f1:.3f}`. best.ckpt
+            is written in any case.
 
     Raises:
-        UserError: None would be kept, or the name is not one.
+        UserError: No checkpoint would be kept, or the file name is invalid.
     """
 
     block = "checkpoint"
@@ -59,31 +59,30 @@ class BestCheckpoint(ModelCheckpoint):
         dirpath: str | None = None,
         filename: str = BEST,
     ) -> None:
-        watched = monitor or default_monitor(multi_label=False)
+        metric = monitor or default_monitor(multi_label=False)
         filename = checked_filename(filename.removesuffix(".ckpt"))
         if save_top_k < -1 or save_top_k == 0:
             raise UserError(
-                f"checkpoint.save_top_k is {save_top_k}, and nothing would be kept to predict with; give how many to "
-                "keep, at least 1, or -1 for all"
+                f"checkpoint.save_top_k is {save_top_k}, so no checkpoint would be kept; give at least 1, or -1 for all"
             )
         super().__init__(
-            monitor=watched,
-            mode=mode or better(watched),
+            monitor=metric,
+            mode=mode or better(metric),
             save_top_k=save_top_k,
             dirpath=expanded(dirpath),
             filename=SEVERAL if filename == BEST and save_top_k != 1 else filename,
             save_weights_only=True,
-            save_on_train_epoch_end=False,  # max_steps may leave an epoch without a validation
+            save_on_train_epoch_end=False,  # with max_steps, an epoch may end without validation
             auto_insert_metric_name=False,
             enable_version_counter=save_top_k != 1,
         )
         self._chosen = monitor is not None
         self._refused = False
-        self._begun: int | None = None
+        self._first_step: int | None = None
         self._validated: Tensor | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Takes the metric that suits the labels, unless one was chosen, and checks that its files are its own."""
+        """Sets the default metric for the labels, and checks that no other callback writes to the same files."""
         if not self._chosen and isinstance(pl_module, EmotionClassifier):
             self.monitor = default_monitor(pl_module.multi_label)
         if stage == "fit":
@@ -92,23 +91,23 @@ class BestCheckpoint(ModelCheckpoint):
 
     @property
     def best_file(self) -> Path | None:
-        """The best checkpoint so far, under the name that it has in every run."""
+        """The path of best.ckpt, if there is a best checkpoint yet."""
         return Path(self.dirpath or "") / f"{BEST}.ckpt" if self.best_model_path else None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Notes where the training begins."""
+        """Stores the step at which training starts."""
         super().on_train_start(trainer, pl_module)
-        self._begun = trainer.global_step
+        self._first_step = trainer.global_step
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        """Notes which weights are validated."""
+        """Stores a fingerprint of the weights that are validated."""
         if batch_idx == 0:
             self._validated = _sums(pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Saves what is better than all before; where it cannot be written, the one before stays the best."""
+        """Saves a new best checkpoint; if it cannot be written, the previous one stays the best."""
         before = {name: copy.copy(getattr(self, name)) for name in STATE}
         self._refused = False
         super().on_validation_end(trainer, pl_module)
@@ -120,14 +119,14 @@ class BestCheckpoint(ModelCheckpoint):
             self._name_best(trainer)
 
     def _name_best(self, trainer: pl.Trainer) -> None:
-        """Gives the best one its second name."""
+        """Links the best checkpoint as best.ckpt."""
         if trainer.is_global_zero and self.best_file and self.best_file != Path(self.best_model_path):
             with nonfatal.suppress(self.best_file.name):
                 link(Path(self.best_model_path), self.best_file)
                 nonfatal.resolve(self.best_file.name)
 
     def update_hyperparameters(self, trainer: pl.Trainer, model: dict[str, Any]) -> None:
-        """Changes settings of the model in the best checkpoint.
+        """Changes model settings in the best checkpoint.
 
         Args:
             trainer: The Trainer.
@@ -140,8 +139,8 @@ class BestCheckpoint(ModelCheckpoint):
         now = _sums(trainer.lightning_module)
         if self._validated is not None and not averages(trainer) and not torch.equal(self._validated, now):
             raise UserError(
-                "the weights that were validated are others than those after it, so that no checkpoint would hold what "
-                "was scored; a callback that exchanges them has to be Lightning's WeightAveraging or EMAWeightAveraging"
+                "a callback changed the weights between validation and saving, so no checkpoint would contain what "
+                "was validated; only Lightning's WeightAveraging and EMAWeightAveraging may do so"
             )
         super()._save_checkpoint(trainer, filepath)
         self._refused = nonfatal.is_recorded(Path(filepath).name)
@@ -151,11 +150,11 @@ class BestCheckpoint(ModelCheckpoint):
             super()._remove_checkpoint(trainer, filepath)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keeps the weights of a run that ends before its first validation."""
+        """Saves the weights of a run that ends before its first validation."""
         self.ensure(trainer)
 
     def ensure(self, trainer: pl.Trainer) -> None:
-        """Keeps the weights as they are, where there are no better ones.
+        """Saves the current weights if there is no best checkpoint yet.
 
         Args:
             trainer: The Trainer, at the end of training.
@@ -163,8 +162,8 @@ class BestCheckpoint(ModelCheckpoint):
         if self.best_model_path or not self.dirpath or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         path = str(Path(self.dirpath) / f"{BEST}.ckpt")
-        if self._begun in (None, trainer.global_step) and distributed.on_rank_zero(lambda: _is_whole(path)):
-            self.best_model_path = path  # nothing was trained that could be better
+        if self._first_step in (None, trainer.global_step) and distributed.on_rank_zero(lambda: _is_whole(path)):
+            self.best_model_path = path  # nothing was trained since
             return
         with distributed.fail_together():
             check_weights(trainer)
@@ -173,7 +172,7 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_model_path = path
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, with file names in place of paths."""
+        """The state of the callback, with file names instead of paths."""
         state = super().state_dict()
         state["dirpath"] = ""
         for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
@@ -182,16 +181,16 @@ class BestCheckpoint(ModelCheckpoint):
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Finds the files again in the folder of the run that goes on.
+        """Restores the state, with the file names in the folder of this run.
 
         Args:
-            state_dict: What `state_dict` gave.
+            state_dict: The result of `state_dict`.
         """
         folder = Path(self.dirpath or "")
         state = {**state_dict, "dirpath": self.dirpath}
         for name in [state["best_model_path"], state["kth_best_model_path"], *state["best_k_models"]]:
             if name:
-                check_name(name)  # what is not among the best any more is removed
+                check_name(name)  # files that are no longer among the best are deleted, so names must be safe
         for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
             state[key] = str(folder / state[key]) if state[key] else ""
         state["best_k_models"] = {str(folder / name): score for name, score in state["best_k_models"].items()}
@@ -200,12 +199,12 @@ class BestCheckpoint(ModelCheckpoint):
             best = Path(state["best_model_path"])
             if not _is_whole(best):
                 how = "damaged" if best.is_file() else "missing"
-                say(f"{best} is {how}; the best of what is trained from here on takes its place", wrap=False)
+                say(f"{best} is {how}; it will be replaced by the best checkpoint from here on", wrap=False)
                 return
         super().load_state_dict(state)
 
     def _keep_few(self, state: dict[str, Any]) -> None:
-        """Leaves of what was kept as many as are to be kept from now on; the best one gets a name of its own."""
+        """Reduces the state to `save_top_k` checkpoints; best.ckpt gets a second name if `filename` differs from it."""
         kept, shared = state["best_k_models"], str(Path(self.dirpath or "") / f"{BEST}.ckpt")
         if self.filename != BEST and shared in kept and Path(shared).is_file():
             own = str(Path(shared).with_name(f"{BEST}-before.ckpt"))
@@ -220,7 +219,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def best_checkpoint(trainer: pl.Trainer) -> BestCheckpoint | None:
-    """The callback that keeps the best checkpoint, whatever others a user has added.
+    """The Trainer's `BestCheckpoint`, which may be one of several checkpoint callbacks.
 
     Args:
         trainer: The Trainer.
@@ -230,7 +229,7 @@ def best_checkpoint(trainer: pl.Trainer) -> BestCheckpoint | None:
 
 
 def _sums(model: pl.LightningModule) -> Tensor:
-    """By which weights that train are told from others."""
+    """The sums of all trainable weights, as a fingerprint."""
     return torch.stack([weight.detach().float().sum() for weight in model.parameters() if weight.requires_grad])
 
 

@@ -1,4 +1,4 @@
-"""Ends a training that no longer gets better."""
+"""Early stopping, with a default metric that suits the labels."""
 
 from typing import Any
 
@@ -11,24 +11,24 @@ from emotion_lit.training.monitors import Mode, better
 
 
 class EarlyStopping(LightningEarlyStopping):
-    """Lightning's, with the metric that `BestCheckpoint` watches too.
+    """Lightning's `EarlyStopping`, by default with the metric that `BestCheckpoint` monitors.
 
     Args:
-        monitor: The metric that decides; by default `val/macro_f1`, and with several labels a text
+        monitor: The metric to monitor. By default `val/macro_f1`, and for multi-label data
             `val/macro_average_precision`.
-        mode: Whether a larger (`max`) or a smaller (`min`) value is better; by default what suits the metric.
-        kwargs: The other settings of Lightning's callback.
+        mode: Whether a larger (`max`) or a smaller (`min`) value is better. By default it depends on the metric.
+        kwargs: The other arguments of Lightning's callback.
     """
 
     block = "early_stopping"
 
     def __init__(self, monitor: str | None = None, mode: Mode | None = None, patience: int = 3, **kwargs: Any) -> None:
-        watched = monitor or default_monitor(multi_label=False)
-        super().__init__(monitor=watched, mode=mode or better(watched), patience=patience, **kwargs)
+        metric = monitor or default_monitor(multi_label=False)
+        super().__init__(monitor=metric, mode=mode or better(metric), patience=patience, **kwargs)
         self._chosen = monitor is not None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Takes the metric that suits the labels, unless one was chosen."""
+        """Sets the default metric for the labels, unless one was chosen."""
         if not self._chosen and isinstance(pl_module, EmotionClassifier):
             self.monitor = default_monitor(pl_module.multi_label)
         super().setup(trainer, pl_module, stage)

@@ -1,4 +1,4 @@
-"""Runs what is frozen once per text, so that epochs train on what it said."""
+"""The feature cache: runs the frozen part of a network once per text, and trains on its outputs."""
 
 import contextlib
 import os
@@ -30,17 +30,18 @@ from emotion_lit.utils.console import progress_bar, say
 from emotion_lit.utils.files import reason_of, sweep, temporary_name
 from emotion_lit.utils.memory import available_memory
 
-# Token states may take this share of the free disk, and of the free memory, in which the system keeps the file.
+# Token states may take this share of the free disk, and of the free memory, where the system caches the file.
 SHARE_OF_FREE = 0.5
 
 
 class FrozenFeatures(pl.Callback):
-    """Puts the outputs of a frozen encoder in the place of the tokens, or those of frozen lower layers beside them.
+    """Replaces tokens by the outputs of a frozen encoder, or adds the outputs of frozen lower layers to them.
 
-    The outputs of an encoder are small and stay in the cache for later runs; those of layers are deleted after the run.
+    The outputs of an encoder (features) are small and stay in the cache for later runs. Those of lower layers (token
+    states) are deleted after the run.
 
     Args:
-        throughput: What counts the time that it takes.
+        throughput: The callback that counts the time for this.
     """
 
     def __init__(self, throughput: Throughput) -> None:
@@ -63,7 +64,7 @@ class FrozenFeatures(pl.Callback):
                 data.prepared(split).states = outputs
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Shows other machines that share the cache that the token states are in use."""
+        """Updates the modification time of token states, so that other machines do not delete them as left over."""
         for file in self._temporary:
             with contextlib.suppress(OSError):
                 os.utime(file)
@@ -73,13 +74,13 @@ class FrozenFeatures(pl.Callback):
         self._delete(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Deletes the token states; those of a killed run are swept by the next one."""
+        """Deletes the token states; those of a killed run are deleted by the next run."""
         self._delete(trainer)
 
     def _delete(self, trainer: pl.Trainer) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         for split in SPLITS if self._temporary else ():
-            data.prepared(split).states = None  # Windows deletes no file that is mapped
+            data.prepared(split).states = None  # Windows cannot delete a memory-mapped file
         for file in self._temporary:
             with contextlib.suppress(OSError):
                 file.unlink()
@@ -99,19 +100,19 @@ class FrozenFeatures(pl.Callback):
         file = self._file(trainer, folder, key, temporary=part.layers is not None)
         if file is None or not self._compute(part, trainer, model, data, split, offsets, file):
             return None
-        # Token states are read by this run alone.
+        # Only this run reads token states, so they have no checksum.
         outputs = StoredVectors.read(file, offsets, part.dtype, sealed=part.layers is None)
         with distributed.fail_together():
             if outputs is None:
-                raise UserError(f"process {trainer.global_rank} cannot read {file}, which the first one has written")
+                raise UserError(f"process {trainer.global_rank} cannot read {file}, which the first process wrote")
         return outputs
 
     def _file(self, trainer: pl.Trainer, folder: Path, key: str, temporary: bool) -> Path | None:
-        """Where the outputs go: one file on each machine; None where one of them has no place for it."""
+        """The file of the outputs, one per machine; None if a machine has no writable folder."""
         file: Path | None = None
         if trainer.local_rank == 0 and (writable := caches.writable_dir(folder)):
             file = writable / f"{key}.npy"
-            file = temporary_name(file) if temporary else file  # no other run's
+            file = temporary_name(file) if temporary else file  # not shared with other runs
         files = distributed.all_gather(file)[:: trainer.num_devices]  # of the first process of each machine
         if None in files:
             return None
@@ -129,7 +130,7 @@ class FrozenFeatures(pl.Callback):
         offsets: npt.NDArray[np.int64],
         file: Path,
     ) -> bool:
-        """Runs what is frozen, and says whether there was room for its outputs."""
+        """Computes the outputs; returns whether they could be written."""
         network = model.built
         rows, start = len(data.prepared(split)), time.perf_counter()
         loader = data.evaluation_dataloader(split, whole=True, share=(trainer.local_rank, trainer.num_devices))
@@ -152,16 +153,16 @@ class FrozenFeatures(pl.Callback):
         finally:
             network.train()
         self.throughput.add_encoding(time.perf_counter() - start, split == "train")
-        say(f"{split}: {rows:,} texts encoded once; the epochs train on that")
+        say(f"{split}: {rows:,} texts encoded once; all epochs use these features")
         return True
 
 
 def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
-    """What of a model can be run once per text, if anything.
+    """The frozen part of a model that can be run once per text, if there is one.
 
     Args:
         model: The model.
-        precision: The Trainer's.
+        precision: The Trainer's precision.
     """
     network = model.built
     if not model.settings.cache_features:
@@ -179,7 +180,7 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
 
         dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
         return FrozenPart(states, network.hidden_size, dtype, network.frozen_layers)
-    return None  # the `mean` head reads lower layers too
+    return None  # the `mean` head also uses lower layers
 
 
 def _runs_apart(model: EmotionClassifier) -> bool:
@@ -187,22 +188,22 @@ def _runs_apart(model: EmotionClassifier) -> bool:
 
 
 def _pays(part: FrozenPart, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule) -> bool:
-    """Whether running the lower layers once saves time, and what it keeps has room; says so in a line."""
+    """Whether running the lower layers once saves time, and its outputs have room; prints the decision."""
     pays, reason = False, ""
     if trainer.is_global_zero:
-        sweep(data.settings.cache_folder / "features")  # what killed runs have left takes room
+        sweep(data.settings.cache_folder / "features")  # files of killed runs take room
         space = part.bytes(sum(len(data.prepared(split).tokens.ids) for split in SPLITS))
         free = {"disk": shutil.disk_usage(_existing(data.settings.cache_folder)).free, "memory": available_memory()}
         scarce = min(free, key=lambda kind: free[kind])
         if trainer.max_epochs == 1:
-            reason = "with the others: one epoch runs them once anyway"
+            reason = "with the others: a single epoch runs them once anyway"
         elif space > SHARE_OF_FREE * free[scarce]:
             reason = f"in every epoch: their outputs take {_gb(space)}, and {_gb(free[scarce])} of {scarce} are free"
         else:
             pays = True
             reason = f"once per text; their outputs take {_gb(space)} of disk until the run ends"
         say(f"the lower {part.layers} of {len(model.built.layers)} layers run {reason}")
-    return bool(trainer.strategy.broadcast(pays))  # what is free changes from moment to moment; processes must agree
+    return bool(trainer.strategy.broadcast(pays))  # free space changes over time, and processes must agree
 
 
 def _existing(folder: Path) -> Path:

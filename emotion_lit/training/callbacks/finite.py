@@ -1,4 +1,4 @@
-"""Stops a training whose numbers have left the finite ones: nothing good comes of it, and it would be kept."""
+"""Stops training if the loss or the weights become NaN or infinite, before they are saved."""
 
 import math
 from pathlib import Path
@@ -19,9 +19,10 @@ ROWS_SHOWN, CHARACTERS_SHOWN = 8, 40
 
 
 class FiniteLoss(pl.Callback):
-    """Stops at a loss that is infinite or not a number, with the step and the rows that it is of.
+    """Stops training at a loss that is NaN or infinite; the error names the step and the rows of the batch.
 
-    On a GPU, and with several processes, the first such batch is noted where the loss is, and asked for once a second.
+    On a GPU, and with several processes, the index of the first such batch is kept in a tensor on the device, which is
+    read about once a second, because reading it waits for the device.
     """
 
     def __init__(self) -> None:
@@ -29,13 +30,13 @@ class FiniteLoss(pl.Callback):
         self._bad: Tensor | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins anew."""
+        """Resets the index."""
         self._bad = None
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks at the loss of a batch."""
+        """Checks the loss of a batch."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(loss, Tensor):
             return
@@ -50,13 +51,13 @@ class FiniteLoss(pl.Callback):
             self._ask(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks before the model is scored and kept."""
+        """Checks before the model is validated and saved."""
         self._ask(trainer)
         with distributed.fail_together():
             check_weights(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks before the model is kept."""
+        """Checks before the model is saved."""
         self._ask(trainer)
 
     def _ask(self, trainer: pl.Trainer) -> None:
@@ -70,18 +71,18 @@ class FiniteLoss(pl.Callback):
         step = step // trainer.accumulate_grad_batches + 1
         raise UserError(
             f"the loss is not a finite number at step {step} (batch {batch_idx + 1} of epoch "
-            f"{trainer.current_epoch + 1}{_rows(trainer, batch_idx)}); {_good(trainer, step - 2)}"
+            f"{trainer.current_epoch + 1}{_rows(trainer, batch_idx)}); {_restore_last(trainer, step - 2)}"
         )
 
 
 def check_weights(trainer: pl.Trainer) -> None:
-    """Checks that what trains is finite, before it is kept.
+    """Checks that the trained weights are finite, before they are saved.
 
     Args:
         trainer: The Trainer.
 
     Raises:
-        UserError: It is not.
+        UserError: A weight is NaN or infinite.
     """
     trained = {name: w.detach() for name, w in trainer.lightning_module.named_parameters() if w.requires_grad}
     if bool(torch.stack([weight.double().sum() for weight in trained.values()]).isfinite().all()):
@@ -90,12 +91,12 @@ def check_weights(trainer: pl.Trainer) -> None:
     if name is not None:
         raise UserError(
             f"the weights {name} are not finite numbers after step {trainer.global_step} "
-            f"(epoch {trainer.current_epoch + 1}); {_good(trainer, trainer.global_step - 1)}"
+            f"(epoch {trainer.current_epoch + 1}); {_restore_last(trainer, trainer.global_step - 1)}"
         )
 
 
 def _rows(trainer: pl.Trainer, batch_idx: int) -> str:
-    """Which training rows a batch of the epoch had, where that is known."""
+    """The training rows of a batch, for the error message; empty if they are unknown."""
     batches = batches_of_step(trainer, batch_idx)
     data: Any = getattr(trainer, "datamodule", None)
     if batches is None:
@@ -107,19 +108,19 @@ def _rows(trainer: pl.Trainer, batch_idx: int) -> str:
     return f"; rows {shown}{more} of train, the first of which is {text!r}"
 
 
-def _good(trainer: pl.Trainer, proven: int) -> str:
-    """What is left, and what to do.
+def _restore_last(trainer: pl.Trainer, last_finite: int) -> str:
+    """Deletes checkpoints with bad weights, and returns the advice for the error message.
 
     Args:
         trainer: The Trainer.
-        proven: The last step after which the loss was finite; later weights are given up.
+        last_finite: The last step after which the loss was finite; later checkpoints are deleted.
     """
     last, previous = (Path(trainer.log_dir or ".") / "checkpoints" / name for name in (LAST, PREVIOUS))
     if trainer.is_global_zero:
         for file in (last, previous):
-            if file.is_file() and torch.load(file, weights_only=True)["global_step"] > proven:
+            if file.is_file() and torch.load(file, weights_only=True)["global_step"] > last_finite:
                 file.unlink()
         if previous.is_file() and not last.is_file():
             replace(previous, last)
-    kept = f"the last good checkpoint is {from_here(last)}" if last.is_file() else "no good checkpoint was made before"
+    kept = f"the last good checkpoint is {from_here(last)}" if last.is_file() else "no checkpoint was saved before"
     return f"{kept}. A smaller --model.learning_rate (and head_learning_rate) usually helps"

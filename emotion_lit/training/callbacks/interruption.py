@@ -1,4 +1,4 @@
-"""Stops training at a signal, with all kept that is needed to go on."""
+"""Stops training at a signal, after last.ckpt is saved, so that the run can be resumed."""
 
 import signal
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from emotion_lit.utils import distributed, failures, signals
 
 
 class Interruption(Checkpoint):
-    """Ends `fit` at a signal after the optimizer's step that is under way, or after the validation, with last.ckpt.
+    """Ends `fit` at a signal, after the current optimizer step or validation, when last.ckpt is saved.
 
-    It is a `Checkpoint` so that Lightning calls it after all that counts and saves.
+    It is a `Checkpoint`, because Lightning calls checkpoint callbacks last.
 
     Args:
-        arguments: The command's, by which a requeued job knows its run.
-        last: What saves; it comes before this one.
+        arguments: The arguments of the command, by which a requeued job finds its run.
+        last: The callback that saves last.ckpt; Lightning calls it before this one.
     """
 
     def __init__(self, arguments: Sequence[str], last: LastCheckpoint) -> None:
@@ -28,13 +28,13 @@ class Interruption(Checkpoint):
         self.last = last
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Makes the run folder known."""
-        folder = trainer.log_dir  # asks all processes
+        """Sets the run folder for error messages."""
+        folder = trainer.log_dir  # a collective operation
         if folder and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             failures.run_folder = Path(folder)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From now on there is something to keep."""
+        """Defers signals from now on, because there is state to save."""
         signals.take_over()
         signals.defer("this step or validation")
         if failures.run_folder:
@@ -43,27 +43,27 @@ class Interruption(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stops, where the last checkpoint has just been saved therefore."""
+        """Stops if a signal was received, for which the last checkpoint has just been saved."""
         self._stop_if_asked(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stops after a validation inside an epoch."""
+        """Stops after a validation during an epoch, if a signal was received."""
         if not trainer.sanity_checking:
             self._stop_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stops; the end of an epoch has been saved."""
+        """Stops if a signal was received; the end of the epoch is saved."""
         if self.last.asked:
             self._stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stops before the report, if there was a signal since; while it is made, a signal ends it at once."""
+        """Stops before the report if a signal was received; while the report is made, a signal ends the run at once."""
         if any(distributed.all_gather(signals.received() is not None)):
             self._stop(trainer)
         signals.defer("")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Forgets the job of a run that is complete."""
+        """Removes the requeue record of a completed run."""
         signals.defer("")
         if failures.run_folder and not signals.received():
             requeue.remove_record(failures.run_folder)
@@ -75,5 +75,5 @@ class Interruption(Checkpoint):
     def _stop(self, trainer: pl.Trainer) -> None:
         distributed.barrier()
         if not trainer.is_global_zero:
-            raise SystemExit(0)  # how the command ends depends on the first process
+            raise SystemExit(0)  # the exit code is that of the first process
         raise signals.Stop(signals.received() or signal.SIGTERM)

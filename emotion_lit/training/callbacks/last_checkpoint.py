@@ -1,4 +1,4 @@
-"""The checkpoint from which a run goes on."""
+"""Saves last.ckpt, the checkpoint to resume from."""
 
 import time
 from pathlib import Path
@@ -15,17 +15,17 @@ from emotion_lit.utils import distributed, signals
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps all that is needed to go on, in last.ckpt: weights, the optimizer's state, and the place in the data.
+    """Saves all state that is needed to resume, in last.ckpt: weights, optimizer, callbacks, and data position.
 
-    It is written after every epoch, when its best score and the patience are known, every few minutes in between, and
-    where training stops inside an epoch. The one before stays as previous.ckpt.
+    It is saved at the end of every epoch, after the best checkpoint and early stopping are updated, every few minutes
+    in between, and when training stops inside an epoch. The one before is kept as previous.ckpt.
 
     Args:
-        every_minutes: How much work a crash may cost.
+        every_minutes: The minutes between saves during an epoch; a crash loses at most this much work.
 
     Attributes:
-        asked: Whether a signal has asked for the end of training, to any process.
-        may_stop: Whether a run that stops here can go on as if it had not.
+        asked: Whether any process has received a signal to stop.
+        may_stop: Whether a run that stops at this batch can be resumed with the same result.
     """
 
     def __init__(self, every_minutes: float = 10.0) -> None:
@@ -44,25 +44,25 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves when it is time; not between accumulated gradients, nor before a validation, which would be lost."""
+        """Saves if it is due, except between accumulated batches, and before a validation, which would be skipped."""
         self._stepped, self._steps = trainer.global_step != self._steps, trainer.global_step
         self.asked, due = self._agreement.any(trainer, signals.received() is not None, self._is_due())
-        self._save_inside(trainer, not _validation_follows(trainer, batch_idx), due)
+        self._save_during_epoch(trainer, not _validation_follows(trainer, batch_idx), due)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Saves when it is time, where the epoch goes on."""
+        """Saves if it is due and the epoch is not over."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             answers = self._agreement.any(trainer, signals.received() is not None, self._is_due(), now=True)
             self.asked, due = answers
-            self._save_inside(trainer, not trainer.is_last_batch, due)
+            self._save_during_epoch(trainer, not trainer.is_last_batch, due)
 
-    def _save_inside(self, trainer: pl.Trainer, is_place: bool, due: bool) -> None:
-        self.may_stop = self._stepped and is_place and not trainer.is_last_batch
+    def _save_during_epoch(self, trainer: pl.Trainer, is_resumable: bool, due: bool) -> None:
+        self.may_stop = self._stepped and is_resumable and not trainer.is_last_batch
         if self.may_stop and (due or self.asked or _ends_here(trainer)):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Saves; an epoch that has been stopped inside was saved where it stopped, and goes on from there."""
+        """Saves at the end of an epoch; an epoch that was stopped early has been saved at that batch."""
         (self.asked,) = self._agreement.any(trainer, signals.received() is not None, now=True)
         if trainer.is_last_batch:
             self.save(trainer)
@@ -71,7 +71,7 @@ class LastCheckpoint(Checkpoint):
         return time.monotonic() - self._saved >= 60 * self.every_minutes
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Saves, between two steps of the optimizer or at the end of an epoch.
+        """Saves last.ckpt; call this between two optimizer steps or at the end of an epoch.
 
         Args:
             trainer: The Trainer.
@@ -99,6 +99,6 @@ def _validation_follows(trainer: pl.Trainer, batch_idx: int) -> bool:
 
 
 def _ends_here(trainer: pl.Trainer) -> bool:
-    """Whether this batch is the last one although the epoch is not over."""
+    """Whether training ends at this batch, before the end of the epoch."""
     stops = trainer.should_stop and getattr(trainer.fit_loop, "_can_stop_early", True)
     return stops or 0 < trainer.max_steps <= trainer.global_step

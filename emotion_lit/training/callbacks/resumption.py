@@ -1,4 +1,4 @@
-"""What may have changed between a run's stop and its resumption: it is honored, refused or left behind, and said."""
+"""Resuming with other data or settings: which state of the checkpoint is kept, reset or rejected, with a notice."""
 
 from typing import Any
 
@@ -16,28 +16,28 @@ STATE = "Resumption"
 
 
 class Resumption(pl.Callback):
-    """Compares a run with what its checkpoint says that it was, before Lightning restores the rest of it."""
+    """Compares the data and settings of a run with its checkpoint, before Lightning restores the state."""
 
     state_key = STATE
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Notes what cannot be seen from the settings."""
+        """Stores the number of processes, which is not in the settings."""
         checkpoint[STATE] = {"processes": trainer.world_size}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Leaves behind what does not suit the data and the settings of now."""
+        """Removes the state that does not fit the current data and settings."""
         if trainer.max_steps != -1:
             _close_epoch(checkpoint)
         self._compare_data(trainer, checkpoint)
         self._compare_metrics(trainer, checkpoint)
-        _say_if_complete(trainer, checkpoint)
+        _report_if_complete(trainer, checkpoint)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Says so where no time is left."""
+        """Prints a notice if no time is left."""
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timer) and (callback.time_remaining() or 1) <= 0:
                 say("trainer.max_time is used up; for more training, give a larger --trainer.max_time")
@@ -48,19 +48,19 @@ class Resumption(pl.Callback):
             return
         then = checkpoint.get(EmotionDataModule.__qualname__, {})
         now = data.state_dict()
-        # Earlier versions kept a number, the place in the epoch, which Lightning knows too.
+        # Earlier versions stored the position in the epoch as a number, which Lightning stores too.
         changed = {part for part in now if isinstance(then.get(part), str) and then[part] != now[part]}
         if {"train", "batches"} & changed and _is_inside_an_epoch(checkpoint):
-            _begin_epoch_anew(checkpoint)
-            say("the training rows or their batches have changed: the epoch begins anew, with all of them")
+            _restart_epoch(checkpoint)
+            say("the training rows or their batches have changed: the epoch starts over, with all rows")
         if {"train", "validation"} & changed:
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, BestCheckpoint | EarlyStopping):
                     checkpoint["callbacks"].pop(callback.state_key, None)
-            say("the rows of training or validation have changed: the best score is looked for anew")
+            say("the training or validation rows have changed: the best score is reset")
         if "test" in changed:
             checkpoint["callbacks"].pop(BeforeFineTuning().state_key, None)
-            say("the test rows have changed: the score from before the training does not carry over")
+            say("the test rows have changed: the score before fine-tuning is discarded")
 
     def _compare_metrics(self, trainer: pl.Trainer, checkpoint: Checkpoint) -> None:
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -68,32 +68,32 @@ class Resumption(pl.Callback):
             if isinstance(callback, BestCheckpoint | EarlyStopping) and state is None:
                 kept = [key for key in checkpoint["callbacks"] if key.startswith(type(callback).__qualname__)]
                 if kept:
-                    say(f"{type(callback).__qualname__} watches {callback.monitor} from now on, and begins anew")
+                    say(f"{type(callback).__qualname__} monitors {callback.monitor} from now on, and starts over")
             if isinstance(callback, EarlyStopping) and state is not None:
-                state["patience"] = callback.patience  # Lightning would take back what is typed
+                state["patience"] = callback.patience  # Lightning would restore the earlier value
                 trainer.should_stop |= state["wait_count"] >= callback.patience
 
 
 def check_processes(checkpoint: Checkpoint, count: int) -> None:
-    """Checks that a run goes on with as many processes as it had.
+    """Checks that a run is resumed with the same number of processes.
 
     Args:
-        checkpoint: Its checkpoint.
-        count: How many processes there are now.
+        checkpoint: The checkpoint to resume from.
+        count: The number of processes now.
 
     Raises:
-        UserError: It does not; its steps would be others.
+        UserError: The number differs, so the batches of each step would too.
     """
     then = checkpoint.get(STATE, {}).get("processes", count)
     if then != count:
         raise UserError(
-            f"the run was trained by {then} process{'es' * (then > 1)}, each with its part of every step, and would be "
-            f"another one with {count}; go on with --trainer.devices {then}, or train anew"
+            f"the run was trained by {then} process{'es' * (then > 1)}, and its batches would differ with {count}; "
+            f"resume with --trainer.devices {then}, or start a new run"
         )
 
 
 def _progress(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Lightning's counts of epochs, and of batches in the last of them."""
+    """Lightning's progress: of the epochs, and of the batches in the last epoch."""
     loops = checkpoint["loops"]["fit_loop"]
     return loops["epoch_progress"], loops["epoch_loop.batch_progress"]
 
@@ -104,28 +104,28 @@ def _is_inside_an_epoch(checkpoint: Checkpoint) -> bool:
 
 
 def _close_epoch(checkpoint: Checkpoint) -> None:
-    """Counts an epoch that was saved at its end as complete; with max_steps, Lightning would end it a second time."""
+    """Marks an epoch that was saved at its end as completed; with max_steps, Lightning would end it twice."""
     epochs, _ = _progress(checkpoint)
     current = epochs["current"]
     if current["processed"] == current["started"] > current["completed"]:
         for counts in (current, epochs["total"]):
             counts["completed"] = counts["processed"]
-        _begin_epoch_anew(checkpoint)
+        _restart_epoch(checkpoint)
 
 
-def _begin_epoch_anew(checkpoint: Checkpoint) -> None:
+def _restart_epoch(checkpoint: Checkpoint) -> None:
     _, batches = _progress(checkpoint)
     batches["current"] = dict.fromkeys(batches["current"], 0)
     batches["total"]["completed"] = batches["total"]["processed"]
     batches["is_last_batch"] = False
 
 
-def _say_if_complete(trainer: pl.Trainer, checkpoint: Checkpoint) -> None:
+def _report_if_complete(trainer: pl.Trainer, checkpoint: Checkpoint) -> None:
     epochs, _ = _progress(checkpoint)
     done, most = epochs["current"]["processed"], trainer.max_epochs or -1
     if 0 < most <= done:
-        say(f"all {most} epochs are trained already; for more, give a larger --trainer.max_epochs")
+        say(f"all {most} epochs are already trained; for more, give a larger --trainer.max_epochs")
     elif 0 < trainer.max_steps <= checkpoint["global_step"]:
-        say(f"all {trainer.max_steps} steps are trained already; for more, give a larger --trainer.max_steps")
+        say(f"all {trainer.max_steps} steps are already trained; for more, give a larger --trainer.max_steps")
     elif trainer.should_stop:
-        say("early stopping has ended the training already; for more, give a larger --early_stopping.patience")
+        say("early stopping has already ended the training; for more, give a larger --early_stopping.patience")

@@ -1,4 +1,4 @@
-"""The rows of a training step in all processes."""
+"""The training rows of a step, over all processes."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from emotion_lit.model.batches import size_of
 
 
 def batches_of_step(trainer: pl.Trainer, batch_idx: int) -> list[npt.NDArray[np.int64]] | None:
-    """The rows of each process's batch; None if another sampler made the batches.
+    """The rows in the batch of each process; None if the batches come from another sampler.
 
     Args:
-        trainer: The Trainer, while it trains.
+        trainer: The Trainer, during training.
         batch_idx: The index of the batch in the epoch.
     """
     sampler = getattr(trainer.train_dataloader, "batches", None)
@@ -22,10 +22,10 @@ def batches_of_step(trainer: pl.Trainer, batch_idx: int) -> list[npt.NDArray[np.
 
 
 def rows_of_step(trainer: pl.Trainer, batch: Any, batch_idx: int) -> int:
-    """The number of rows of a step in all processes.
+    """The number of rows of a step, over all processes.
 
     Args:
-        trainer: The Trainer, while it trains.
+        trainer: The Trainer, during training.
         batch: The batch of this process.
         batch_idx: Its index in the epoch.
     """

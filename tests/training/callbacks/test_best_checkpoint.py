@@ -116,7 +116,7 @@ def test_a_loss_is_minimized_and_early_stopping_knows_it_too(fit: Any, tmp_path:
         ),
         (["--checkpoint.monitor=val/loss", "--checkpoint.mode=max"], "a smaller val/loss is better; leave it out"),
         (["--early_stopping.mode=min"], "early_stopping.mode is min, but a larger val/macro_f1 is better"),
-        (["--checkpoint.save_top_k=0"], "checkpoint.save_top_k is 0, and nothing would be kept"),
+        (["--checkpoint.save_top_k=0"], "checkpoint.save_top_k is 0, so no checkpoint would be kept"),
         (["--checkpoint.save_top_k=-2"], "at least 1, or -1 for all"),
         (["--checkpoint.filename=last"], "checkpoint.filename is last, the name of what a run goes on from"),
         (["--checkpoint.filename=a/b"], "checkpoint.filename is 'a/b', which is no name"),
@@ -134,7 +134,7 @@ def test_a_loss_is_minimized_and_early_stopping_knows_it_too(fit: Any, tmp_path:
         ),
         (
             ["--trainer.callbacks+=StochasticWeightAveraging", "--trainer.callbacks.swa_lrs=1e-3"],
-            "StochasticWeightAveraging puts its average into the model after the last validation",
+            "StochasticWeightAveraging sets the averaged weights after the last validation",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_another_metric_begins_anew_and_keeps_what_is_there_while_nothing_is_tra
     before = weights(run)
     cli = main(["fit", f"--ckpt_path={run}", "--checkpoint.monitor=val/loss"])
     assert cli is not None
-    assert "BestCheckpoint watches val/loss from now on, and begins anew" in capsys.readouterr().err
+    assert "BestCheckpoint monitors val/loss from now on, and starts over" in capsys.readouterr().err
     assert same(weights(run), before)
     cli = main(["fit", f"--ckpt_path={run}", "--checkpoint.monitor=val/loss", "--trainer.max_epochs=5"])
     assert cli is not None
@@ -234,7 +234,7 @@ def test_a_run_with_averages_goes_on_as_if_it_had_not_stopped_and_not_without_th
     capsys.readouterr()
     again = f"--config={run / 'config.yaml'}"
     said = failing(capsys, "fit", f"--ckpt_path={run}", "--trainer.max_epochs=2")
-    assert f"cannot go on without that; add --config {run / 'config.yaml'}" in said
+    assert f"cannot be resumed without it; add --config {run / 'config.yaml'}" in said
     assert (run / "config.yaml").read_text() == config
     main(["fit", f"--ckpt_path={run}", again, "--trainer.max_epochs=2"])
     one, other = (torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True) for folder in (whole, run))

@@ -55,7 +55,7 @@ def test_another_name_or_root_is_another_run_that_begins_there(
     before = content(run)
     words = ["fit", f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}", "--trainer.max_epochs=2"]
     main([*words, changed.format(tmp_path)])
-    assert "begins with what" in capsys.readouterr().err
+    assert "starts from" in capsys.readouterr().err
     assert content(run) == before
     (other,) = [folder for folder in tmp_path.glob("*/*/version_0") if folder != run]
     assert last_of(other)["epoch"] == 1
@@ -81,7 +81,7 @@ def test_complete_runs_say_so(fit: Any, capsys: pytest.CaptureFixture[str]) -> N
     run = fit("--trainer.max_time=00:01:00:00")
     capsys.readouterr()
     main(["fit", f"--ckpt_path={run}"])
-    assert "all 1 epochs are trained already; for more, give a larger --trainer.max_epochs" in capsys.readouterr().err
+    assert "all 1 epochs are already trained; for more, give a larger --trainer.max_epochs" in capsys.readouterr().err
     main(["fit", f"--ckpt_path={run}", "--trainer.max_epochs=2", "--trainer.max_time=00:00:00:01"])
     said = capsys.readouterr().err
     assert "trainer.max_time is used up" in said or "epoch 2/2" in said
@@ -93,7 +93,7 @@ def test_patience_that_is_typed_counts(fit: Any, capsys: pytest.CaptureFixture[s
     assert last_of(run)["epoch"] == 1  # the second validation was no better
     capsys.readouterr()
     main(["fit", f"--ckpt_path={run}"])
-    assert "early stopping has ended the training already" in capsys.readouterr().err
+    assert "early stopping has already ended the training" in capsys.readouterr().err
     assert last_of(run)["epoch"] == 1
     main(["fit", f"--ckpt_path={run}", "--early_stopping.patience=2"])
     assert last_of(run)["epoch"] == 2
@@ -115,7 +115,7 @@ def test_other_data_begin_the_epoch_anew(fit: Any, capsys: pytest.CaptureFixture
     capsys.readouterr()
     main(["fit", f"--ckpt_path={run}", "--trainer.max_steps=-1", change])
     said = capsys.readouterr().err
-    assert "the epoch begins anew, with all of them" in said
+    assert "the epoch starts over, with all rows" in said
     rows = 100 if "train_size" in change else 140
     assert f"epoch 1/1: {rows} texts" in said
 
@@ -125,8 +125,8 @@ def test_other_rows_for_the_scores_begin_them_anew(fit: Any, capsys: pytest.Capt
     capsys.readouterr()
     main(["fit", f"--ckpt_path={run}", "--trainer.max_epochs=2", "--data.val_size=35", "--data.test_size=28"])
     said = capsys.readouterr().err
-    assert "the best score is looked for anew" in said
-    assert "the score from before the training does not carry over" in said
+    assert "the best score is reset" in said
+    assert "the score before fine-tuning is discarded" in said
     assert "before" not in json.loads((run / "report.json").read_text())
 
 
@@ -134,7 +134,7 @@ def test_another_metric_for_the_best(fit: Any, capsys: pytest.CaptureFixture[str
     run = fit()
     capsys.readouterr()
     main(["fit", f"--ckpt_path={run}", "--trainer.max_epochs=2", "--checkpoint.monitor=val/accuracy"])
-    assert "BestCheckpoint watches val/accuracy from now on, and begins anew" in capsys.readouterr().err
+    assert "BestCheckpoint monitors val/accuracy from now on, and starts over" in capsys.readouterr().err
 
 
 def test_a_last_checkpoint_that_was_carried_goes_on_in_a_run_of_its_own(
@@ -145,7 +145,7 @@ def test_a_last_checkpoint_that_was_carried_goes_on_in_a_run_of_its_own(
     shutil.copy(run / "checkpoints" / "last.ckpt", tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "elsewhere")
     main(["fit", "--ckpt_path=last.ckpt", "--trainer.max_epochs=2"])
-    assert "best.ckpt is missing; the best of what is trained from here on" in capsys.readouterr().err
+    assert "best.ckpt is missing; it will be replaced by the best checkpoint from here on" in capsys.readouterr().err
     assert (tmp_path / "elsewhere" / "logs" / "emotion" / "version_0" / "report.json").is_file()
 
 
