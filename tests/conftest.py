@@ -37,7 +37,7 @@ SMALL = [
 Train = Callable[..., Path]
 
 # Files of tests that take minutes.
-LONG = ("test_kills.py", "test_distributed.py", "test_terminal.py", "test_export.py")
+LONG = ("test_kills.py", "test_distributed.py", "test_terminal.py", "test_export.py", "test_resumable_output.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

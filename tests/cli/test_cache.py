@@ -163,8 +163,9 @@ def test_nothing_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str], wo
 def test_what_cannot_be_done_is_said(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "--clear 'token' is not known; did you mean 'tokens'? There is: tokens, features, onnx, all" in failing(
-        capsys, "cache", f"--cache_dir={cache}", "--clear", "token"
+    assert (
+        "--clear 'token' is not known; did you mean 'tokens'? There is: tokens, features, baselines, onnx, all"
+        in failing(capsys, "cache", f"--cache_dir={cache}", "--clear", "token")
     )
     (tmp_path / "file").write_text("")
     assert "cannot be read: Not a directory" in failing(capsys, "cache", f"--cache_dir={tmp_path / 'file'}")
@@ -197,7 +198,7 @@ def test_what_a_run_keeps_is_cleared(tmp_path: Path, capsys: pytest.CaptureFixtu
     (cache / "onnx").mkdir()
     for made in _onnx_files(run, tmp_path):
         shutil.copy(made, cache / "onnx")
-    assert len(contents(cache)) == 10
+    assert len(contents(cache)) == 11
     main(["cache", f"--cache_dir={cache}", "--clear", "all"])
     assert contents(cache) == []
 

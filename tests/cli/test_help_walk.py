@@ -49,6 +49,7 @@ VALUES: dict[str, tuple[str, list[str]]] = {
     "seed_everything": ("7", []),
     "name": ("another", []),
     "ckpt_path": ("nowhere.ckpt", []),
+    "report.baselines": ("false", []),
     "trainer.accelerator": ("gpu", []),
     "trainer.strategy": ("fsdp", []),
     "trainer.devices": ("0", []),
@@ -241,7 +242,8 @@ def _scores(folder: Path) -> Any:
     if report is None:
         return None
     read = json.loads(report.read_text())
-    return [read["before"], read["after"], read["data"]["rows"], read["calibration"]["temperature"]]
+    found = [read["before"], read["after"], read["data"]["rows"], read["calibration"]["temperature"]]
+    return [*found, read.get("baselines"), read.get("contamination")]
 
 
 def _events(folder: Path) -> int:

@@ -217,6 +217,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.slow  # tests/faults/test_kills.py kills in more settings
 @pytest.mark.parametrize("every_minutes", [10, 0.0001], ids=["between epochs", "inside an epoch"])
 def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, every_minutes: float) -> None:
     """Dropout is on and the batches are shuffled, so both have to be drawn again as they would have been."""

@@ -72,7 +72,7 @@ def test_go_emotions_of_each_rater(tmp_path: Path) -> None:
         f'"text, {number // 2}",e{number},me,r/all,{number % 2},False,{marks[number % 2]}' for number in range(ROWS)
     ]
     (tmp_path / "goemotions_1.csv").write_text(lines(head, *rows))
-    settings = settings_of("GoEmotions, each rater")
+    settings = settings_of("GoEmotions, one row per annotator")
     data = EmotionDataModule(str(tmp_path / "goemotions_1.csv"), "embedded", **settings)
     assert data.label_names == GO_EMOTIONS
     assert sum(len(data.rows(split)) for split in ("train", "validation", "test")) == ROWS / 2

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from emotion_lit.cli import main
-from emotion_lit.training.callbacks import run_report
+from emotion_lit.training import report_figures
 from tests.conftest import failing
 from tests.faults.kills import SMALL
 
@@ -148,7 +148,7 @@ def test_a_report_that_fails_costs_no_training(
         raise ValueError("no such color")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_report, "draw_figures", fail)
+        patch.setattr(report_figures, "draw_figures", fail)
         run = fit()
     said = capsys.readouterr().err
     assert "missing      the report's figures: unexpected: ValueError: no such color" in said

@@ -16,14 +16,12 @@ def test_transformers_is_asked_for_files_in_one_place_alone_and_never_for_code()
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READERS
     ]
     elsewhere = [call for call in calls if call[0] != "model/pretrained.py"]
-    # `datasets` runs no code of others since 4.0; peft gets settings of our own.
+    # `datasets` runs no code of others since 4.0.
     # What an export is checked with has just been written.
     assert {file: name for file, name, _ in elsewhere} == {
         "data/downloads.py": "datasets.load_dataset",
-        "inference/adapters.py": "PeftModel.from_pretrained",
-        "inference/consumers.py": "PeftModel.from_pretrained",
+        "inference/export_consumers.py": "PeftModel.from_pretrained",
     }
-    assert next(keywords for file, _, keywords in elsewhere if file == "inference/adapters.py") == {"config"}
     assert all(None in keywords for file, _, keywords in calls if file == "model/pretrained.py")  # **NO_CODE
     assert pretrained.NO_CODE == {"trust_remote_code": False}
 

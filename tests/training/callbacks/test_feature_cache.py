@@ -39,7 +39,7 @@ def test_a_second_run_does_not_encode_again(tmp_path: Path, capsys: pytest.Captu
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-@pytest.mark.parametrize("tuning", ["lora", "full"])
+@pytest.mark.parametrize("tuning", ["lora", pytest.param("full", marks=pytest.mark.slow)])
 def test_training_on_kept_states_is_training_on_texts(
     tuning: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -153,6 +153,7 @@ def test_another_input_or_setting_is_noticed(
     assert len(target.read_text().splitlines()) == 62
 
 
+@pytest.mark.slow
 def test_standard_input_goes_on_too(tiny_run: Path, tmp_path: Path) -> None:
     target = tmp_path / "whole.csv"
     assert start(*arguments(tiny_run, write_texts(tmp_path / "texts.txt", 60), target)).wait() == 0

@@ -163,4 +163,4 @@ def test_a_trained_model_is_not_measured_as_the_one_before(fit: Any, capsys: pyt
     capsys.readouterr()
     main(["fit", f"--ckpt_path={run}", "--trainer.max_epochs=2"])
     assert "before" not in json.loads((run / "report.json").read_text())
-    assert "the score from before the training is not known" in capsys.readouterr().err
+    assert "the scores before fine-tuning are not known" in capsys.readouterr().err
