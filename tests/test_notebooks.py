@@ -60,7 +60,7 @@ def test_an_interrupt_keeps_the_checkpoint_and_leaves_the_notebook_usable(
     assert isinstance(result.error_in_exec, KeyboardInterrupt)
     said = capsys.readouterr()
     last = run / "checkpoints" / "last.ckpt"
-    assert f"interrupted; go on with: python -m emotion_lit fit --ckpt_path {last}" in said.out + said.err
+    assert f"interrupted; resume with: python -m emotion_lit fit --ckpt_path {last}" in said.out + said.err
     assert last.is_file()
     assert not (run / "report.json").exists()
     assert [signal.getsignal(one) for one in signals.NAMES if one] == handlers
@@ -79,7 +79,7 @@ def test_a_run_that_failed_at_its_start_is_known_everywhere(
     shell.user_ns |= {"words": [*FIT, f"--trainer.default_root_dir={tmp_path}"], "run": run}
     assert not shell.run_cell("from emotion_lit.cli import main; from emotion_lit import load; main(words)").success
     assert (run / "config.yaml").is_file()
-    line = f"it ended before its first checkpoint, so start it anew with: python -m emotion_lit fit --config {run}"
+    line = f"it ended before its first checkpoint, so start it again with: python -m emotion_lit fit --config {run}"
     checkpoints = [run, run / "checkpoints", run / "checkpoints" / "best.ckpt"]
     cells = [f"main(['report', '{run}'])", *(f"load('{one}')" for one in checkpoints)]
     cells += [f"main(['{stage}', '--ckpt_path={run}'])" for stage in ("fit", "test", "validate")]

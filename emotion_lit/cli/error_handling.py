@@ -84,9 +84,9 @@ def _print_how_to_resume(stop: signals.Stop, typed: Sequence[str]) -> bool:
         if stop.signal == signals.REQUEUE:
             requeue.write_record(run, typed, requeued=True)  # before: SLURM ends the job at once
             requeued = requeue.requeue_job()
-        console.say(f"{what}; go on with: {resume_command(run)}", wrap=False)
+        console.say(f"{what}; resume with: {resume_command(run)}", wrap=False)
     elif typed and typed[0] == "predict":
-        console.say(f"{what}; the same command goes on where it stopped")
+        console.say(f"{what}; the same command resumes where it stopped")
     else:
-        console.say(f"{what}; nothing was kept to go on from")
+        console.say(f"{what}; no checkpoint was saved to resume from")
     return requeued

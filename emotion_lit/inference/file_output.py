@@ -137,7 +137,7 @@ class FileOutput:
                 return None
             if any(found != expected for found in read):
                 raise UserError(
-                    f"the input changed while it was read; label it anew with --prediction.overwrite true, or what is "
+                    f"the input changed while it was read; label it again with --prediction.overwrite true, or what is "
                     f"kept of {self._path} is of both"
                 )
             with clear_write_errors(self._path):
@@ -163,7 +163,7 @@ class FileOutput:
             failed = distributed.all_gather(error is not None)
         except RuntimeError as reason:
             raise UserError(
-                "another process of this command has ended; the same command goes on where it stopped"
+                "another process of this command has ended; the same command resumes where it stopped"
             ) from reason
         with distributed.fail_together():
             if error is not None and failed.index(True) == distributed.rank():
@@ -185,4 +185,4 @@ class FileOutput:
             kept = self._parts.rows_kept()
             self._parts.close()
             if kept:
-                say(f"{kept:,} labeled rows are kept; the same command goes on after them")
+                say(f"{kept:,} labeled rows are kept; the same command resumes after them")

@@ -103,5 +103,5 @@ class State:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
-            raise UserError(f"{file} is damaged; start anew with --prediction.overwrite true") from error
+            raise UserError(f"{file} is damaged; start over with --prediction.overwrite true") from error
         return state

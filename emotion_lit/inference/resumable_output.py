@@ -99,7 +99,7 @@ class Parts:
             self.state = kept
             raise UserError(
                 f"{self.rows_kept():,} rows of {self.target} are kept from a run that was broken off, but since then "
-                f"{' and '.join(differs)} changed; change it back to go on, or start anew with "
+                f"{' and '.join(differs)} changed; change it back to resume, or start over with "
                 "--prediction.overwrite true"
             )
         for file in (self.target, self.rejects):

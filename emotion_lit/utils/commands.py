@@ -66,8 +66,8 @@ def how_to_end(run: Path) -> str:
         run: The run folder, or a folder that may be one.
     """
     if any((run / "checkpoints" / name).is_file() for name in ("last.ckpt", "previous.ckpt")):
-        return f"go on with: {resume_command(run)}"
+        return f"resume with: {resume_command(run)}"
     if (run / "config.yaml").is_file():
         again = command_line(*PROGRAM, "fit", "--config", run / "config.yaml")
-        return f"it ended before its first checkpoint, so start it anew with: {again}"
+        return f"it ended before its first checkpoint, so start it again with: {again}"
     return "runs are in logs/NAME/version_N"

@@ -1,7 +1,7 @@
 """Communication among the processes of one command: objects, results of rank zero, and errors.
 
-All processes call these functions; with a single process they do nothing special. They use a process group of their
-own, on the CPU and without a time limit: a GPU never waits for it, and the work of one process may take long.
+All processes have to call these functions; with a single process they do nothing special. They use a separate process
+group, on the CPU and without a time limit: a GPU never waits for it, and the work of one process may take long.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.utils.files import atomic_path
 
 T = TypeVar("T")
-# A process that has died is noticed at once; one that works for long is waited for.
+# The end of a process is detected at once, so a long timeout only waits for slow processes.
 PATIENCE = datetime.timedelta(days=7)
 
 
@@ -26,7 +26,7 @@ _failed_together = False
 
 
 class FailedElsewhere(SystemExit):
-    """The end of a process because of another one's error, which that one reports."""
+    """Ends a process because of an error in another process, which reports it."""
 
     def __init__(self) -> None:
         super().__init__(exit_code(2))
@@ -103,9 +103,9 @@ def fail_together() -> Iterator[None]:
     """Ends all processes if one of them fails in the block, which must not hold collective operations.
 
     Raises:
-        Exception: What this process has raised, if it is the first that has raised something.
-        OSError: The system has refused something to another one; whoever can do without it goes on.
-        FailedElsewhere: Another one has failed otherwise, and reports it.
+        Exception: The error of this process, if it has the lowest rank of those that failed.
+        OSError: Another process has failed with this error; callers may catch it.
+        FailedElsewhere: Another process has failed with another error, and reports it.
     """
     global _failed_together
     error: Exception | None = None
@@ -114,12 +114,14 @@ def fail_together() -> Iterator[None]:
     except Exception as raised:
         error = raised
     refused = (error.errno, error.strerror) if isinstance(error, OSError) else None
-    errors = [(place, why) for place, (failed, why) in enumerate(all_gather((error is not None, refused))) if failed]
+    errors = [
+        (failing, why) for failing, (failed, why) in enumerate(all_gather((error is not None, refused))) if failed
+    ]
     _failed_together = bool(errors)
     if not errors:
         return
-    place, why = errors[0]
-    if error is not None and (place == rank() or isinstance(error, OSError)):
+    failing, why = errors[0]
+    if error is not None and (failing == rank() or isinstance(error, OSError)):
         raise error
     if why is not None:
         raise OSError(*why)
@@ -130,16 +132,16 @@ def fail_together() -> Iterator[None]:
 def node_file(
     path: Path, local_rank: int, create: Callable[[Path], None], finish: Callable[[Path], None]
 ) -> Iterator[Path]:
-    """A file that all processes of a machine fill, and that takes its name when all of them are done.
+    """A temporary file that all processes of a machine write to, renamed when all of them are done.
 
     Args:
-        path: The name.
-        local_rank: The number of this process on its machine.
-        create: Makes the file that is filled; called by the first of them.
-        finish: What is left to do when it is full; called by the first of them.
+        path: The final path.
+        local_rank: The local rank of this process.
+        create: Creates the file; called by local rank 0.
+        finish: Called by local rank 0 when all processes have written.
 
     Raises:
-        OSError: One of them could not write it; nothing is left.
+        OSError: A process could not write; the file is deleted.
     """
     with contextlib.ExitStack() as stack:
         unfinished: Path | None = None
@@ -150,7 +152,7 @@ def node_file(
         shared = all_gather(unfinished)[rank() - local_rank]
         with fail_together():
             if shared is None:
-                raise FileNotFoundError(errno.ENOENT, "the first process of this machine has not made it", str(path))
+                raise FileNotFoundError(errno.ENOENT, "local rank 0 has not created it", str(path))
             yield shared
         with fail_together():
             if unfinished is not None:
@@ -164,14 +166,14 @@ def barrier() -> None:
 
 
 def check_rows(rows: int, split: str) -> None:
-    """Checks that there is something to train on for each process.
+    """Checks that there is at least one row for each process.
 
     Args:
-        rows: The rows.
-        split: Of which split.
+        rows: The number of rows.
+        split: The name of the split.
 
     Raises:
-        UserError: There is not.
+        UserError: There are fewer rows than processes.
     """
     if rows < world_size():
         raise UserError(

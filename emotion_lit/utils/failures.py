@@ -1,4 +1,4 @@
-"""What a person reads when something fails: one line on what to do, and for a fault of ours where its traceback is."""
+"""Error messages: one line of advice for errors that a user can fix, and the file of the traceback for bugs."""
 
 import errno
 import os
@@ -16,17 +16,17 @@ from emotion_lit.utils.redaction import redact
 DEBUG = "EMOTION_LIT_DEBUG"
 TRACEBACK = "traceback.txt"
 
-# The folder of the run that is being trained, where its traceback goes too.
+# The folder of the current run, where the traceback is written.
 run_folder: Path | None = None
 
-# What the system refuses, and a person can change. A file that is not there is missing here: that may be our fault.
+# Errors of the operating system that a user can fix. ENOENT is not one of them, because a missing file may be a bug.
 REFUSALS = {
     errno.ENOSPC: "make room, and start again",
     errno.EDQUOT: "make room within your quota, and start again",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), and start again",
     errno.EMFILE: "raise the limit on open files (ulimit -n), and start again",
     errno.ENFILE: "the system has too many open files; close some, and start again",
-    errno.EROFS: "give a folder that can be written",
+    errno.EROFS: "choose a writable folder",
     errno.EACCES: "change its permissions, or give another place",
     errno.EPERM: "change its permissions, or give another place",
     errno.ENOTDIR: "a file is where a folder should be; move it, or give another place",
@@ -41,26 +41,26 @@ REFUSALS = {
 }
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory", "std::bad_alloc")
 NO_THREADS = ("can't start new thread", "ThreadPoolBuildError", "Resource temporarily unavailable")
-# What a process finds where another one has been.
+# Errors in a process after another process has ended.
 LOST = ("Connection closed by peer", "Connection reset by peer", "recvValueWithTimeout failed", "failed to recv")
-ELSEWHERE = "another process of this command has ended; its own words say why"
+ELSEWHERE = "another process of this command has ended; see its message for the reason"
 REFUSES = (ValueError, RuntimeError, NotImplementedError, ImportError)
 CUT_OFF = ("PytorchStreamWriter failed", "unexpected pos")
 
 
 def debugging() -> bool:
-    """Whether the person wants to see tracebacks."""
+    """Whether tracebacks should be printed."""
     return os.environ.get(DEBUG, "") not in ("", "0")
 
 
 def explain(error: BaseException) -> str | None:
-    """What to do about a failure that is not ours, in one line.
+    """One line of advice for an error that a user can fix.
 
     Args:
-        error: What was raised.
+        error: The error.
 
     Returns:
-        The line; None where it may be our fault.
+        The line; None if it may be a bug.
     """
     for cause in _causes(error):
         line = _explain(cause)
@@ -91,14 +91,14 @@ def _explain(error: BaseException) -> str | None:
     if any(sign in str(error) for sign in LOST) and isinstance(error, RuntimeError):
         return ELSEWHERE
     if any(sign in str(error) for sign in CUT_OFF):
-        return f"{_file_of(error)} is cut off: the disk is full, or files may not be so large (ulimit -f)"
+        return f"{_file_of(error)} is truncated: the disk is full, or the limit on file sizes is too low (ulimit -f)"
     if type(error).__name__ == "MisconfigurationException" or _is_of_trainer(error):
-        return f"the Trainer refuses its settings: {' '.join(str(error).split())}"
+        return f"the Trainer rejects its settings: {' '.join(str(error).split())}"
     return None
 
 
 def _is_of_trainer(error: BaseException) -> bool:
-    """Whether Lightning itself, which takes seconds to import, refuses something with a message."""
+    """Whether Lightning itself raised the error; its classes are not imported for this, because that is slow."""
     if not isinstance(error, REFUSES) or not str(error) or error.__traceback__ is None:
         return False
     frame = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
@@ -115,7 +115,7 @@ def _refusal(error: OSError) -> str | None:
 
 
 def _file_of(error: BaseException) -> str:
-    """The file that an error is about, as well as that is known."""
+    """The file that an error is about, if it is known."""
     notes = (note.removeprefix(WRITING) for note in getattr(error, "__notes__", []) if note.startswith(WRITING))
     unknown = f"a file of {run_folder}" if run_folder else "the system"
     filename = getattr(error, "filename", None)
@@ -127,10 +127,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def unexpected(error: BaseException) -> str:
-    """The line for a failure that may be ours; its traceback is kept in a file.
+    """The message for an error that may be a bug; its traceback is written to a file.
 
     Args:
-        error: What was raised.
+        error: The error.
     """
     text = "".join(traceback.format_exception(error))
     kept = _keep(
@@ -147,7 +147,7 @@ def unexpected(error: BaseException) -> str:
 
 
 def _keep(text: str) -> Path | None:
-    """Writes a traceback into the run folder, or else the working folder, or else the temporary folder."""
+    """Writes a traceback to the run folder, the working folder, or the temporary folder, whichever works first."""
     places = [run_folder / TRACEBACK] if run_folder and run_folder.is_dir() else []
     places.append(Path(f"emotion_lit-{TRACEBACK}"))
     for place in places:

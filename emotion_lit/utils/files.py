@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, beside their names."""
+"""Atomic file writes: a file is written to a temporary name next to it, and then renamed."""
 
 import contextlib
 import errno
@@ -13,14 +13,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# On Windows, a scanner, an indexer or a sync client may hold a fresh file for a moment.
+# On Windows, an antivirus, an indexer or a sync client may briefly lock a new file.
 RETRY_SECONDS = 1.0
-# What another machine has not touched for so long is nobody's any more.
+# Temporary files of another machine are left over if they were not modified for this long.
 LEFT_OVER_SECONDS = 24 * 3600.0
 UNFINISHED = re.compile(r"^\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\d+\.part$")
-# An old folder whose place a new one was about to take; a kill in between leaves it, and the sweep puts it back.
+# The old folder while a new one replaces it. After a kill in between, `sweep` restores it.
 REPLACED = re.compile(r"^\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\d+\.old$")
-# How an error says which file it is about.
+# The prefix of the note that adds the file name to an error.
 WRITING = "while writing "
 
 _numbers = itertools.count()
@@ -28,12 +28,12 @@ _numbers = itertools.count()
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path to write a file or a folder to, which takes its name only when it is complete and on the disk.
+    """A temporary path to write a file or a folder to, renamed when it is complete and flushed to the disk.
 
-    Killed anywhere, the name stands for the old content or the new one. A link is written through.
+    If the process is killed, the path has either the old or the new content. Symbolic links are followed.
 
     Args:
-        path: The name. The file is written beside it, so that it never crosses file systems.
+        path: The final path. The temporary path is in the same folder, so that it is on the same file system.
     """
     path = Path(os.path.realpath(path))
     sweep(path.parent)
@@ -43,14 +43,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _flush(unfinished)
         _publish(unfinished, path)
     except BaseException as error:
-        error.add_note(f"{WRITING}{path}")  # the system names a file where it is opened, and not where it grows
+        error.add_note(f"{WRITING}{path}")  # errors of opening a file have its name, and errors of writing to it do not
         with contextlib.suppress(OSError):
             _remove(unfinished)
         raise
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""Writes a text file at once, in UTF-8 and with ``\n`` on every platform.
+    r"""Writes a text file atomically, in UTF-8 and with ``\n`` on every platform.
 
     Args:
         path: The file.
@@ -61,14 +61,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def reserve(path: Path, size: int) -> None:
-    """Takes room on the disk for a file that will be mapped; a disk that is full later would end the process (SIGBUS).
+    """Allocates the disk space of a memory-mapped file; without it, a full disk would kill the process (SIGBUS).
 
     Args:
         path: The file.
-        size: Its bytes.
+        size: Its size in bytes.
 
     Raises:
-        OSError: There is no room.
+        OSError: There is not enough space.
     """
     if hasattr(os, "posix_fallocate"):
         with path.open("rb+") as file:
@@ -80,11 +80,11 @@ def reserve(path: Path, size: int) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Gives a file or a folder a name, in the place of what has it; tries for a second where that is refused.
+    """Renames a file or a folder, and replaces the target; retries for a second if access is denied.
 
     Args:
-        source: What to rename.
-        target: The new name, on the same file system.
+        source: The file or folder to rename.
+        target: The new path, on the same file system.
 
     Raises:
         OSError: It cannot be renamed.
@@ -92,7 +92,7 @@ def replace(source: Path, target: Path) -> None:
     ends = time.monotonic() + RETRY_SECONDS
     while True:
         try:
-            os.replace(source, target)  # noqa: PTH105, where the tests refuse it
+            os.replace(source, target)  # noqa: PTH105, because tests replace os.replace
             return
         except PermissionError:
             if time.monotonic() > ends:
@@ -101,11 +101,11 @@ def replace(source: Path, target: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Gives a file a second name, in the place of what has it; a copy where the file system has no hard links.
+    """Makes a hard link, and replaces the target; a copy if the file system has no hard links.
 
     Args:
         source: The file.
-        target: The second name.
+        target: The path of the link.
 
     Raises:
         OSError: It cannot be written.
@@ -121,7 +121,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """A hidden name beside a path that is nobody else's, and that tells which process it belongs to.
+    """A unique hidden path next to a path; its name contains the machine and the process.
 
     Args:
         path: The path.
@@ -131,11 +131,11 @@ def temporary_name(path: Path) -> Path:
 
 @functools.cache
 def sweep(folder: Path, foreign: bool = True) -> None:
-    """Removes what killed processes have left of files that they were writing; looks once in each folder.
+    """Removes the temporary files of killed processes from a folder; each folder is searched once.
 
     Args:
         folder: The folder.
-        foreign: Whether also to remove what another machine has not touched for long.
+        foreign: Whether to remove old temporary files of other machines too.
     """
     with contextlib.suppress(OSError):
         entries = list(os.scandir(folder))
@@ -143,7 +143,7 @@ def sweep(folder: Path, foreign: bool = True) -> None:
             match = REPLACED.match(entry.name)
             if match and _is_left_over(match, entry, foreign):
                 with contextlib.suppress(OSError):
-                    _put_back(Path(entry.path), folder / match["name"])
+                    _restore(Path(entry.path), folder / match["name"])
         for entry in entries:
             match = UNFINISHED.match(entry.name)
             if match and _is_left_over(match, entry, foreign):
@@ -151,7 +151,7 @@ def sweep(folder: Path, foreign: bool = True) -> None:
                     _remove(Path(entry.path))
 
 
-def _put_back(old: Path, path: Path) -> None:
+def _restore(old: Path, path: Path) -> None:
     if path.exists():
         _remove(old)
     else:
@@ -159,7 +159,7 @@ def _put_back(old: Path, path: Path) -> None:
 
 
 def is_in_use(entry: os.DirEntry[str]) -> bool:
-    """Whether a file or a folder is what a living process is writing, by its name.
+    """Whether a running process is writing a file or folder, by its temporary name.
 
     Args:
         entry: The file or folder.
@@ -182,7 +182,7 @@ def _machine() -> str:
 
 
 def _flush(path: Path) -> None:
-    """Waits until a file, or all files of a folder, are on the disk."""
+    """Flushes a file, or all files of a folder, to the disk."""
     for file in path.rglob("*") if path.is_dir() else [path]:
         if file.is_file():
             with file.open("rb+") as opened:
@@ -190,7 +190,7 @@ def _flush(path: Path) -> None:
 
 
 def _publish(unfinished: Path, path: Path) -> None:
-    if unfinished.is_dir() and path.exists():  # only an empty folder can be replaced at once
+    if unfinished.is_dir() and path.exists():  # rename can only replace an empty folder
         old = temporary_name(path).with_suffix(".old")
         replace(path, old)
         try:
@@ -198,7 +198,7 @@ def _publish(unfinished: Path, path: Path) -> None:
         except BaseException:
             replace(old, path)
             raise
-        with contextlib.suppress(OSError):  # what another program has open, Windows removes later, by the sweep
+        with contextlib.suppress(OSError):  # on Windows, open files are left for a later sweep
             _remove(old)
     else:
         replace(unfinished, path)
@@ -206,7 +206,7 @@ def _publish(unfinished: Path, path: Path) -> None:
 
 
 def _flush_names(folder: Path) -> None:
-    """Makes the names in a folder outlast a power failure, where the platform can."""
+    """Flushes the entries of a folder to the disk, if the platform supports it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -223,7 +223,7 @@ def _remove(path: Path) -> None:
 
 
 def why_not_writable(folder: Path) -> str | None:
-    """Why no file can be made in a folder, which is made if it is missing; None where one can.
+    """Creates a folder if it is missing, and returns the reason if no file can be created in it; else None.
 
     Args:
         folder: The folder.
@@ -235,13 +235,13 @@ def why_not_writable(folder: Path) -> str | None:
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         return reason_of(error)
-    with contextlib.suppress(OSError):  # a scanner of Windows may hold it for a moment; the sweep takes it later
+    with contextlib.suppress(OSError):  # on Windows it may be locked; a later sweep removes it
         probe.unlink()
     return None
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error says, in a few words.
+    """The message of an error, in a few words.
 
     Args:
         error: The error.

@@ -1,4 +1,4 @@
-"""Errors that do not end a run: files that could not be written are reported at once, and again at the end."""
+"""Nonfatal errors: files that could not be written are reported at once, and again at the end of the run."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _missing: dict[str, str] = {}
 
 
 def clear() -> None:
-    """Forgets the errors of an earlier run."""
+    """Clears the errors of an earlier run."""
     _missing.clear()
 
 
@@ -22,15 +22,15 @@ def record(what: str, error: Exception) -> None:
         error: The error.
     """
     explained = failures.explain(error)
-    # Without the advice, which is for a command that has ended.
+    # Without the advice, which assumes that the command has ended.
     reason = explained.split("; ")[0] if explained else failures.unexpected(error).removeprefix("error: ")
     if _missing.get(what) != reason:
-        say(f"warning: {what} could not be written, and the run goes on without: {reason}", wrap=False)
+        say(f"warning: {what} could not be written; the run continues without it: {reason}", wrap=False)
     _missing[what] = reason
 
 
 def resolve(what: str) -> None:
-    """Forgets the error of a file that could be written later.
+    """Removes the error of a file that could be written later.
 
     Args:
         what: The file.
@@ -49,10 +49,10 @@ def is_recorded(what: str) -> bool:
 
 @contextlib.contextmanager
 def suppress(what: str) -> Iterator[None]:
-    """Records an error instead of raising it, for results that a run can do without.
+    """Records an error instead of raising it, for optional results of a run.
 
     Args:
-        what: The result that is missing then.
+        what: The result that is missing after an error.
     """
     try:
         yield
@@ -61,6 +61,6 @@ def suppress(what: str) -> Iterator[None]:
 
 
 def summarize() -> None:
-    """Lists all of them, at the end of a run."""
+    """Prints all recorded errors, at the end of a run."""
     for what, reason in _missing.items():
         say(f"missing      {what}: {reason}", wrap=False)

@@ -1,4 +1,4 @@
-"""Everything that differs by operating system, processor and device."""
+"""Differences between operating systems, processors and devices."""
 
 import contextlib
 import math
@@ -14,13 +14,13 @@ import torch
 
 from emotion_lit.errors import UserError
 
-# Names that Windows keeps for devices, and characters that it allows in no name.
+# Names that Windows reserves for devices, and characters that it does not allow in names.
 RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 RESERVED_CHARACTERS = set('<>:"|?*')
 CGROUPS = Path("/sys/fs/cgroup")
-# Linux's number for the signal that comes when the parent has died (prctl(2)).
+# The option of prctl(2) that sends a signal when the parent process ends.
 PR_SET_PDEATHSIG = 1
-# What a user sets who decides about threads.
+# Environment variables with which users set the number of threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -38,30 +38,30 @@ def is_linux() -> bool:
 
 
 def check_folder_name(key: str, name: str) -> None:
-    """Checks that a name makes a folder on every system, so that what is in it can be carried anywhere.
+    """Checks that a folder can have this name on every system, so that it can be copied anywhere.
 
     Args:
-        key: The setting that gives the name.
-        name: The name; with slashes, several of them.
+        key: The setting that contains the name.
+        name: A name, or several separated by slashes.
 
     Raises:
-        UserError: It does not.
+        UserError: The name is invalid on some system.
     """
     for part in name.split("/"):
         odd = sorted(set(part) & RESERVED_CHARACTERS) or [repr(char) for char in part if ord(char) < 32]
         if odd:
-            raise UserError(f"{key} {name!r} holds {odd[0]}, which Windows allows in no name; leave it out")
+            raise UserError(f"{key} {name!r} contains {odd[0]}, which Windows does not allow in names; leave it out")
         if part.split(".")[0].rstrip().lower() in RESERVED_NAMES or (part.strip(".") and part[-1] in ". "):
-            raise UserError(f"{key} {name!r} cannot be the name of a folder on Windows; give another one")
+            raise UserError(f"{key} {name!r} cannot be the name of a folder on Windows; choose another one")
 
 
 def last_name(path: str) -> str:
-    """The name of a file or folder without the folders that it is in, where these say who made it.
+    """The last part of a path, because its folders may reveal who made it.
 
     Args:
-        path: A path of any system, or a Hub id, which stays.
+        path: A path of any operating system, or a Hub id, which is returned unchanged.
     """
-    pure = PureWindowsPath(path)  # takes slashes of both kinds
+    pure = PureWindowsPath(path)  # splits at both kinds of slashes
     return pure.name if "\\" in path or pure.root or pure.drive or path.startswith(".") else path
 
 
@@ -69,10 +69,10 @@ def last_name(path: str) -> str:
 
 
 def cpu_quota(root: Path = CGROUPS) -> float | None:
-    """How many processors a container may keep busy, which its number of processors does not show; None for all.
+    """The CPU quota of a container, in processors; None if there is none. `os.cpu_count` does not show it.
 
     Args:
-        root: Where the control groups of Linux are, of version 2 or 1.
+        root: The folder of the Linux control groups, version 2 or 1.
     """
     try:
         if (root / "cpu.max").is_file():
@@ -88,9 +88,9 @@ def cpu_quota(root: Path = CGROUPS) -> float | None:
 
 
 def keep_to_cpu_quota() -> None:
-    """Takes no more threads than a container's quota has processors; more of them wait for each other at every step.
+    """Limits PyTorch to as many threads as the CPU quota of a container; more threads would block each other.
 
-    Where the user has set a number of threads, it stays.
+    A number of threads that the user has set is kept.
     """
     quota = cpu_quota()
     if quota is not None and not any(os.environ.get(variable) for variable in THREAD_VARIABLES):
@@ -98,19 +98,19 @@ def keep_to_cpu_quota() -> None:
 
 
 def own_seconds() -> float:
-    """A clock of the calling thread's own work; on Windows, where that one ticks every 16 ms, of all time."""
+    """The CPU time of the calling thread; on Windows, where its resolution is 16 ms, the elapsed time."""
     return time.perf_counter() if is_windows() else time.thread_time()
 
 
 def end_with_parent() -> None:
-    """Ends this process as soon as the one that started it is killed, where the system can (Linux)."""
+    """Makes this process end when its parent process is killed (on Linux only)."""
     if sys.platform == "linux":
         import ctypes
 
         parent = os.getppid()
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it was killed in between
+        if os.getppid() != parent:  # the parent was killed in between
             os._exit(0)
 
 
@@ -118,12 +118,12 @@ def end_with_parent() -> None:
 
 
 def device_type(accelerator: Any = "auto") -> str:
-    """The kind of device that an accelerator of Lightning's means on this machine: ``cpu``, ``cuda`` or ``mps``.
+    """The device type of a Lightning accelerator on this machine: ``cpu``, ``cuda`` or ``mps``.
 
-    Nothing is asked of the device itself, because a notebook may still have to fork.
+    This does not initialize the device, because a notebook may have to fork later.
 
     Args:
-        accelerator: As Lightning's Trainer takes it: ``cpu``, ``gpu``, ``cuda``, ``mps``, ``auto``, ...
+        accelerator: As in Lightning's Trainer: ``cpu``, ``gpu``, ``cuda``, ``mps``, ``auto``, ...
     """
     accelerator = getattr(accelerator, "name", accelerator)
     accelerator = accelerator() if callable(accelerator) else accelerator
@@ -135,15 +135,15 @@ def device_type(accelerator: Any = "auto") -> str:
 
 
 def one_device_only() -> bool:
-    """Whether several devices work only for those who have prepared for it.
+    """Whether the default should be a single device, in notebooks and on Windows.
 
-    In a notebook they take forked processes, which fail once anything has used CUDA; on Windows there is no NCCL.
+    In a notebook several devices need forked processes, which fail once CUDA is initialized. Windows has no NCCL.
     """
     return is_windows() or hasattr(sys, "ps1") or bool(sys.flags.interactive)
 
 
 def synchronize(device: torch.device) -> None:
-    """Waits for what a device still has to compute.
+    """Waits until a device has finished its computations.
 
     Args:
         device: The device.
@@ -155,7 +155,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def return_device_memory(device: torch.device) -> None:
-    """Gives back memory that Metal keeps for each shape of a batch; other devices have few shapes of memory to keep.
+    """Frees the memory that Metal caches for each batch shape; other devices cache less.
 
     Args:
         device: The device.
@@ -165,18 +165,18 @@ def return_device_memory(device: torch.device) -> None:
 
 
 def common_length(device: str) -> int:
-    """A multiple to pad texts to: Metal makes, and keeps, a graph for every new shape.
+    """The multiple to which texts are padded: Metal compiles and keeps a graph for every shape.
 
     Args:
-        device: The kind of device.
+        device: The device type.
     """
     return 16 if device == "mps" else 1
 
 
 def misreads_masks(device: torch.device) -> bool:
-    """Whether fused attention with a single query takes wrong rows of a mask.
+    """Whether fused attention with a single query uses the wrong rows of a mask.
 
-    Metal's did before PyTorch 2.13 (pytorch/pytorch#169222, #184180).
+    On Metal it did before PyTorch 2.13 (pytorch/pytorch#169222, #184180).
 
     Args:
         device: The device.
@@ -185,5 +185,5 @@ def misreads_masks(device: torch.device) -> bool:
 
 
 def lacks_cuda_build() -> bool:
-    """Whether there is an NVIDIA GPU, but a PyTorch that cannot use it, as PyPI's for Windows."""
+    """Whether there is an NVIDIA GPU, but PyTorch was built without CUDA, like PyPI's build for Windows."""
     return shutil.which("nvidia-smi") is not None and torch.version.cuda is None and torch.version.hip is None

@@ -1,4 +1,4 @@
-"""What Ctrl-C and a scheduler's signals do: the program ends with a word on how to go on, from where it is."""
+"""Signals: Ctrl-C, SIGTERM and those of a scheduler end the program at a point from which it can be resumed."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from types import FrameType
 from emotion_lit.utils.console import say
 from emotion_lit.utils.streams import is_notebook
 
-# SLURM's `--signal` and its users send it to a job whose time is nearly up; elsewhere it keeps its meaning.
+# In SLURM jobs, `--signal` sends it shortly before the time limit. Outside of SLURM it is not handled.
 REQUEUE = getattr(signal, "SIGUSR1", None)
 INTERRUPT = signal.SIGINT
 NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", REQUEUE: "SIGUSR1: the job's time is nearly up"}
@@ -20,9 +20,9 @@ _deferred: str = ""
 
 
 class Stop(SystemExit):
-    """A signal's end of the program, with the exit code that a shell gives to it.
+    """Ends the program because of a signal, with the exit code that shells use for it, 128 plus its number.
 
-    It is no `KeyboardInterrupt`, which Lightning would turn into exit code 1.
+    It is not a `KeyboardInterrupt`, because Lightning would change the exit code to 1.
 
     Args:
         received: The signal.
@@ -34,15 +34,15 @@ class Stop(SystemExit):
 
 
 def received() -> signal.Signals | None:
-    """The signal that has come, if any: whatever is under way should end soon."""
+    """The signal that was received, if any; the current work should then end soon."""
     return _received
 
 
 def defer(until: str) -> None:
-    """Lets the next signal wait: `received` says that it has come, and whoever defers it stops.
+    """Defers signals: they do not raise `Stop`, and the caller has to check `received`.
 
     Args:
-        until: What has to be done first, as a person should read it; "" ends the deferring.
+        until: What is finished first, for the message; an empty string ends the deferral.
     """
     global _deferred
     _deferred = until
@@ -50,9 +50,9 @@ def defer(until: str) -> None:
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """Raises `Stop` at a signal, unless it is deferred; a second one ends the process at once.
+    """Raises `Stop` at a signal, unless signals are deferred; a second signal ends the process at once.
 
-    Inside another such block, and outside of the main thread, where Python has no signals, it does nothing.
+    It does nothing inside another such block, or outside of the main thread, where Python cannot handle signals.
     """
     global _received, _deferred
     signals = [signal.SIGINT, signal.SIGTERM]
@@ -68,11 +68,11 @@ def handled() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _received, _deferred = None, ""  # whatever comes after in this process was not asked to stop
+        _received, _deferred = None, ""  # later work in this process should not stop
 
 
 def take_over() -> None:
-    """Handles the signals again, in the place of handlers that Lightning has put before ours."""
+    """Installs the handler again, because Lightning has replaced it."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _handle)
 
@@ -80,7 +80,7 @@ def take_over() -> None:
 def _handle(number: int, frame: FrameType | None) -> None:
     global _received
     if _received is not None:
-        if number == INTERRUPT and is_notebook():  # its own process goes on
+        if number == INTERRUPT and is_notebook():  # the process of the notebook continues
             raise KeyboardInterrupt
         if number != REQUEUE:
             os._exit(128 + number)
@@ -88,5 +88,5 @@ def _handle(number: int, frame: FrameType | None) -> None:
     _received = signal.Signals(number)
     if not _deferred:
         raise Stop(_received)
-    with contextlib.suppress(RuntimeError):  # where the same stream was being written to at this moment
+    with contextlib.suppress(RuntimeError):  # if the signal interrupted a write to the same stream
         say(f"{NAMES[_received]}: stopping after {_deferred}; a second signal ends the program at once")

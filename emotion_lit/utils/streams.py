@@ -1,4 +1,4 @@
-"""The standard streams: closed, full, of another encoding, or a terminal."""
+"""Standard streams, which may be closed, full, of another encoding, or a terminal."""
 
 import contextlib
 import io
@@ -14,18 +14,18 @@ _stdout_closed = False
 
 
 def open_streams() -> None:
-    """Makes the standard streams safe to write to; for the start of the program.
+    """Makes the standard streams safe to write to, at the start of the program.
 
-    A closed descriptor would be given to the next file that is opened, and a library's message would end up in it.
-    Labels may have characters that the terminal's encoding lacks.
+    The descriptor of a closed stream would be reused for the next file, and messages would be written to that file.
+    Labels may have characters that the encoding of the terminal lacks.
     """
     global _stdout_closed
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest one that is free, which is this
-    _stdout_closed = _stdout_closed or sys.stdout is None  # a second call finds what the first has put there
+            os.open(os.devnull, os.O_RDWR)  # uses the lowest free descriptor, which is this one
+    _stdout_closed = _stdout_closed or sys.stdout is None  # a second call finds the stream that the first one opened
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
@@ -34,7 +34,7 @@ def open_streams() -> None:
 
 
 def close_streams() -> None:
-    """Writes what is buffered; for the end of the program, where Python would exit with 120 if it cannot."""
+    """Flushes the standard streams at the end of the program; if that failed at exit, Python would exit with 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -47,7 +47,7 @@ def check_stdout() -> None:
     """Checks that results can be written to stdout.
 
     Raises:
-        UserError: It was closed when the program began.
+        UserError: It was closed at the start of the program.
     """
     if _stdout_closed:
         raise UserError("standard output is closed; give --prediction.path FILE")
@@ -65,7 +65,7 @@ def write_result(text: str) -> None:
     with tqdm.external_write_mode(file=sys.stdout):
         sys.stdout.flush()
         buffer = getattr(sys.stdout, "buffer", None)
-        if buffer is None:  # a notebook's
+        if buffer is None:  # in a notebook
             sys.stdout.write(text)
             sys.stdout.flush()
         else:
@@ -74,7 +74,7 @@ def write_result(text: str) -> None:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a stream is a terminal on which a line can be written over.
+    """Whether a stream is a terminal that can overwrite a line.
 
     Args:
         stream: The stream.
@@ -86,7 +86,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """The columns of a terminal; None for a file, whose lines may be of any length.
+    """The width of a terminal in columns; None if the stream is not a terminal.
 
     Args:
         stream: The stream.
@@ -98,6 +98,6 @@ def terminal_width(stream: TextIO) -> int | None:
 
 
 def is_notebook() -> bool:
-    """Whether this runs in Jupyter or IPython, whose process outlives a command."""
+    """Whether this runs in Jupyter or IPython, where the process continues after a command."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and ipython.get_ipython() is not None

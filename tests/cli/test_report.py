@@ -75,7 +75,7 @@ def test_what_is_missing_is_named(run: Path, tmp_path: Path, capsys: pytest.Capt
     (run / "report.json").write_text('{"after": {')
     assert "report.json is incomplete" in failing(capsys, "report", str(run))
     (run / "report.json").unlink()
-    assert "the run has not ended, or this is no run folder; go on with: " in failing(capsys, "report", str(run))
+    assert "the run has not ended, or this is no run folder; resume with: " in failing(capsys, "report", str(run))
     assert "runs" in failing(capsys, "report")
 
 
@@ -84,7 +84,9 @@ def test_a_run_that_failed_at_its_start_says_how_to_begin_again(run: Path, capsy
     (run / "report.json").unlink()
     for words in (["report", str(run)], ["export", f"--ckpt_path={run}", f"--output={run / 'out'}"]):
         line = failing(capsys, *words)
-        assert "it ended before its first checkpoint, so start it anew with: python -m emotion_lit fit --config" in line
+        assert (
+            "it ended before its first checkpoint, so start it again with: python -m emotion_lit fit --config" in line
+        )
 
 
 def with_predictions(run: Path, name: str, change: Callable[[PredictionTable], PredictionTable]) -> Path:

@@ -56,7 +56,7 @@ def test_a_full_disk_costs_neither_the_training_nor_the_checkpoint_that_was_whol
     main(["fit", f"--ckpt_path={run}", "--trainer.max_epochs=3"])
     said = capsys.readouterr().err
     assert "epoch 3/3: 140 texts" in said
-    assert "warning: last.ckpt could not be written, and the run goes on without" in said
+    assert "warning: last.ckpt could not be written; the run continues without it" in said
     assert "missing      last.ckpt" in said
     assert "Traceback" not in said
     (small_disk / "filler").unlink()

@@ -138,7 +138,7 @@ def test_an_error_of_one_process_ends_all_soon_and_keeps_what_is_done(
     said = said_by(start(tmp_path, 2, *arguments(tiny_run, source, target), **variables), code=2)
     assert said.count("error: ") == 1
     assert "No space left on device" in said
-    assert said.count("labeled rows are kept; the same command goes on after them") == 1
+    assert said.count("labeled rows are kept; the same command resumes after them") == 1
     assert 3 <= len(list((tmp_path / ".out.csv.parts").glob("0*.json"))) < 120
     assert not target.exists()
     if fails == "0":

@@ -97,7 +97,7 @@ def test_a_run_is_resumed_by_its_checkpoint(tmp_path: Path) -> None:
         ({"trainer.max_epochs": "many"}, "trainer.max_epochs is many; it should be a whole number or null"),
         ({"model.learning_rate": -1}, "model.learning_rate"),
         ({"ckpt_path": "nowhere"}, "there is no checkpoint nowhere"),
-        ({"trainer.fast_dev_run": -1}, "the Trainer refuses its settings"),
+        ({"trainer.fast_dev_run": -1}, "the Trainer rejects its settings"),
         ({"name": "", "data.dataset": "nowhere.csv"}, "name is empty"),
         ({"data.dataset": "nowhere.csv"}, "nowhere.csv"),
     ],

@@ -127,7 +127,7 @@ def test_files_may_not_be_large(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr  # the training is complete, and its report is there
     assert "Traceback" not in done.stderr
     best = tmp_path / "emotion" / "version_0" / "checkpoints" / "best.ckpt"
-    assert f"missing      best.ckpt: {best} is cut off" in done.stderr
+    assert f"missing      best.ckpt: {best} is truncated" in done.stderr
     assert "ulimit -f" in done.stderr
 
 
@@ -147,6 +147,6 @@ def test_a_signal_keeps_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, numbe
     assert process.returncode == code, said
     assert time.monotonic() - start < 20
     last = tmp_path / "own" / "version_0" / "checkpoints" / "last.ckpt"
-    assert f"go on with: python -m emotion_lit fit --ckpt_path {last}" in said
+    assert f"resume with: python -m emotion_lit fit --ckpt_path {last}" in said
     assert last.is_file()
     assert "Traceback" not in said

@@ -59,7 +59,7 @@ def test_a_signal_in_training_keeps_what_is_needed_to_go_on(
     said = capsys.readouterr().err
     assert "terminated: stopping after this step or validation" in said
     last = run / "checkpoints" / "last.ckpt"
-    assert f"go on with: python -m emotion_lit fit --ckpt_path {last}" in said
+    assert f"resume with: python -m emotion_lit fit --ckpt_path {last}" in said
     assert not (run / "report.json").exists()
     step = torch.load(last, weights_only=True)["global_step"]
     assert 0 < step < torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
@@ -76,7 +76,7 @@ def test_an_interrupt_stays_one_for_python(tmp_path: Path, capsys: pytest.Captur
         at_batch(patch, 1, signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             main([*FIT, f"--trainer.default_root_dir={tmp_path}"])
-    assert "interrupted; go on with: " in capsys.readouterr().err
+    assert "interrupted; resume with: " in capsys.readouterr().err
 
 
 def test_before_training_a_signal_ends_at_once(
@@ -86,7 +86,7 @@ def test_before_training_a_signal_ends_at_once(
     with pytest.raises(SystemExit) as exit_info:
         main([*FIT, f"--trainer.default_root_dir={tmp_path}"])
     assert exit_info.value.code == 143
-    assert "terminated; nothing was kept to go on from" in capsys.readouterr().err
+    assert "terminated; no checkpoint was saved to resume from" in capsys.readouterr().err
 
 
 def test_a_second_signal_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_predict_ends_while_standard_input_stalls(
     said = process.stderr.read()
     assert "Traceback" not in said
     assert "Fatal" not in said
-    assert "the same command goes on where it stopped" in said
+    assert "the same command resumes where it stopped" in said
 
 
 def test_an_interrupt_before_the_start_is_one_line() -> None:

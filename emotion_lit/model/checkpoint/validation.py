@@ -123,4 +123,4 @@ def check_name(name: Any) -> None:
         UserError: It may lead elsewhere.
     """
     if not isinstance(name, str) or Path(name).name != name or not name.endswith(".ckpt") or re.search(r"[\\\0]", name):
-        raise UserError(f"the checkpoint names {shown_value(name)} as one beside it, which it cannot be; train anew")
+        raise UserError(f"the checkpoint names {shown_value(name)} as one beside it, which it cannot be; train again")

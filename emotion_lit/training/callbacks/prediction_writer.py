@@ -23,7 +23,7 @@ class PredictionWriter(pl.Callback):
 
     Args:
         path: A `.csv`, `.jsonl` or `.parquet` file, or - for JSON lines on stdout. The file grows in a hidden folder
-            beside it; after an interruption, the same command goes on where it stopped. Several processes share the
+            beside it; after an interruption, the same command resumes where it stopped. Several processes share the
             work.
         engine: The engine that computes: `torch`, `onnx` (ONNX Runtime), or `auto`, which tries both on some of the
             texts, also in half precision, and takes the fastest that agrees with `torch` in single precision.

@@ -116,7 +116,7 @@ class TrainerSetup:
             trainer = create(**arguments)
         except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"the Trainer refuses its settings: {reason}") from error
+            raise UserError(f"the Trainer rejects its settings: {reason}") from error
         launchers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
         if trainer.global_rank:
             console.silence()

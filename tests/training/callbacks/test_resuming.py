@@ -164,7 +164,7 @@ def test_standard_input_goes_on_too(tiny_run: Path, tmp_path: Path) -> None:
     out, _ = process.communicate(lines * 20)
     assert process.returncode == 2, out
     assert "cannot be written: File too large" in out
-    assert "labeled rows are kept" not in out or "the same command goes on after them" in out
+    assert "labeled rows are kept" not in out or "the same command resumes after them" in out
     process = start(*words, stdin=subprocess.PIPE)
     out, _ = process.communicate(lines)
     assert process.returncode == 0, out
