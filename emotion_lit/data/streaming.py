@@ -186,7 +186,7 @@ class TextStream(IterableDataset[Batch]):
                 return
         raise UserError(
             "the input is not the one that the kept rows were made from; give the same input again, or start "
-            "anew with --prediction.overwrite true"
+            "over with --prediction.overwrite true"
         )
 
     def _read(self) -> Iterator[Window]:

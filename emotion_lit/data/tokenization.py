@@ -154,7 +154,7 @@ def _keep(tokens: Tokens, folder: Path) -> Tokens:
             return tokens if kept is None else replace(kept, from_cache=False)
     except OSError as error:
         reason = reason_of(error)
-    caches.warn_unusable(folder, f"cannot be written: {reason}", "going on without it")
+    caches.warn_unusable(folder, f"cannot be written: {reason}", "continuing without it")
     return tokens
 
 

@@ -110,4 +110,4 @@ def _save(found: DataBaselines, file: Path) -> None:
             return
     except OSError as error:
         reason = reason_of(error)
-    caches.warn_unusable(file.parent, f"cannot be written: {reason}", "going on without it")
+    caches.warn_unusable(file.parent, f"cannot be written: {reason}", "continuing without it")

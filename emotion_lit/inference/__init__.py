@@ -1,1 +1,1 @@
-"""Trained models in use."""
+"""Inference with trained models: engines, prediction, bulk labeling, and export."""

@@ -128,8 +128,8 @@ class _Polars:
         import polars
 
         made = [polars.Series(name, _arrow(values)) for name, values in columns.items()]
-        labelled = self._frame.with_columns(made)
-        return labelled.lazy() if self._is_lazy else labelled
+        labeled = self._frame.with_columns(made)
+        return labeled.lazy() if self._is_lazy else labeled
 
 
 class _Arrow:

@@ -62,7 +62,7 @@ class PredictionOutput:
         self._is_open = False
 
     def open(self, made_from: dict[str, Any], overwrite: bool = False, source: str = STDOUT) -> None:
-        """Opens the output, or goes on where an earlier run stopped; then the stream leaves out what is done.
+        """Opens the output, or resumes that of an earlier run; the stream then skips the finished rows.
 
         Args:
             made_from: What decides the bytes of the output, by the name that a message gives it, as JSON takes it. A
@@ -80,12 +80,12 @@ class PredictionOutput:
         """The engine that computes, on all processes.
 
         Args:
-            choose: Chooses it, on the first process, given the engine of the earlier run that this one goes on with.
+            choose: Chooses it, on the first process, given the engine of the earlier run that this one resumes.
         """
         return self._sink.choose_engine(choose)
 
     def remember_engine(self, engine: str) -> None:
-        """Makes a later run go on with an engine.
+        """Stores the engine, with which a later run has to resume.
 
         Args:
             engine: Its name.

@@ -48,7 +48,7 @@ class Parts:
         self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
 
     def open(self, made_from: dict[str, Any], overwrite: bool) -> State:
-        """Begins, or goes on where an earlier run stopped.
+        """Starts an output, or resumes one where an earlier run stopped.
 
         Args:
             made_from: What decides the bytes of the output.
@@ -121,7 +121,7 @@ class Parts:
         self.state.save(self.folder / STATE)
 
     def remember_engine(self, engine: str) -> None:
-        """Makes a later run go on with this engine, if it still agrees; others differ in the last digits."""
+        """Stores the engine, with which a later run has to resume; other engines differ in the last digits."""
         self.state.engine = engine
         self._save()
 
@@ -143,7 +143,7 @@ class Parts:
         return all(known.get(number) for number in range(windows))
 
     def rows_kept(self) -> int:
-        """The number of rows that a later run can go on after, of all processes."""
+        """The number of finished rows of all processes, after which a later run can resume."""
         return sum(part.rows for part in self._known().values() if part)
 
     def add(self, window: Window, table: pa.Table) -> None:

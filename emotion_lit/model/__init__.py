@@ -1,1 +1,1 @@
-"""The encoder, what trains of it, and what is kept of it."""
+"""The model: encoder, classification head, tuning modes, and checkpoints."""

@@ -25,7 +25,7 @@ Files = dict[str, str]
 
 
 def locate(name: str) -> str:
-    """What transformers loads for a backbone's name: a folder or a Hub id.
+    """Resolves the name of a backbone to what transformers loads: a folder or a Hub id.
 
     Args:
         name: A Hub id, a folder, or ``embedded``.
@@ -64,7 +64,7 @@ def _embedded_folder() -> Path:
 
 
 def download(name: str) -> None:
-    """Brings what comes from the Hub into the local cache, where it is not yet.
+    """Downloads a backbone from the Hub to the local cache, unless it is there.
 
     Args:
         name: A Hub id, a folder, or ``embedded``.
@@ -94,21 +94,21 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 
 def set_padding(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> PreTrainedTokenizerBase:
-    """Gives a tokenizer a pad token where it has none, and the padding side that suits the classification head.
+    """Sets the pad token of a tokenizer if it has none, and the padding side that the classification head needs.
 
     Args:
         tokenizer: The tokenizer, which is changed.
         config: The configuration of the network.
     """
-    if tokenizer.pad_token_id is None:  # of a network that was made to go on with a text, such as GPT-2
+    if tokenizer.pad_token_id is None:  # decoder models such as GPT-2 have none
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    # XLNet's head reads the last token, so nothing may come behind a text; others look for its end, or read the first.
+    # XLNet's head uses the last position, so padding is on the left; other heads find the last token, or use the first.
     tokenizer.padding_side = "left" if getattr(config, "summary_type", None) == "last" else "right"
     return tokenizer
 
 
 def set_pad_token(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Tells a network what its texts are padded with: heads such as GPT-2's read the last token that is another one.
+    """Sets the pad token id of a network; heads such as GPT-2's use the last token that is not padding.
 
     Args:
         network: The network.
@@ -117,14 +117,14 @@ def set_pad_token(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
     counts_from_it = any(
         getattr(module, "padding_idx", None) is not None
         for name, module in network.named_modules()
-        if name.endswith("position_embeddings")  # RoBERTa's positions begin behind the id of padding
+        if name.endswith("position_embeddings")  # RoBERTa's positions start after the pad token id
     )
     if not counts_from_it:
         network.config.get_text_config().pad_token_id = tokenizer.pad_token_id
 
 
 def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: float | None) -> PreTrainedModel:
-    """A backbone with a fresh classification head.
+    """Loads a backbone with a new classification head.
 
     Args:
         name: A Hub id, a folder, or ``embedded``.
@@ -152,26 +152,26 @@ def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: f
 
 
 def unloaded(report: dict[str, Any]) -> list[str]:
-    """The weights that a file had not, or in another shape, and that are random therefore.
+    """The weights that are randomly initialized, because they are missing in the file or have another shape.
 
     Args:
-        report: What transformers gives with ``output_loading_info``.
+        report: The result of transformers with ``output_loading_info``.
     """
     return sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
 
 
 def is_new(key: str, network: PreTrainedModel) -> bool:
-    """Whether a weight is one that a fresh task brings along: of the head, or of a pooler.
+    """Whether a weight is newly initialized for every task: that of the head or of a pooler.
 
     Args:
-        key: Its name.
-        network: The network for sequence classification that it is of.
+        key: The name of the weight.
+        network: The network for sequence classification.
     """
     return not key.startswith(f"{network.base_model_prefix}.") or "pooler" in key.split(".")
 
 
 def listed(keys: Sequence[str]) -> str:
-    """How many weights are missing, and the first of them.
+    """The number of missing weights, and the names of the first ones, for a message.
 
     Args:
         keys: Their names.
@@ -217,13 +217,13 @@ def _configured(config: PretrainedConfig, labels: Sequence[str], dropout: float 
 
 @contextlib.contextmanager
 def clear_errors(name: str) -> Iterator[None]:
-    """Says in a line why a backbone cannot be loaded.
+    """Turns errors of loading a backbone into a `UserError`.
 
     Args:
-        name: The backbone's name.
+        name: The name of the backbone.
 
     Raises:
-        UserError: It cannot.
+        UserError: It cannot be loaded.
     """
     try:
         with pretrained.errors_of(f"the backbone folder {name}" if Path(name).is_dir() else f"the backbone {name}"):
@@ -241,7 +241,7 @@ def clear_errors(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Hides the bars, the load report and the deprecations of transformers: that a head is new is no news here."""
+    """Hides progress bars, loading reports and deprecation warnings of transformers; a new head is expected here."""
     from transformers.utils import logging as typeless
 
     logging: Any = typeless
@@ -251,7 +251,7 @@ def quiet_transformers() -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of one library about another
+            warnings.simplefilter("ignore", FutureWarning)  # caused by other libraries
             yield
     finally:
         logging.set_verbosity(verbosity)

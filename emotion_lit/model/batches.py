@@ -66,7 +66,7 @@ def embed(network: Network, batch: Batch) -> Tensor:
     return read[0]
 
 
-def labelled(batch: Batch, classes: int, several: bool) -> Batch:
+def with_targets(batch: Batch, classes: int, several: bool) -> Batch:
     """Converts the labels of a batch: ``targets``, ``[rows, classes]``, and ``label``, ``[rows]``.
 
     Args:

@@ -1,4 +1,4 @@
-"""From logits to labels: the one place where probabilities are calibrated and classes are decided."""
+"""From logits to labels: temperature scaling, decision thresholds, and the predicted classes."""
 
 import math
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ class Decision:
     thresholds: tuple[float, ...]
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Calibrated probabilities: softmax, or a sigmoid for each class where a text may have several.
+        """Calibrated probabilities: softmax, or for multi-label models a sigmoid for each class.
 
         Args:
             logits: ``[rows, classes]``.
 
         Returns:
-            ``[rows, classes]``, in single precision, or in double where the logits are.
+            ``[rows, classes]``, in single precision, or in double precision if the logits are.
         """
-        # In half precision classes would tie.
+        # In half precision, classes would often tie.
         logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
         scaled = logits / self.temperature
         return scaled.sigmoid() if self.multi_label else scaled.softmax(dim=1)
@@ -56,14 +56,14 @@ class Decision:
 def decide(probabilities: Tensor, multi_label: bool, thresholds: Sequence[float]) -> Tensor:
     """Which classes are predicted.
 
-    One class a text: the most probable one, and of equals the first. Several: all whose probability is at least their
-    threshold. Probabilities are compared as they are, before anything is rounded; a row with one that is no finite
-    number predicts nothing.
+    Single-label: the most probable class, and in a tie the first one. Multi-label: all classes with a probability of at
+    least their threshold. Probabilities are compared before they are rounded. A row with a NaN or infinite probability
+    has no predicted class.
 
     Args:
         probabilities: ``[rows, classes]``.
         multi_label: Whether a text may have several classes.
-        thresholds: One for each class; of several classes a text only.
+        thresholds: One for each class; used for multi-label only.
 
     Returns:
         ``[rows, classes]``, of booleans.
@@ -77,7 +77,7 @@ def decide(probabilities: Tensor, multi_label: bool, thresholds: Sequence[float]
 
 
 def is_known(probabilities: Tensor) -> Tensor:
-    """Which rows have probabilities that are all finite numbers; for the others nothing is predicted.
+    """Which rows have only finite probabilities; the other rows get no label.
 
     Args:
         probabilities: ``[rows, classes]``.
@@ -89,21 +89,21 @@ def is_known(probabilities: Tensor) -> Tensor:
 
 
 def ranking(probabilities: Tensor) -> Tensor:
-    """The classes by their probability, the most probable first, and of equals the first.
+    """The classes sorted by descending probability; ties keep the order of the classes.
 
     Args:
         probabilities: ``[rows, classes]``, finite.
 
     Returns:
-        The places of the classes, ``[rows, classes]``.
+        The indices of the classes, ``[rows, classes]``.
     """
     return probabilities.argsort(dim=1, descending=True, stable=True)
 
 
 def _smallest_above(thresholds: Sequence[float], like: Tensor) -> Tensor:
-    """The smallest numbers of the probabilities' precision that are at least the thresholds.
+    """The thresholds rounded up to the dtype of the probabilities.
 
-    With them single precision decides as double precision would, which a GPU of Apple's does not have.
+    Comparisons in single precision then give the results of double precision, which Apple's GPUs do not support.
     """
     exact = torch.tensor(thresholds, dtype=torch.float64)
     rounded = exact.to(like.dtype)

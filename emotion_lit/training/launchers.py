@@ -1,4 +1,4 @@
-"""Who started this process, and how many of it: torchrun, SLURM's srun, LSF's jsrun, Lightning, or a person."""
+"""Launchers: whether torchrun, SLURM, LSF or Lightning started this process, and with how many others."""
 
 import os
 from collections.abc import Callable
@@ -73,7 +73,7 @@ LAUNCHERS = (
 
 
 def detect_launcher(nodes: int = 1) -> Launcher | None:
-    """Finds out what started this process, and forgets the variables of everything else, which Lightning would believe.
+    """Detects the launcher of this process, and unsets the variables of others, which would mislead Lightning.
 
     Args:
         nodes: On how many machines the command runs; on several, without a launcher, a person sets them.
@@ -130,7 +130,7 @@ def _tells_of_others(name: str, value: str, launcher: Launcher) -> bool:
 
 
 def check_processes(launcher: Launcher | None, devices: int) -> None:
-    """Checks that a launcher has started as many processes as the Trainer counts on.
+    """Checks that a launcher has started the number of processes that the Trainer expects.
 
     Args:
         launcher: The launcher.
@@ -149,7 +149,7 @@ def check_processes(launcher: Launcher | None, devices: int) -> None:
 
 
 def check_stray(folder: Path) -> None:
-    """Checks that Lightning finds no requeue checkpoint that is none of ours and goes on from it.
+    """Checks that there is no foreign requeue checkpoint from which Lightning would resume.
 
     Args:
         folder: Where it looks.
@@ -159,4 +159,4 @@ def check_stray(folder: Path) -> None:
     """
     stray = next(iter(sorted(folder.glob("hpc_ckpt_*"))), None)
     if stray is not None and "SLURM_NTASKS" in os.environ:
-        raise UserError(f"{stray} is none of our checkpoints, but Lightning would go on from it; move it away")
+        raise UserError(f"{stray} was not written by this package, but Lightning would resume from it; move it away")

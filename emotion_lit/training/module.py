@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import MetricCollection
 
-from emotion_lit.model.batches import Batch, check_inputs, classify, embed, labelled, put_in_order, rows_of
+from emotion_lit.model.batches import Batch, check_inputs, classify, embed, put_in_order, rows_of, with_targets
 from emotion_lit.model.fast_paths import leave_training_paths, take_training_paths
 from emotion_lit.model.network import Pooling
 from emotion_lit.model.probe import Probe
@@ -136,7 +136,7 @@ class EmotionClassifier(CheckpointedModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One training step."""
         logits = self(batch)
-        batch = labelled(batch, len(self.labels), self.multi_label)
+        batch = with_targets(batch, len(self.labels), self.multi_label)
         loss = self.loss(logits, batch["targets"])
         self.log("train/loss_step", loss.detach())
         self._update("train", loss.detach(), logits.detach(), batch)
@@ -170,7 +170,7 @@ class EmotionClassifier(CheckpointedModule):
 
     def _evaluation_step(self, stage: Stage, batch: Batch) -> Tensor:
         logits = self(batch)
-        batch = labelled(batch, len(self.labels), self.multi_label)
+        batch = with_targets(batch, len(self.labels), self.multi_label)
         self._update(stage, self._plain_loss(logits, batch["targets"]), logits, batch)
         return self.probabilities(logits)
 

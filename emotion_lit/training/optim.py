@@ -101,7 +101,7 @@ class WarmupSchedule(LambdaLR):
 
         Args:
             groups: The parameter groups with the values of the settings.
-            step: The step from which the training goes on.
+            step: The step from which training resumes.
         """
         if [group.get("name") for group in self.optimizer.param_groups] != [group["name"] for group in groups]:
             return

@@ -1,4 +1,4 @@
-"""Jobs that SLURM puts back into its queue: a requeued job goes on with the run that it was training."""
+"""SLURM requeueing: a requeued job resumes the run that it was training."""
 
 import json
 import os

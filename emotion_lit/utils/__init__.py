@@ -1,1 +1,1 @@
-"""Files, processes, the terminal and the platform: what every other room builds on."""
+"""Files, processes, the terminal and the platform: used by every other package."""

@@ -1,4 +1,4 @@
-"""Cache folders, ours and those of the libraries, and temporary ones where a cache cannot be written."""
+"""Cache folders, of this package and of the libraries, and temporary folders if a cache is not writable."""
 
 import atexit
 import contextlib
@@ -17,8 +17,8 @@ from emotion_lit.utils.files import sweep, temporary_name, why_not_writable
 
 VARIABLE = "EMOTION_LIT_CACHE"
 NAME = "emotion_lit"
-# Where the libraries below us keep what they can get again: the variable, its default, and the folder below ours.
-# HF_HOME itself stays where it is: the login is in it.
+# The caches of the libraries: environment variable, default, and the folder inside this package's cache. HF_HOME itself
+# is not changed, because it contains the login.
 LIBRARY_CACHES = {
     "HF_HUB_CACHE": ("~/.cache/huggingface/hub", "huggingface/hub"),
     "HF_XET_CACHE": ("~/.cache/huggingface/xet", "huggingface/xet"),
@@ -28,7 +28,7 @@ LIBRARY_CACHES = {
     "MPLCONFIGDIR": ("~/.config/matplotlib", "matplotlib"),
 }
 
-# The folders of our cache, one for each kind of content.
+# The folders of the cache, one for each kind of content.
 KINDS = ("tokens", "features", "baselines", "onnx")
 # The names of files and folders in them, temporary ones too: hashes.
 ENTRY_NAME = re.compile(r"\.*([0-9a-f]{16}|probe\.)")
@@ -38,7 +38,7 @@ _warned: set[Path] = set()
 
 
 def cache_dir(chosen: str | Path | None = None) -> Path:
-    """The folder of our caches; it may be missing, and it need not be writable.
+    """The cache folder of this package; it may be missing or read-only.
 
     Args:
         chosen: The folder that the user chose. By default ``$EMOTION_LIT_CACHE``, or ``emotion_lit`` in the user's
@@ -61,7 +61,7 @@ def _default_dir() -> Path:
 
 
 def earlier_cache_dir() -> Path | None:
-    """The default cache of earlier versions, where it is another folder than today's; None where there is none."""
+    """The default cache folder of earlier versions, if it exists and differs from the current one."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111, as above
     folder, default = Path(base) / NAME, _default_dir()
     if folder == default or (default.exists() and folder.exists() and folder.samefile(default)):
@@ -70,10 +70,10 @@ def earlier_cache_dir() -> Path | None:
 
 
 def set_library_caches() -> None:
-    """Tells the libraries below us where their caches are; for the start of the program, before they are imported.
+    """Sets the cache folders of the libraries, at the start of the program, before they are imported.
 
-    With ``$EMOTION_LIT_CACHE`` they are below it, and where a folder cannot be made, in a temporary one. What the user
-    has set for a library stays, as long as it can be used.
+    They are inside ``$EMOTION_LIT_CACHE`` if it is set; a folder that cannot be created is replaced by a temporary one.
+    A folder that the user has set for a library is kept if it is usable.
     """
     own = os.environ.get(VARIABLE)
     for name, (default, below) in LIBRARY_CACHES.items():
@@ -88,7 +88,7 @@ def set_library_caches() -> None:
 
 
 def report_library_caches() -> None:
-    """Warns once where downloads from the Hub are kept in a temporary folder."""
+    """Warns once if downloads from the Hub go to a temporary folder."""
     if _unwritable_hub:
         warn_unusable(
             _unwritable_hub[0].parent,
@@ -107,29 +107,31 @@ def _folder_of(name: str, default: str) -> Path:
 
 
 def _can_be_made(folder: Path) -> bool:
-    """Whether a folder is there and writable, or could be made; nothing is written for those who will not need it."""
+    """Whether a folder is writable or could be created; it is not created, because it may not be needed."""
     if str(folder).startswith("~"):  # there is no home
         return False
-    # Not pathlib's own, which raise where a folder above cannot be entered.
+    # pathlib's `exists` raises an error if a parent folder is not accessible.
     existing = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))  # noqa: PTH110
     return os.path.isdir(existing) and os.access(existing, os.W_OK | os.X_OK)  # noqa: PTH112
 
 
 def writable_dir(folder: Path) -> Path | None:
-    """A folder to keep things in: the one that is asked for, else a temporary one, which is said in a line.
+    """Creates a cache folder, or a temporary one with a warning if it is not writable.
 
     Args:
         folder: A cache folder, or one below it.
 
     Returns:
-        The folder, which is there now; None where no folder can be written.
+        The folder, which exists; None if no folder is writable.
     """
     reason = why_not_writable(folder)
     if reason is None:
         return folder
     temporary = temporary_dir()
     warn_unusable(
-        folder, f"cannot be written: {reason}", "going on with a temporary one" if temporary else "going on without it"
+        folder,
+        f"cannot be written: {reason}",
+        "using a temporary folder instead" if temporary else "continuing without it",
     )
     if temporary is None or why_not_writable(temporary / folder.name):
         return None
@@ -152,7 +154,7 @@ def warn_unusable(folder: Path, what: str, instead: str) -> None:
 
 @functools.cache
 def temporary_dir() -> Path | None:
-    """A folder that goes when the process ends; None where there is no place for it."""
+    """A folder that is removed when the process ends; None if it cannot be created."""
     try:
         folder = _new_temporary_folder()
     except OSError:
@@ -163,10 +165,10 @@ def temporary_dir() -> Path | None:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for a moment; if the process is killed, the next one removes it.
+    """A temporary folder; if the process is killed, a later process removes it.
 
     Raises:
-        OSError: There is no place for it.
+        OSError: It cannot be created.
     """
     folder = _new_temporary_folder()
     try:
@@ -182,6 +184,6 @@ def _new_temporary_folder() -> Path:
         folder = temporary_name(above / "emotion_lit")
         try:
             folder.mkdir(mode=0o700)
-        except FileExistsError:  # of a process that was killed, and had the number of this one
+        except FileExistsError:  # left by a killed process with the same id
             continue
         return folder

@@ -1,6 +1,6 @@
-"""What the program says to a person: progress and notes on stderr, results on stdout, and both in the log of the run.
+"""Console output: progress and notes on stderr, results on stdout, and all of it in the log of the run.
 
-A stream that is closed or full never ends a command: what cannot be shown stands in the log.
+A closed or full stream never ends a command; output that cannot be shown is in the log.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ from emotion_lit.utils.console_tables import text_width
 from emotion_lit.utils.redaction import redact
 from emotion_lit.utils.streams import is_terminal, terminal_width
 
-# Seconds; into a file each state of a bar is a line of its own, so more seldom, and none for short work.
+# Seconds between updates of a progress bar. In a file each update is a line, so they are rare, and short work has none.
 REFRESH_ON_TERMINAL, REFRESH_IN_FILE = 0.1, 15.0
-# Lines that are remembered for a log that begins later.
+# The number of lines that are kept until a log file is set.
 REMEMBERED = 10_000
 INDENT = "  "
 
 
 class _Log:
-    """What has been said, and the file that it is kept in."""
+    """The lines that were printed, and the log file for them."""
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=REMEMBERED)
@@ -52,24 +52,24 @@ _silent = False
 
 
 def begin_log() -> None:
-    """Forgets what an earlier command has said, and the file that it went to."""
+    """Starts a new log, for a new command."""
     global _log, _silent
     _log, _silent = _Log(), False
 
 
 def keep_log(file: Path, only_if_lost: bool = False) -> None:
-    """Keeps what has been said, and all that will be, in a file too.
+    """Writes all output, earlier output included, to a log file too.
 
     Args:
-        file: The file, which is added to.
-        only_if_lost: Whether to do so only when a stream could not be written.
+        file: The file; output is appended.
+        only_if_lost: Whether to write the file only if a stream could not be written.
     """
     _log.file, _log.only_if_lost = file, only_if_lost
     _log.flush()
 
 
 def silence() -> None:
-    """Leaves it to the first of several processes to say what all of them would."""
+    """Disables the output of this process, because the first of several processes prints it."""
     global _silent
     _silent = True
     enable_bars(False)
@@ -81,14 +81,14 @@ def say(text: str, wrap: bool = True, from_all: bool = False) -> None:
     Args:
         text: The line.
         wrap: Whether a terminal may break it between words; False for commands and paths, which are copied.
-        from_all: Whether every process says it, where there are several.
+        from_all: Whether every process prints it, if there are several.
     """
     if from_all or not _silent:
         _write(text, sys.stderr, wrap)
 
 
 def say_once(text: str) -> None:
-    """Says a line that the same command has not said yet.
+    """Prints a line, unless the same command has printed it before.
 
     Args:
         text: The line.
@@ -129,17 +129,17 @@ def _wrapped(line: str, width: int) -> str:
 
 
 class _StatesAsLines(io.TextIOBase):
-    """Writes each state of a bar as a line of its own, for files and terminals that cannot go back to a line's start.
+    """Writes each update of a progress bar as a line, for files and for terminals that cannot overwrite a line.
 
     Args:
-        stream: Where to.
+        stream: The stream to write to.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes a state, and leaves out what would only clear the bar."""
+        """Writes an update; those that only clear the bar are left out."""
         state = text.strip("\r\n ")
         if state:
             with contextlib.suppress(OSError, ValueError):
@@ -147,13 +147,13 @@ class _StatesAsLines(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Writes what is buffered."""
+        """Flushes the stream."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 
 
 def enable_bars(enabled: bool) -> None:
-    """Shows or hides the progress bars that come from now on.
+    """Enables or disables later progress bars.
 
     Args:
         enabled: Whether they are shown.
@@ -163,12 +163,12 @@ def enable_bars(enabled: bool) -> None:
 
 
 def progress_bar(title: str, total: int | None, done: int = 0, enabled: bool = True) -> "tqdm[Any]":
-    """A bar on stderr that counts texts and shows texts per second and the time left, and goes when it is done.
+    """A progress bar on stderr, with the number of texts, texts per second and the remaining time.
 
     Args:
-        title: What is going on.
-        total: How many texts there are; None where that is not known.
-        done: How many of them are done already.
+        title: The description in front of the bar.
+        total: The number of texts; None if it is unknown.
+        done: The number of texts that are already done.
         enabled: False shows nothing.
     """
     on_terminal = is_terminal(sys.stderr)

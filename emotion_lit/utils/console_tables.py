@@ -8,12 +8,12 @@ from typing import TextIO
 from emotion_lit.utils.streams import terminal_width
 
 GAP = "  "
-# What begins a tag, an entity, a link or a picture, code or a cell in Markdown, and what stands for it there.
+# Characters with a meaning in Markdown or HTML, and their escapes.
 MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", **{sign: f"\\{sign}" for sign in "\\`[]|"}})
 
 
 def text_width(text: str) -> int:
-    """The columns that a text takes on a terminal, where East Asian characters take two.
+    """The width of a text on a terminal, in columns; East Asian characters take two.
 
     Args:
         text: The text.
@@ -29,11 +29,11 @@ def text_width(text: str) -> int:
 def table(rows: list[list[str]], stream: TextIO | None = None) -> str:
     """Lays rows out in columns, the first aligned left and the others right; the first row is the heading.
 
-    Columns that have no room go below the others, beside the first column again.
+    Columns that do not fit are placed below the others, next to the first column again.
 
     Args:
         rows: Cells, row by row, all rows of one length.
-        stream: Where it will be written, which may be a terminal of few columns; by default stdout.
+        stream: The stream that the table is for, whose width limits it; by default stdout.
     """
     width = terminal_width(stream or sys.stdout) or sys.maxsize
     widths = [max(text_width(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -64,7 +64,7 @@ def _block(rows: list[list[str]], columns: Sequence[int], widths: Sequence[int])
 
 
 def _list(rows: list[list[str]]) -> str:
-    """Row by row, a line for each cell, where two columns have no room beside each other."""
+    """A line for each cell, for terminals that are too narrow for two columns."""
     heading, *body = rows
     return "\n".join(
         "\n".join([row[0], *(f"{GAP}{cell} {name}" for name, cell in zip(heading[1:], row[1:], strict=True))])
@@ -73,10 +73,10 @@ def _list(rows: list[list[str]]) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text as Markdown shows it: nothing in it is a tag, a link, a picture, code, or the end of a line or a cell.
+    """Escapes text for Markdown, so that it contains no tags, links, images, code or cell borders.
 
     Args:
-        text: Text from anywhere.
+        text: Any text.
     """
     return " ".join(text.splitlines()).translate(MARKUP)
 

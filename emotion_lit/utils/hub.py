@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: whether it can be reached, found out once and within seconds."""
+"""The Hugging Face Hub: whether it is reachable, which is checked once and within seconds."""
 
 import functools
 import ssl
@@ -13,11 +13,10 @@ TIMEOUT_SECONDS = 5.0
 
 @functools.cache
 def reachable() -> bool:
-    """Whether the Hub answers; where there is no way to it, client libraries are told to use what they have cached.
+    """Whether the Hub is reachable; if not, client libraries are set to offline mode and use their caches.
 
-    Without this, they try again for half a minute before they say the same. It is asked with their own session, which
-    brings its certificates and knows their settings. A slow answer or a bad certificate is no proof that there is no
-    way: the client says itself what is wrong.
+    Without this, they retry for half a minute. The request uses the session of huggingface_hub, with its certificates
+    and proxies. A slow answer or a bad certificate does not count as unreachable; the client then reports the problem.
     """
     from huggingface_hub import constants, get_session
 
@@ -26,16 +25,16 @@ def reachable() -> bool:
         return False
     try:
         get_session().head(constants.ENDPOINT, timeout=TIMEOUT_SECONDS)
-    except Exception as error:  # of the client that huggingface_hub happens to use
-        if not _proves_no_way(error):
+    except Exception as error:  # the type depends on the HTTP client of huggingface_hub
+        if not _is_unreachable(error):
             return True
         _use_caches_only()
         return False
     return True
 
 
-def _proves_no_way(error: BaseException) -> bool:
-    """Whether there is no route, no name or no answer at a port; not where somebody answered slowly or oddly."""
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether a connection failed: no route, no DNS name, or a closed port; timeouts and SSL errors do not count."""
     chain: list[BaseException] = []
     while error not in chain:
         chain.append(error)
@@ -49,19 +48,19 @@ def _use_caches_only() -> None:
     from huggingface_hub import constants
 
     constants.HF_HUB_OFFLINE = True
-    if "datasets.config" in sys.modules:  # it takes over the constant when it is imported
+    if "datasets.config" in sys.modules:  # it copies the constant when it is imported
         sys.modules["datasets.config"].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without the bars and the warnings of the client library, such as that a pattern has no files."""
+    """Hides the progress bars and warnings of huggingface_hub, such as that a pattern matches no files."""
     from huggingface_hub import logging
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     hidden, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
-    logging.set_verbosity(40)  # errors alone
+    logging.set_verbosity(40)  # logging.ERROR
     try:
         yield
     finally:

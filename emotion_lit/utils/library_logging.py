@@ -1,22 +1,22 @@
-"""Warnings and log levels of the libraries below: messages that a user cannot act on are hidden."""
+"""Warnings and log levels of the libraries: messages that a user cannot act on are hidden."""
 
 import logging
 import warnings
 
 from emotion_lit.utils.console import say
 
-# A user cannot act on these; the reasons are beside them.
+# Hidden warnings, with the reasons why a user cannot act on them.
 WARNINGS = (
     r".*does not have many workers.*",  # padding costs less than a process to do it in
     r".*LeafSpec.*is deprecated.*",  # Lightning's, inside PyTorch
     r"LightningCLI's args parameter is intended to run from within Python.*",  # main(args) is for notebooks
     r"The number of training batches .* is smaller than the logging interval.*",  # epochs are logged too
-    r"You're resuming from a checkpoint that ended before the epoch ended.*",  # our data module finds the place
-    r"Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
+    r"You're resuming from a checkpoint that ended before the epoch ended.*",  # the data module restores the position
+    r"Checkpoint directory .* exists and is not empty.*",  # a resumed run continues in its folder
     r"Experiment logs directory .* exists.*",
-    r"Glyph \d+ .* missing from .*",  # the figures say it, once
-    r"Be aware that when using `ckpt_path`, callbacks used to create.*",  # said in our words
-    r"Found \d+ module\(s\) in eval mode.*",  # what is frozen has no dropout
+    r"Glyph \d+ .* missing from .*",  # the figures report it once
+    r"Be aware that when using `ckpt_path`, callbacks used to create.*",  # reported in another message
+    r"Found \d+ module\(s\) in eval mode.*",  # frozen modules stay in evaluation mode
     r"You're using the WeightAveraging callback.*",  # with a network that is built late, or to predict: both work
     r"You are trying to `self.log\(\)` but `Trainer\(barebones.*",  # a line says that no scores are made
     r"Precision .* is not supported by the model summary.*",  # its estimate of bytes
@@ -33,7 +33,7 @@ LOGGERS = (
     "huggingface_hub",
     "tensorboard",
 )
-# Shown, because a user has set a profiler, a summary, `verbose`, or a search.
+# Shown, because the user has set a profiler, a model summary, `verbose`, or a tuner.
 ASKED_FOR = (
     *(f"lightning.pytorch.callbacks.{name}" for name in ("model_summary", "early_stopping", "finetuning", "pruning")),
     *("lightning.pytorch.profilers.profiler", "lightning.pytorch.tuner.lr_finder"),

@@ -1,4 +1,4 @@
-"""How the process asks the operating system for memory."""
+"""Memory: how the process allocates and returns it, and how much is available."""
 
 import ctypes
 import os
@@ -17,19 +17,19 @@ KERNELS = "64"
 
 
 def keep_few_kernels() -> None:
-    """Makes oneDNN, PyTorch's library for matrix products on a CPU, forget kernels of shapes that do not come again.
+    """Limits the kernel cache of oneDNN, PyTorch's library for matrix products on a CPU.
 
-    It keeps 1,024 of them, and every batch of texts has a shape of its own: 440 MB after 8,000 texts with LoRA, at the
-    same speed. A capacity that the user has set stays. It is read at the first product of a process.
+    By default it keeps 1,024 kernels, and every batch shape needs new ones: 440 MB after 8,000 texts with LoRA, at the
+    same speed. A capacity that the user has set is kept. oneDNN reads it at the first matrix product of a process.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS)
 
 
 def keep_freed_memory() -> None:
-    """Lets freed tensors be used again instead of going back to the operating system.
+    """Keeps freed memory in the process for reuse, instead of returning it to the operating system (on Linux only).
 
-    A training step frees and asks for the same few hundred MB each time, and on Linux every fresh page is a fault that
-    the kernel fills with zeros: 12-20% of a step of a small encoder on two cores. Elsewhere this does nothing.
+    Each training step frees and allocates the same few hundred MB. On Linux every new page causes a page fault, and the
+    kernel fills it with zeros: 12-20% of a step of a small encoder on two cores.
     """
     if sys.platform != "linux":
         return
@@ -41,26 +41,26 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Gives freed memory back to the operating system. Elsewhere than on Linux this does nothing."""
+    """Returns freed memory to the operating system (on Linux only)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
 
 
 def available_memory() -> int:
-    """The bytes that this process may still take: what the machine has free, or less where its cgroup is limited.
+    """The available memory in bytes: that of the machine, or less if a cgroup limits it.
 
-    Containers and schedulers limit the cgroup: https://docs.kernel.org/admin-guide/cgroup-v2.html. What it keeps of
-    files that nobody uses counts as free, because the kernel drops it first.
+    Containers and schedulers limit the cgroup: https://docs.kernel.org/admin-guide/cgroup-v2.html. The inactive page
+    cache counts as available, because the kernel reclaims it first.
     """
     return min([int(psutil.virtual_memory().available), *_left_in_cgroups(Path("/"))])
 
 
 def _left_in_cgroups(root: Path) -> Iterator[int]:
-    """What is left below each limit on this process, of its cgroup and of those around it.
+    """The remaining bytes below each limit of the cgroup of this process and its parents.
 
     Args:
-        root: Where /proc and /sys are.
+        root: The folder of /proc and /sys.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()

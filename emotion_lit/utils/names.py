@@ -1,4 +1,4 @@
-"""Names of classes as people see them: on one line, and no longer than they can be read; data keep them as they are."""
+"""Class names for display: on one line, and shortened. In data files they stay as they are."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,19 +6,19 @@ from typing import Any
 
 LONGEST, MOST = 60, 50
 NAME_PARTS = {"config": "configuration", "revision": "revision"}
-# Classes that a figure, a table on the screen or TensorBoard has room for.
+# The largest number of classes in a figure, a terminal table or TensorBoard.
 SHOWN_CLASSES = 40
-# Characters that no line can hold: control characters, separators of lines, and what turns the direction of writing.
+# Characters that are escaped: control characters, line separators, and changes of the writing direction.
 UNSEEN = {"Cc", "Zl", "Zp"}
 TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def shown(name: str, longest: int = LONGEST) -> str:
-    r"""A name on one line, with what cannot be seen written as `\n` and the like, and its end left out if it is long.
+    r"""A name on one line, with invisible characters escaped as `\n` and the like, and shortened if it is long.
 
     Args:
         name: The name.
-        longest: The characters that there is room for.
+        longest: The maximum number of characters.
     """
     line = name if name.isprintable() else "".join(map(_seen, name))
     return line if len(line) <= longest else line[: longest - 1] + "…"
@@ -31,11 +31,11 @@ def _seen(character: str) -> str:
 
 
 def listed(names: Iterable[str], most: int = MOST) -> str:
-    """Names in a sentence, the first of them where there are many.
+    """Names joined for a sentence; of many only the first ones.
 
     Args:
         names: The names.
-        most: How many the sentence has room for.
+        most: The maximum number of names.
     """
     all_of_them = list(names)
     more = len(all_of_them) - most
@@ -44,7 +44,7 @@ def listed(names: Iterable[str], most: int = MOST) -> str:
 
 
 def dataset_name(settings: Mapping[str, Any]) -> str:
-    """The name of a data set with its configuration and its revision, where it has them.
+    """The name of a dataset with its configuration and its revision, if they are set.
 
     Args:
         settings: The settings of the data.
@@ -55,11 +55,11 @@ def dataset_name(settings: Mapping[str, Any]) -> str:
 
 
 def shown_apart(names: Sequence[str], longest: int = LONGEST) -> list[str]:
-    """Names on one line, each another: those that look alike get their place.
+    """Unique display names: names that look the same get their index appended.
 
     Args:
         names: The names.
-        longest: The characters that there is room for.
+        longest: The maximum number of characters.
     """
     short = [shown(name, longest) for name in names]
     seen: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Settings that are paths: `~` is the home in each of them, and in no other setting."""
+"""Settings that are paths, in which `~` is expanded to the home folder."""
 
 import os
 import re
@@ -8,26 +8,26 @@ from typing import Any
 
 from emotion_lit.errors import UserError
 
-# What is read may also be the name of something on the Hub, or `embedded`, `sample` or `-`.
+# Settings that are read; they may also be Hub ids, `embedded`, `sample` or `-`.
 READ = ("model.backbone", "data.backbone", "data.dataset", "data.predict_path", "ckpt_path", "backbone", "runs")
 WRITTEN = (
     *("trainer.default_root_dir", "checkpoint.dirpath", "data.cache_dir", "evaluation.path", "prediction.path"),
     *("output", "cache_dir"),
 )
-# Objects of Lightning's that write, and what they call the folder.
+# Settings with Lightning objects that write files, and the names of their folder arguments.
 OBJECTS = ("trainer.callbacks", "trainer.logger", "trainer.profiler")
 FOLDERS = ("dirpath", "save_dir", "root_dir")
 REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
 def expanded(path: Any) -> Any:
-    """A path in which `~` is the home; what does not begin with it stays as it is.
+    """Expands `~` at the start of a path; other paths are returned unchanged.
 
     Args:
-        path: A path, several of them, or None.
+        path: A path, several paths, or None.
 
     Raises:
-        UserError: There is no home.
+        UserError: There is no such home folder.
     """
     if isinstance(path, list | tuple):
         return [expanded(one) for one in path]
@@ -40,21 +40,21 @@ def expanded(path: Any) -> Any:
 
 
 def expand_all(settings: MutableMapping[str, Any]) -> None:
-    """Expands the paths among the settings of a command, and refuses folders that are on no file system.
+    """Expands the paths among the settings of a command, and rejects remote folders for output.
 
     Args:
         settings: The settings, by their dotted keys.
 
     Raises:
-        UserError: There is no home, or something would have to be written to a server.
+        UserError: There is no such home folder, or an output folder is remote.
     """
     for key in (*READ, *WRITTEN):
         if settings.get(key) is not None:
             settings[key] = expanded(settings[key])
             if key in WRITTEN and REMOTE.match(str(settings[key])):
                 raise UserError(
-                    f"{key} is {settings[key]}, and this program writes to folders alone; give one, and copy what is "
-                    "in it afterwards, or mount the storage"
+                    f"{key} is {settings[key]}, but output can only be written to a local folder; give one, and copy "
+                    "it afterwards, or mount the storage"
                 )
     for key in OBJECTS:
         for arguments in _arguments_of(settings.get(key)):

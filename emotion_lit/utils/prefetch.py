@@ -22,5 +22,5 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := coming.result()) is not _END:
             coming = thread.submit(next, items, _END)
             yield item
-    finally:  # at a signal it may be waiting for standard input, and go on waiting for ever
+    finally:  # at a signal the thread may be blocked on standard input forever
         thread.shutdown(wait=signals.received() is None, cancel_futures=True)

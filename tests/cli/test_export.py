@@ -250,10 +250,10 @@ def test_data_frames_get_columns(tiny_run: Path) -> None:
     texts = ["hooray", None, "oh no"]
     expected = [model("hooray").label, None, model("oh no").label]
     for frame in (pd.DataFrame({"body": texts, "n": [1, 2, 3]}), pl.DataFrame({"body": texts, "n": [1, 2, 3]})):
-        labelled = model.frame(frame, "body")
-        assert type(labelled) is type(frame)
-        assert [value if isinstance(value, str) else None for value in labelled["label"].to_list()] == expected
-        assert list(labelled.columns)[:4] == ["body", "n", "label", "score"]
+        labeled = model.frame(frame, "body")
+        assert type(labeled) is type(frame)
+        assert [value if isinstance(value, str) else None for value in labeled["label"].to_list()] == expected
+        assert list(labeled.columns)[:4] == ["body", "n", "label", "score"]
 
 
 def test_notebooks_show_bars(tiny_run: Path) -> None:

@@ -94,7 +94,7 @@ def test_columns_are_never_overwritten(model: Predictor, labels: list[str | None
             model.frame(found, prefix="pred_")
 
 
-def test_odd_frames_are_labelled_or_refused(model: Predictor, labels: list[str | None]) -> None:
+def test_odd_frames_are_labeled_or_refused(model: Predictor, labels: list[str | None]) -> None:
     twice = pd.DataFrame([[text, "x", "y"] for text in TEXTS], columns=["text", "other", "other"])
     assert labels_in(model.frame(twice)) == labels
     twice.columns = pd.Index(["text", "text", "other"])

@@ -39,7 +39,7 @@ def model(tiny_run: Path) -> Predictor:
         FRAME["text"].to_list(),
     ],
 )
-def test_iterables_of_strings_are_labelled(model: Predictor, given: Any) -> None:
+def test_iterables_of_strings_are_labeled(model: Predictor, given: Any) -> None:
     found = model(given)
     assert [one.label for one in found] == [model(text).label for text in TEXTS]
 

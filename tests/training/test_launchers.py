@@ -210,7 +210,7 @@ def test_several_tasks_of_srun_stay_lightning_s(environment: pytest.MonkeyPatch,
     assert "RANK" not in os.environ
     launchers.check_processes(launcher, 2)
     (tmp_path / "hpc_ckpt_1.ckpt").touch()
-    with pytest.raises(UserError, match="hpc_ckpt_1.ckpt is none of our checkpoints"):
+    with pytest.raises(UserError, match="hpc_ckpt_1.ckpt was not written by this package"):
         launchers.check_stray(tmp_path)
 
 

@@ -34,10 +34,10 @@ def stored_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, Any]:
 
 
 def check_folder(checkpoint: Checkpoint, file: Path, typed: str | None) -> str | None:
-    """The folder of a run's best checkpoint, when the run goes on: the one that is typed, or one inside the run.
+    """The folder of the best checkpoint of a resumed run: the one on the command line, or one inside the run folder.
 
     Args:
-        checkpoint: From which it goes on.
+        checkpoint: The checkpoint to resume from.
         file: Its file.
         typed: What is typed, if anything.
 

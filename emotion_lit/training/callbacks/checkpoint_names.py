@@ -31,7 +31,7 @@ def checked_filename(filename: str) -> str:
             f"checkpoint.filename is {filename!r}, which is no name; give the folder with checkpoint.dirpath"
         )
     if filename in RESERVED and filename != BEST:
-        raise UserError(f"checkpoint.filename is {filename}, the name of what a run goes on from; give another")
+        raise UserError(f"checkpoint.filename is {filename}, the name of the checkpoint to resume from; choose another")
     return filename
 
 

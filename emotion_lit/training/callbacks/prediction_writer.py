@@ -114,7 +114,7 @@ class PredictionWriter(pl.Callback):
         """The engine that computes, on all processes.
 
         Args:
-            choose: Chooses it, on the first process, given the engine of the earlier run that this one goes on with.
+            choose: Chooses it, on the first process, given the engine of the earlier run that this one resumes.
         """
         return self._output.choose_engine(choose) if self._output else choose(None)
 

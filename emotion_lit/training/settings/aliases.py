@@ -1,9 +1,9 @@
-"""Which setting a person meant who typed the name that another library has for it."""
+"""Suggestions for unknown settings: names that other libraries use, and misspellings."""
 
 import difflib
 from collections.abc import Collection
 
-# Usual names, of the Trainer of transformers, of peft, Keras and scikit-learn: the first that a command has is meant.
+# Names in transformers' Trainer, peft, Keras and scikit-learn. The first setting that the command has is suggested.
 ALIASES: dict[str, tuple[str, ...]] = {
     "lr": ("model.learning_rate",),
     "encoder_lr": ("model.learning_rate",),
@@ -119,19 +119,19 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "force": ("prediction.overwrite", "overwrite"),
     "hub_model_id": ("push_to_hub",),
 }
-# How alike names have to be, from 0 to 1.
+# The smallest similarity of names, from 0 to 1, for `difflib.get_close_matches`.
 ALIKE = 0.75
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
-    """The setting that a word is another name, a part, or a misspelling of.
+    """The setting that was probably meant by an unknown name.
 
     Args:
-        word: What was typed, without dashes in front of it.
-        known: The dotted keys of the settings that there are.
+        word: The name that was typed, without leading dashes.
+        known: The dotted keys of all settings.
 
     Returns:
-        Its key; None where nothing is near.
+        The key of the setting; None if none is similar.
     """
     key = word.replace("-", "_")
     block, _, last = key.rpartition(".")

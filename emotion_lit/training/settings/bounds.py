@@ -1,4 +1,4 @@
-"""Numbers and pairs of settings that cannot be meant, refused before the work."""
+"""Range checks of settings, also of settings that contradict each other, before any work starts."""
 
 import math
 from pathlib import PurePosixPath
@@ -6,7 +6,7 @@ from typing import Any
 
 from emotion_lit.errors import UserError
 
-# The smallest value of each; what has none here is checked by the class that takes it.
+# The smallest valid values; other settings are checked by their own classes.
 SMALLEST: dict[str, float] = {
     "seed_everything": 0,
     "last.every_minutes": 0,

@@ -1,4 +1,4 @@
-"""The settings that a checkpoint remembers: defaults of a command, which whatever is given overrides."""
+"""The settings stored in a checkpoint, which are the defaults of the command that loads it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Source:
     Args:
         file: The checkpoint, or the folder of an export.
         checkpoint: Its content.
-        exported: The export, where it is one.
+        exported: The export, if it is one.
     """
 
     file: Path
@@ -29,7 +29,7 @@ class Source:
 
     @classmethod
     def read(cls, path: str, command: str) -> "Source":
-        """Reads what `--ckpt_path` names.
+        """Reads the trained model that `--ckpt_path` names.
 
         Args:
             path: A checkpoint, a run folder, or for `predict` an export.
@@ -52,10 +52,10 @@ class Source:
 def parse_with_checkpoint(
     source: Source, command: str, typed: list[str], parser: Any, config: Any, parse: Callable[[], Any]
 ) -> Any:
-    """Parses again, with the settings that a checkpoint remembers as defaults.
+    """Parses again, with the settings stored in a checkpoint as defaults.
 
-    A setting that is unset by default may stand as null in a configuration, as it does in the run's own; that does not
-    override the checkpoint. A null that is typed does.
+    A null in a configuration does not override the checkpoint, because the config.yaml of a run has nulls for unset
+    settings. A null on the command line does.
 
     Args:
         source: The checkpoint.
@@ -92,5 +92,5 @@ def parse_with_checkpoint(
 
 
 def _is_trained_on(data: Any, remembered: dict[str, Any]) -> bool:
-    """Whether the model was trained on the same data set; another one has settings of its own."""
+    """Whether the model was trained on this dataset; other datasets need other settings."""
     return is_same_dataset(data, {key.removeprefix("data."): value for key, value in remembered.items()})

@@ -1,4 +1,4 @@
-"""Configurations as files: YAML of a size that a person writes, which aliases do not blow up."""
+"""Configuration files: finds recipes, and reads YAML with limits on its size."""
 
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ def recipes() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path | None:
-    """The configuration that a name stands for; None where a file has that name, or no recipe does.
+    """The file of a recipe; None if a file has this name, or no recipe has it.
 
     Args:
-        name: A name, or a path; `configs/` in front of a recipe and `.yaml` behind it may be there.
+        name: A name or a path; a recipe may have the prefix `configs/` and the suffix `.yaml`.
     """
     if Path(name).exists():
         return None
@@ -37,13 +37,13 @@ def find_recipe(name: str) -> Path | None:
 
 
 def find_config(name: str | Path) -> Path:
-    """The file that a path or the name of a recipe stands for.
+    """The configuration file of a path or of a recipe.
 
     Args:
-        name: A path, which wins where it exists, or the name of a recipe.
+        name: A path, which takes precedence if it exists, or the name of a recipe.
 
     Raises:
-        UserError: There is neither.
+        UserError: There is no such file or recipe.
     """
     path = Path(expanded(name))
     if found := find_recipe(str(path)):
@@ -56,10 +56,10 @@ def find_config(name: str | Path) -> Path:
 
 
 def no_config(name: str) -> str:
-    """The line about a configuration that is missing.
+    """The message about a missing configuration.
 
     Args:
-        name: What was given.
+        name: The name that was given.
     """
     return f"there is no configuration {name}; give a file, or one of the recipes: {listed(recipes())}"
 

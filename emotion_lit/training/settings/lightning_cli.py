@@ -151,7 +151,7 @@ class EmotionCLI(LightningCLI):
         if self.subcommand != "fit" and (run := checkpoints.run_folder(config.ckpt_path)):
             console.keep_log(run / LOG, only_if_lost=True)
         if self.subcommand == "fit" and self.source and "optimizer_states" not in self.source.checkpoint:
-            raise UserError("this checkpoint keeps the model alone; training goes on from last.ckpt beside it")
+            raise UserError("this checkpoint has only the model; resume from last.ckpt in the same folder")
 
     def after_instantiate_classes(self) -> None:
         """Builds the network for the checkpoint, or takes that of an export; `predict` loads the weights too."""

@@ -1,4 +1,4 @@
-"""What jsonargparse says about a wrong value, in one line for whoever typed it."""
+"""Turns error messages of jsonargparse into one line that a user can act on."""
 
 import re
 import types
@@ -9,7 +9,7 @@ from typing import Any
 from emotion_lit.training.settings.config_files import no_config
 
 KEY = re.compile(r'^Parser key "(?P<key>[\w.]+)":\s*(?P<rest>.*)$', re.DOTALL)
-# What it says of the path of a configuration.
+# jsonargparse's messages about the path of a configuration.
 MISSING = re.compile(r"File does not exist: '(?P<path>.*)'")
 FOLDER = re.compile(r"Path is not a file: '(?P<path>.*)'")
 GIVEN = re.compile(r"Given value: (?P<value>.*)$", re.MULTILINE)
@@ -55,7 +55,7 @@ def in_plain_words(message: str, known: Mapping[str, Any]) -> str:
 
 
 def of_object(message: str) -> str | None:
-    """What jsonargparse says about an object that cannot be made, in one line; None where a message is none of its own.
+    """One line for jsonargparse's message that an object cannot be created; None for other messages.
 
     Args:
         message: The message, of several lines.
@@ -68,7 +68,7 @@ def of_object(message: str) -> str | None:
 
 
 def in_words(wanted: Any) -> str:
-    """What a setting takes.
+    """Describes the values that a setting takes.
 
     Args:
         wanted: Its type.
@@ -107,7 +107,7 @@ def _about_configuration(message: str) -> str:
 
 
 def _about_booleans(value: str, wanted: Any) -> str:
-    """YAML reads no, yes, on, off and bare numbers as what is no text."""
+    """Advice to quote strings such as no, yes and 1, which YAML reads as booleans and numbers."""
     if EXAMPLES[str] not in in_words(wanted) or not re.search(r"\b(True|False|\d)", value):
         return ""
     return ". Quote words that YAML takes for something else: ['no', 'yes'], ['1', '2']"

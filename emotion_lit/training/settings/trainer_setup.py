@@ -33,8 +33,8 @@ TRAINER_DEFAULTS = {
     "gradient_clip_val": 1.0,
     "log_every_n_steps": 10,
     "num_sanity_val_steps": 0,  # the evaluation before fine-tuning runs through validation anyway
-    "enable_model_summary": False,  # the header lists what trains
-    "use_distributed_sampler": False,  # our sampler shards by itself
+    "enable_model_summary": False,  # the run summary has the trainable parameters
+    "use_distributed_sampler": False,  # the batch sampler already distributes the rows
 }
 
 
@@ -141,7 +141,7 @@ class TrainerSetup:
         step = source.checkpoint["global_step"] if source else None
         return {
             "logger": loggers(self.objects.logger, str(root), config.name, config.ckpt_path if resumed else None, step),
-            # Inside a job of SLURM's, Lightning goes on from any hpc_ckpt_N.ckpt that lies in the working folder.
+            # In a SLURM job, Lightning resumes from any hpc_ckpt_N.ckpt in the working folder.
             "default_root_dir": str(Path(root) / config.name),
         }
 

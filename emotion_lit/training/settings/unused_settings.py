@@ -1,4 +1,4 @@
-"""Which settings have no effect: each command leaves some out, and so does each way of training."""
+"""Settings without effect, by command and by mode; they are reported if the user has set them."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -19,7 +19,7 @@ TRAINING = (
     *("trainer.reload_dataloaders_every_n_epochs", "trainer.default_root_dir", "trainer.logger"),
 )
 PREDICTION = ("prediction.", "data.predict_path", "data.id_column", "data.keep_columns")
-LABELLED_DATA = (
+LABELED_DATA = (
     *("data.dataset", "data.config", "data.revision", "data.unknown_labels"),
     *("data.label_column", "data.label_columns", "data.label_separator", "data.labels"),
     *("data.train_size", "data.val_size", "data.test_size"),
@@ -30,7 +30,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
     "fit": (*PREDICTION, "evaluation.", "trainer.inference_mode", TEST, PREDICT),
     "validate": (*TRAINING, *PREDICTION, TEST, PREDICT),
     "test": (*TRAINING, *PREDICTION, VALIDATION, PREDICT),
-    "predict": (*TRAINING, *LABELLED_DATA, "evaluation.", VALIDATION, TEST),
+    "predict": (*TRAINING, *LABELED_DATA, "evaluation.", VALIDATION, TEST),
 }
 # Settings of a trained model, which no command but `fit` can change.
 FIXED = ("model.tuning", "model.pooling", "model.lora.", "model.trainable_layers", "data.multi_label", "data.classes")

@@ -151,7 +151,7 @@ def test_a_last_checkpoint_that_was_carried_goes_on_in_a_run_of_its_own(
 
 def test_the_model_alone_cannot_go_on(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run = fit()
-    assert "goes on from last.ckpt" in failing(capsys, "fit", f"--ckpt_path={run / 'checkpoints' / 'best.ckpt'}")
+    assert "resume from last.ckpt" in failing(capsys, "fit", f"--ckpt_path={run / 'checkpoints' / 'best.ckpt'}")
 
 
 def test_a_trained_model_is_not_measured_as_the_one_before(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
