@@ -1,4 +1,4 @@
-"""The one exception that a person at the keyboard is meant to read."""
+"""`UserError`, the exception for errors that a user can fix."""
 
 import difflib
 from collections.abc import Iterable

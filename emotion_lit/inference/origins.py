@@ -1,4 +1,4 @@
-"""Where a model's base and its data came from, as far as a checkpoint knows: the Hub, or a place on some machine."""
+"""The origin of a checkpoint's base model and training data: the Hub, or a local path."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from emotion_lit.utils import platforms
 # Where the embedded encoder is on the Hub.
 EMBEDDED_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 SAMPLE = "sample"
-# The data that this package was made for, and that its sample is of.
+# The dataset that this package was made for.
 SUPER_EMOTION = "cirimus/super-emotion"
 
 
@@ -33,16 +33,16 @@ class Origin:
 
     @property
     def shown(self) -> str:
-        """The name without the folders that it is in, which say who made it."""
+        """The name without its folders, which may reveal who made it."""
         return self.name if self.on_hub else Path(platforms.last_name(self.name)).name
 
 
 def base_of(checkpoint: Checkpoint, backbone: str | None = None) -> Origin:
-    """Where a base model came from.
+    """The origin of the base model.
 
     Args:
-        checkpoint: What was trained on it.
-        backbone: Where it is now, if that is said; its hash is that of the one it was trained on.
+        checkpoint: The checkpoint.
+        backbone: The current location of the base model, if it was given; its hash has been verified.
     """
     trained_on = str(checkpoint[KEY]["backbone"]["name"])
     was_path = _was_path(checkpoint, f"{MODEL_KEY}.backbone", trained_on)
@@ -55,10 +55,10 @@ def base_of(checkpoint: Checkpoint, backbone: str | None = None) -> Origin:
 
 
 def data_of(checkpoint: Checkpoint) -> Origin | None:
-    """Where the training data came from; None where they came from loaders that somebody wrote.
+    """The origin of the training data; None if it came from custom data loaders.
 
     Args:
-        checkpoint: What was trained on them.
+        checkpoint: The checkpoint.
     """
     settings = checkpoint[DATA_KEY]
     name = settings.get("dataset")
@@ -76,5 +76,5 @@ def _was_path(checkpoint: Checkpoint, key: str, name: str) -> bool:
 
 
 def _as_folder(path: str) -> str:
-    """A path that nobody takes for a Hub id."""
+    """The path with a prefix that distinguishes it from a Hub id."""
     return path if path.startswith(("./", "../")) or path in (".", "..") else f"./{path}"

@@ -1,4 +1,4 @@
-"""That an output is none of the files that are read."""
+"""Checks that an output file is not one of the input files."""
 
 import os
 import stat
@@ -11,12 +11,12 @@ from emotion_lit.errors import UserError
 
 
 def check_apart(target: Path | None, files: Sequence[str], source: str) -> None:
-    """Checks that no file that is read is written too, nor read by the next run because it was written.
+    """Checks that the output overwrites no input, and that the next run would not read it as an input.
 
     Args:
         target: The output; None for standard output.
-        files: What is read; ``-`` for standard input.
-        source: The file or folder that they come from, as it was given.
+        files: The input files; ``-`` for standard input.
+        source: The file or folder that was given as input.
 
     Raises:
         UserError: An output is an input.
@@ -40,7 +40,7 @@ def check_apart(target: Path | None, files: Sequence[str], source: str) -> None:
 
 
 def _identity(file: str | Path | int) -> tuple[int, int] | None:
-    """What a file is, under all of its names; None for one that is not there, and for pipes and terminals."""
+    """The device and inode of a file, the same for all its paths; None if it is missing, a pipe or a terminal."""
     try:
         found = os.fstat((sys.stdin, sys.stdout)[file].fileno()) if isinstance(file, int) else Path(file).stat()
     except (OSError, ValueError, AttributeError):

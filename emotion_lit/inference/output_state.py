@@ -1,4 +1,4 @@
-"""How far an output is, as a later run reads it."""
+"""The progress of an output, saved so that a later run can resume it."""
 
 import json
 import secrets
@@ -43,14 +43,14 @@ class Counts:
 
 @dataclass
 class State:
-    """How far an output is.
+    """The progress of an output.
 
     Args:
-        made_from: What decides its bytes: the model, the settings, and a hash of the input where that is known.
+        made_from: Everything that determines its content: the model, the settings, and a hash of the input if known.
         engine: The engine that computes them.
-        joined: Whether all parts are one file that only has to be renamed.
-        done: The parts that are known to be whole, by the numbers of their windows.
-        run: A name of this run that no other run has.
+        joined: Whether all parts have been joined to one file, which only has to be renamed.
+        done: The complete parts, by window number.
+        run: A unique id of this run.
     """
 
     made_from: dict[str, Any]

@@ -12,14 +12,14 @@ STDOUT = "-"
 
 @contextmanager
 def clear_write_errors(path: str) -> Iterator[None]:
-    """Turns the system's errors into a line for the person at the keyboard.
+    """Turns errors of the operating system into a `UserError`.
 
     Args:
         path: The output as the setting names it, ``-`` for standard output.
 
     Raises:
         UserError: The output cannot be written.
-        BrokenPipeError: Nobody reads standard output any more.
+        BrokenPipeError: Standard output is a closed pipe.
     """
     try:
         yield
@@ -27,8 +27,8 @@ def clear_write_errors(path: str) -> Iterator[None]:
         raise
     except PermissionError as error:
         raise UserError(
-            f"{path} cannot be written: {error.strerror or error}; close the program that has it open, or give it "
-            "leave, and run the same command again"
+            f"{path} cannot be written: {error.strerror or error}; close the program that has it open, or change "
+            "the permissions, and run the same command again"
         ) from error
     except OSError as error:
         if path == STDOUT and error.errno == errno.EINVAL and platforms.is_windows():

@@ -11,7 +11,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 
-# Set by the process in which a person's command runs; the processes that Lightning starts from there inherit it.
+# Set by the main process of a command, and inherited by the processes that Lightning starts from it.
 PARENT = "EMOTION_LIT_PARENT"
 ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
 
@@ -43,9 +43,9 @@ class Launcher:
 
     Args:
         name: Its name.
-        count: How many processes it has started, out of the environment; 1 where it has not started this one.
-        variables: What Lightning takes as a sign of it.
-        tasks: Of these, the one that says how many there are.
+        count: Returns the number of processes it started, from the environment; 1 if it did not start this one.
+        variables: The environment variables by which Lightning detects it.
+        tasks: The one of these with the number of processes.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Launcher:
     tasks: str
 
 
-# In the order in which Lightning asks for them.
+# In the order in which Lightning checks for them.
 LAUNCHERS = (
     Launcher(
         "torchrun",
@@ -76,26 +76,28 @@ def detect_launcher(nodes: int = 1) -> Launcher | None:
     """Detects the launcher of this process, and unsets the variables of others, which would mislead Lightning.
 
     Args:
-        nodes: On how many machines the command runs; on several, without a launcher, a person sets them.
+        nodes: The number of machines. On several, without a launcher, the user sets the variables.
 
     Returns:
-        What started several processes, this one among them.
+        The launcher that started this process and others; None if there is none.
     """
     if is_child():
         return None
     os.environ[PARENT] = str(os.getpid())
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else its processes print stacks where one has ended
+    os.environ.setdefault(
+        "TORCH_CPP_LOG_LEVEL", "ERROR"
+    )  # else the other processes print stack traces when one has ended
     found = next((launcher for launcher in LAUNCHERS if launcher.count(dict(os.environ)) > 1), None)
     if found is None and nodes > 1:
         if not all(os.environ.get(name) for name in ADDRESS):
             raise UserError(
-                f"trainer.num_nodes is {nodes}, and nothing says where the other machines are; start one process on "
+                f"trainer.num_nodes is {nodes}, but the address of the main machine is unknown; start one process on "
                 f"each with torchrun or srun, or with {', '.join(ADDRESS)} and NODE_RANK in the environment"
             )
         return None
     for launcher in LAUNCHERS:
         if launcher is not found:
-            _forget(launcher)
+            _unset(launcher)
     if found is None:
         for name in ADDRESS:
             os.environ.pop(name, None)
@@ -104,20 +106,20 @@ def detect_launcher(nodes: int = 1) -> Launcher | None:
 
 
 def is_child() -> bool:
-    """Whether Lightning started this process for a command that runs in another one."""
+    """Whether Lightning started this process for a command whose main process is running."""
     parent = os.environ.get(PARENT, "")
     return "LOCAL_RANK" in os.environ and any(str(process.pid) == parent for process in psutil.Process().parents())
 
 
 def is_orphan() -> bool:
-    """Whether Lightning started this process for a command that has been killed since."""
+    """Whether Lightning started this process for a command whose main process was killed."""
     parent = os.environ.get(PARENT, "")
     return "LOCAL_RANK" in os.environ and parent.isdigit() and not psutil.pid_exists(int(parent))
 
 
-def _forget(launcher: Launcher) -> None:
+def _unset(launcher: Launcher) -> None:
     present = {name: os.environ.pop(name) for name in launcher.variables if name in os.environ}
-    several = [f"{name}={value}" for name, value in present.items() if _tells_of_others(name, value, launcher)]
+    several = [f"{name}={value}" for name, value in present.items() if _implies_others(name, value, launcher)]
     if several:
         say(
             f"note: {' '.join(several)} in the environment, but {launcher.name} has not started this command: it runs "
@@ -125,7 +127,7 @@ def _forget(launcher: Launcher) -> None:
         )
 
 
-def _tells_of_others(name: str, value: str, launcher: Launcher) -> bool:
+def _implies_others(name: str, value: str, launcher: Launcher) -> bool:
     return value != ("1" if name == launcher.tasks else "0") and (name == launcher.tasks or "RANK" in name)
 
 
@@ -137,7 +139,7 @@ def check_processes(launcher: Launcher | None, devices: int) -> None:
         devices: The devices of all machines, one for each process.
 
     Raises:
-        UserError: It has not; each would train by itself, or wait for others for ever.
+        UserError: The numbers differ; processes would train separately, or wait for others forever.
     """
     count = launcher.count(dict(os.environ)) if launcher else 1
     if launcher and count != devices:
@@ -152,7 +154,7 @@ def check_stray(folder: Path) -> None:
     """Checks that there is no foreign requeue checkpoint from which Lightning would resume.
 
     Args:
-        folder: Where it looks.
+        folder: The folder where Lightning searches.
 
     Raises:
         UserError: There is one.

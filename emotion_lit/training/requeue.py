@@ -14,18 +14,18 @@ RECORD = "requeue.json"
 
 
 def job_id() -> str | None:
-    """The id of SLURM's job that this command runs in, if any."""
+    """The id of the SLURM job of this process, if any."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
 def write_record(run: Path, arguments: Sequence[str], requeued: bool = False) -> None:
-    """Notes in a run's folder which job trains it, so that the requeued job finds it; outside of a job nothing.
+    """Writes the SLURM job to the run folder, so that the requeued job finds it; does nothing outside of a job.
 
     Args:
         run: The run folder.
-        arguments: The command's.
-        requeued: Whether the job has been put back into the queue.
+        arguments: The arguments of the command.
+        requeued: Whether the job has been requeued.
     """
     if job_id() is None:
         return
@@ -35,7 +35,7 @@ def write_record(run: Path, arguments: Sequence[str], requeued: bool = False) ->
 
 
 def remove_record(run: Path) -> None:
-    """Forgets the job of a finished run.
+    """Removes the record of a finished run.
 
     Args:
         run: The run folder.
@@ -44,14 +44,14 @@ def remove_record(run: Path) -> None:
 
 
 def interrupted_run(runs: Path, arguments: Sequence[str]) -> Path | None:
-    """The run that the same command of the same job was training when the job was put back into the queue.
+    """The run that the same command of the same job was training when the job was requeued.
 
     Args:
-        runs: The folder of the runs of that name.
-        arguments: The command's.
+        runs: The folder of the runs with this name.
+        arguments: The arguments of the command.
 
     Returns:
-        Its last checkpoint; None where this is no such job, or nothing was kept.
+        Its last checkpoint; None if this is no requeued job, or no checkpoint was saved.
     """
     if job_id() is None:
         return None
@@ -77,10 +77,10 @@ def _restarts() -> int:
 
 
 def requeue_job() -> bool:
-    """Puts the job back into SLURM's queue, and says so.
+    """Requeues the SLURM job, and prints whether it worked.
 
     Returns:
-        Whether that worked.
+        Whether it worked.
     """
     program, name = shutil.which("scontrol"), job_id() or ""
     done = program is not None and subprocess.run([program, "requeue", name], check=False).returncode == 0  # noqa: S603, as typed

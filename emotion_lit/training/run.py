@@ -71,14 +71,14 @@ def fit(settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] |
 
     ``fit("quickstart", {"trainer.max_epochs": 1}).after["macro_f1"]`` trains a recipe for one epoch.
 
-    The settings, their defaults, links and checks are those of the command line. The process is left as it was found:
+    The settings, their defaults, links and checks are those of the command line. The state of the process is restored:
     environment variables, warning filters, log levels, signal handlers, threads and random states. What cannot be
-    undone is left to the program: on Linux it also tunes the allocator, which makes a step of a small encoder on a CPU
-    up to 20% faster.
+    restored is done only by the command line: on Linux it also tunes the allocator, which makes a step of a small
+    encoder on a CPU up to 20% faster.
 
     Args:
-        settings: A mapping as a YAML configuration holds it, the path of one, or the name of a recipe.
-        overrides: Settings that beat those; nested, or by dotted key.
+        settings: A mapping as in a YAML configuration, the path of one, or the name of a recipe.
+        overrides: Settings that override those; nested, or by dotted key.
 
     Returns:
         The scores and the files of the run.
@@ -91,16 +91,16 @@ def fit(settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] |
         begin_run()
         library_logging.quiet_libraries()
         values = nested_settings(settings, overrides)
-        identity = json.dumps(values, sort_keys=True, default=str)  # by which a requeued job knows its run
+        identity = json.dumps(values, sort_keys=True, default=str)  # by which a requeued job finds its run
         return RunResult.of(EmotionCLI({"subcommand": "fit", "fit": values}, ["fit", identity]))
 
 
 def begin_run() -> None:
-    """Forgets the messages of an earlier run, and lets the first of several processes speak for all."""
+    """Clears the messages of an earlier run, and disables the output of all processes but the first."""
     console.begin_log()
     nonfatal.clear()
     failures.run_folder = None
-    if launchers.is_orphan():  # it would run the command by itself, beside one that was started again
+    if launchers.is_orphan():  # it would run the command a second time
         raise SystemExit(0)
     if launchers.is_child():
         platforms.end_with_parent()
@@ -109,10 +109,10 @@ def begin_run() -> None:
 
 @contextmanager
 def _as_function() -> Iterator[None]:
-    """Leaves the process as it was, and raises what a caller can handle.
+    """Restores the state of the process, and raises only errors that a caller can handle.
 
     Raises:
-        UserError: Something that a person can mend.
+        UserError: An error that a user can fix.
         KeyboardInterrupt: The run was interrupted.
     """
     with process_state.restored(), signals.handled():
@@ -124,7 +124,7 @@ def _as_function() -> Iterator[None]:
             if stop.signal == signals.INTERRUPT:
                 raise KeyboardInterrupt from None
             raise
-        except SystemExit as error:  # as Lightning ends at Ctrl-C
+        except SystemExit as error:  # Lightning exits like this at Ctrl-C
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise

@@ -1,4 +1,4 @@
-"""Forked processes: the threads of the libraries do not survive a fork, so that a child that waits for them hangs."""
+"""Makes models usable in forked processes, where the libraries would wait forever for threads that do not exist."""
 
 import ctypes
 import functools
@@ -16,9 +16,9 @@ _with_threads: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @functools.cache
 def enable() -> None:
-    """Makes every process that is forked from now on compute with one thread, for models that computed before the fork.
+    """Makes processes that are forked later compute with one thread.
 
-    Without it, PyTorch waits in the child for threads that only the parent has (pytorch#17199).
+    Otherwise PyTorch would wait in the child for threads that only the parent has (pytorch#17199).
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_hold_tokenizers, after_in_parent=_release_tokenizers, after_in_child=_in_child)
@@ -27,7 +27,7 @@ def enable() -> None:
 def _hold_tokenizers() -> None:
     global _tokenizers_before
     _tokenizers_before = os.environ.get(TOKENIZERS)
-    os.environ[TOKENIZERS] = "false"  # else the child prints a paragraph about it, or hangs where it is true
+    os.environ[TOKENIZERS] = "false"  # otherwise the child prints a long warning, or hangs if it is true
 
 
 def _release_tokenizers() -> None:
@@ -49,7 +49,7 @@ def never_free_in_child(owner: Any) -> None:
 
 def _in_child() -> None:
     for owner in _with_threads:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))  # at the end of the process, no other reference holds
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))  # other references are released at exit
     if "onnxruntime" in sys.modules:
         _end_at_once()
     torch = sys.modules.get("torch")
@@ -58,7 +58,7 @@ def _in_child() -> None:
 
 
 def _end_at_once() -> None:
-    """Lets this process end without the destructors of C++, as those of multiprocessing do: ONNX Runtime's wait too."""
+    """Makes this process exit without C++ destructors, as in multiprocessing; those of ONNX Runtime would hang."""
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "on_exit"):  # of glibc, which calls the newest function first, with the exit code
+    if hasattr(libc, "on_exit"):  # a function of glibc, which calls the last one first, with the exit code
         libc.on_exit(libc._exit, None)

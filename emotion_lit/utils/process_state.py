@@ -1,4 +1,4 @@
-"""State of the whole process that a training changes, and that a function has to leave as it was."""
+"""Saves and restores the process-wide state that training changes."""
 
 import contextlib
 import logging
@@ -60,7 +60,7 @@ def _loggers() -> Callable[[], None]:
 
 
 def _signals() -> Callable[[], None]:
-    if threading.current_thread() is not threading.main_thread():  # where Python sets no handlers
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals only in the main thread
         return lambda: None
     before = {number: signal.getsignal(number) for number in SIGNALS}
 

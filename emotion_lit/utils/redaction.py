@@ -1,4 +1,4 @@
-"""Tokens and passwords are removed from everything that is written."""
+"""Masks tokens and passwords in all output."""
 
 import os
 import re

@@ -142,7 +142,7 @@ def test_the_rate_that_is_found_is_used(fit: Fit) -> None:
         ("--trainer.accelerator=gpu", "trainer.accelerator is gpu, and there is none"),
         ("--trainer.strategy=fsdp", "requires a GPU accelerator"),
         ("--trainer.devices=0", "is not a valid input using cpu accelerator"),
-        ("--trainer.num_nodes=2", "trainer.num_nodes is 2, and nothing says where the other machines are"),
+        ("--trainer.num_nodes=2", "trainer.num_nodes is 2, but the address of the main machine is unknown"),
         ("--trainer.precision=transformer-engine", "Requirement 'transformer_engine"),
         ("--trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches is 0; it should be at least 1"),
         ("--trainer.gradient_clip_val=-1.5", "trainer.gradient_clip_val is -1.5; it should be at least 0"),

@@ -139,7 +139,7 @@ def test_a_requeued_job_goes_on_with_its_run(tmp_path: Path) -> None:
         command, cwd=ROOT, env={**environment, "SLURM_RESTART_COUNT": "1"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert f"going on from {run}" in done.stderr
+    assert f"resuming from {run}" in done.stderr
     assert (run / "report.json").is_file()
     assert not (run / "requeue.json").exists()
     assert [folder.name for folder in run.parent.iterdir()] == ["version_0"]

@@ -15,7 +15,7 @@ LARGEST_INT = 2**63 - 1
 
 
 class InvalidError(Exception):
-    """Something in a checkpoint that no training writes; says what and where."""
+    """Invalid content of a checkpoint; the message says what and where."""
 
 
 def check_types(

@@ -76,7 +76,7 @@ def read_config(path: str) -> str:
     with Path(path).open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise UserError(f"{path} is larger than {MOST_BYTES >> 20} MiB, which no configuration is")
+        raise UserError(f"{path} is larger than {MOST_BYTES >> 20} MiB, the limit for configurations")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -87,24 +87,24 @@ def read_config(path: str) -> str:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: this is not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:  # a character that YAML does not take
+    except yaml.YAMLError as error:  # for example an invalid character
         raise UserError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from error
     if is_blown_up:
         raise UserError(
-            f"{path} has more than {MOST_VALUES:,} values, aliases counted as what they stand for, or more than "
-            f"{MOST_LEVELS} levels, which no configuration has"
+            f"{path} has more than {MOST_VALUES:,} values, with aliases expanded, or more than {MOST_LEVELS} "
+            "levels, which are the limits for configurations"
         )
     if not isinstance(settings, yaml.MappingNode):
-        raise UserError(f"{path} is no configuration; it should have lines such as name: my_run")
+        raise UserError(f"{path} is not a configuration; it should have lines such as name: my_run")
     if twice := _repeated_key(settings):
         raise UserError(
-            f"{path}, line {twice.start_mark.line + 1}: {twice.value} is there twice; leave one of them out"
+            f"{path}, line {twice.start_mark.line + 1}: the key {twice.value} is there twice; leave one of them out"
         )
     return text
 
 
 def _is_blown_up(text: str) -> bool:
-    """Counts what YAML stands for without making it; an alias inside what it names has no end."""
+    """Counts the values of YAML with aliases expanded, without expanding them; recursive aliases count as infinite."""
     sizes: dict[str | None, int] = {}
     open_ones: list[tuple[str | None, int]] = []
     for event in yaml.parse(text, LOADER):
@@ -129,7 +129,7 @@ def _is_blown_up(text: str) -> bool:
 
 
 def _repeated_key(node: yaml.Node) -> yaml.Node | None:
-    """The first key that a mapping, or one inside it, has again; YAML would take the last one without a word."""
+    """The first duplicate key of a mapping or of one inside it; YAML would silently use the last value."""
     seen: set[str] = set()
     for child in node.value if isinstance(node, yaml.CollectionNode) else ():
         if not isinstance(child, tuple):

@@ -40,7 +40,7 @@ COMPILED_LENGTHS = 16
 class EmotionCLI(LightningCLI):
     """Runs `fit`, `validate`, `test` or `predict`, for the command line and for Python.
 
-    A checkpoint brings the settings that it was trained with; settings that are given override them.
+    The settings stored in a checkpoint are defaults, which given settings override.
 
     Args:
         args: The words of a command line, or settings as a mapping, `{"subcommand": "fit", "fit": {...}}`.
@@ -63,7 +63,7 @@ class EmotionCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """The typed command alone: the parser of each takes a sixth of a second to build."""
+        """Only the command that was typed, because building the parser of a command takes a sixth of a second."""
         every = LightningCLI.subcommands()
         return {name: skipped for name, skipped in every.items() if name in self.typed[:1]} or every
 
@@ -76,7 +76,7 @@ class EmotionCLI(LightningCLI):
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(PredictionWriter, "prediction")
-        # After a validation: at the end of training, max_steps may leave an epoch without one.
+        # Early stopping runs after validation: with max_steps, an epoch may end without one.
         parser.set_defaults({"early_stopping.check_on_train_epoch_end": False})
         parser.link_arguments("model.backbone", "data.backbone")
         parser.link_arguments("data.multi_label", "model.multi_label")
@@ -86,13 +86,13 @@ class EmotionCLI(LightningCLI):
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parses, and where a checkpoint is given, once more with the settings that it remembers as defaults."""
+        """Parses the arguments; with a checkpoint, twice, the second time with its settings as defaults."""
         for name in self.subcommands():
             for_command(self._parser(name), name)
             if name == "predict":
-                self._parser(name).set_defaults({"return_predictions": False})  # they are written as they come
+                self._parser(name).set_defaults({"return_predictions": False})  # predictions are written batch by batch
             elif name != "fit":
-                self._parser(name).set_defaults({"verbose": False})  # we print our own table
+                self._parser(name).set_defaults({"verbose": False})  # `Evaluation` prints a table
         for_command(self.parser, next(iter(self.subcommands())))
         given = args if isinstance(args, dict | Namespace) else configs_first(self.typed, COMMANDS)
 
@@ -111,17 +111,17 @@ class EmotionCLI(LightningCLI):
             self._agree_on_errors()
 
     def _interrupted_run(self, command: str) -> str | None:
-        """The checkpoint of the run that this job was training when it was put back into the queue."""
+        """The checkpoint of the run that this SLURM job was training when it was requeued."""
         if command != "fit":
             return None
         config = self.config[command]
         last = requeue.interrupted_run(Path(config.trainer.default_root_dir or LOGS) / config.name, self.typed)
         if last:
-            console.say(f"SLURM has started job {requeue.job_id()} again: going on from {last}")
+            console.say(f"SLURM has started job {requeue.job_id()} again: resuming from {last}")
         return str(last) if last else None
 
     def _agree_on_errors(self) -> None:
-        """Gives both spellings of `on_error` of `predict` the value of the one that is set."""
+        """Sets `data.on_error` and `prediction.on_error`, which are synonyms for `predict`, to the same value."""
         config, both = self.config.predict, ("prediction.on_error", "data.on_error")
         if set(both) <= set(typed_keys(self.typed)) and config[both[0]] != config[both[1]]:
             raise UserError(
@@ -135,14 +135,14 @@ class EmotionCLI(LightningCLI):
         super()._set_seed()
 
     def _parse_ckpt_path(self) -> None:
-        """Does nothing: Lightning's own lets the settings of a checkpoint override what is given."""
+        """Does nothing; in Lightning's method the settings of a checkpoint override those that are given."""
 
     def _dump_config(self) -> None:
-        """Leaves out a dump for `save_hyperparameters`, which neither class calls, and which takes a quarter second."""
+        """Skips the dump for `save_hyperparameters`, which is not used, and which takes a quarter of a second."""
         self.config_dump: dict[str, Any] = {}
 
     def before_instantiate_classes(self) -> None:
-        """Refuses what cannot work."""
+        """Rejects settings that cannot work."""
         config, defaults = self.config[self.subcommand], self._parser(self.subcommand).get_defaults()
         report_unused(str(self.subcommand), self.typed, config, defaults)
         console.enable_bars(config.trainer.enable_progress_bar is not False)
@@ -154,7 +154,7 @@ class EmotionCLI(LightningCLI):
             raise UserError("this checkpoint has only the model; resume from last.ckpt in the same folder")
 
     def after_instantiate_classes(self) -> None:
-        """Builds the network for the checkpoint, or takes that of an export; `predict` loads the weights too."""
+        """Builds the network for a checkpoint, or loads an export; `predict` also loads the weights."""
         if self.source and self.source.exported:
             export = self.source.exported.load(self.model.settings.backbone, self.model.decision)
             self.model.predict_with(export.engine, export.tokenizer, export.weights_sha256)
@@ -165,7 +165,7 @@ class EmotionCLI(LightningCLI):
             self.model.build(self.source.checkpoint)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        """Lets the Trainer load no weights for `predict`, which has loaded them already."""
+        """Removes the checkpoint path for `predict`, which has already loaded the weights."""
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
         return {**kwargs, "ckpt_path": None} if subcommand == "predict" else kwargs
 
@@ -187,7 +187,7 @@ class EmotionCLI(LightningCLI):
         return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:
-        """Refuses callbacks that cannot work, before the run folder is touched."""
+        """Rejects callbacks that cannot work, before the run folder is changed."""
         config = self.config.fit
         self.model.check_callbacks(self.trainer)
         if keeper := best_checkpoint(self.trainer):

@@ -12,11 +12,11 @@ from emotion_lit.training.settings.parser import load_yaml
 def nested_settings(
     settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Settings as a YAML configuration holds them.
+    """Converts settings to a nested dictionary, as in a YAML configuration.
 
     Args:
         settings: A mapping, the path of a configuration, or the name of a recipe.
-        overrides: Settings that beat those. A list or the settings of a class replace the others as a whole.
+        overrides: Settings that override those. Lists and the settings of a class are replaced as a whole.
 
     Returns:
         A nested dictionary.
@@ -35,7 +35,7 @@ def nested_settings(
 
 
 def _merge(into: dict[str, Any], settings: Mapping[str, Any], block: str = "") -> None:
-    """Adds settings; blocks are merged, and all else is replaced. `data.dataset` is `dataset` in the block `data`."""
+    """Adds settings; blocks are merged, and values are replaced. `data.dataset` is `dataset` in the block `data`."""
     for key, value in settings.items():
         first, _, rest = str(key).partition(".")
         name = f"{block}{first}"

@@ -1,4 +1,4 @@
-"""The argument parser: errors of one line, help that lists the settings that a command uses, and `~` in paths."""
+"""The argument parser: one-line errors, help with the settings that a command uses, and `~` in paths."""
 
 import argparse
 import functools
@@ -42,15 +42,15 @@ def _open_utf8(path: str, mode: str = "r") -> IO[Any]:
     return io.StringIO(read_config(path))
 
 
-# jsonargparse opens files in the encoding of the system, which on Windows makes other labels of them.
+# jsonargparse opens files in the system's encoding, which garbles labels on Windows.
 for module in (jsonargparse._core, jsonargparse._paths):
     vars(module)["open"] = _open_utf8
-# Some defaults of Lightning's are enums of words, such as Timer's interval.
+# Some defaults of Lightning are string enums, such as Timer's interval.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 def _load_value(text: str) -> Any:
-    """A value of YAML, in which a typed word that begins with `#`, such as a separator, is no comment."""
+    """Parses a YAML value; a value on the command line that starts with `#`, such as a separator, is not a comment."""
     return text if text.lstrip().startswith("#") and "\n" not in text else load_yaml(text)
 
 
@@ -59,13 +59,13 @@ jsonargparse.set_loader("yaml", _load_value, (yaml.YAMLError,))
 
 
 def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:
-    """The words of a command, with configurations before all else, so that what is typed beats them wherever it stands.
+    """Moves configurations to the front of the arguments, so that other arguments override them in any order.
 
-    The names of recipes become paths.
+    The names of recipes are replaced by paths.
 
     Args:
-        words: The words.
-        commands: The commands there are; configurations before one of them are of all commands, and stay.
+        words: The arguments.
+        commands: All commands; configurations in front of the command apply to all commands, and are not moved.
     """
     start = next((place + 1 for place, word in enumerate(words) if word in commands), len(words))
     configs: list[str] = []
@@ -83,12 +83,12 @@ def configs_first(words: Sequence[str], commands: Collection[str]) -> list[str]:
 
 
 def _recipe(name: str) -> str:
-    """The path of a recipe; anything else as it is."""
+    """The path of a recipe; other names are returned unchanged."""
     return str(find_recipe(name) or name)
 
 
 class EmotionParser(LightningArgumentParser):
-    """Lightning's parser, whose errors name the key and the nearest one that exists instead of printing the usage.
+    """Lightning's parser, with one-line errors that suggest the nearest setting instead of printing the usage.
 
     Attributes:
         is_listed: Whether a setting, by its dotted key, is one that the help lists and errors suggest.
@@ -103,23 +103,23 @@ class EmotionParser(LightningArgumentParser):
         """Parses a command line.
 
         Returns:
-            The settings, in which `~` is the home.
+            The settings, with `~` expanded.
         """
         return _expanded(super().parse_args(*args, **kwargs))
 
     def parse_object(self, *args: Any, **kwargs: Any) -> Any:
-        """Takes settings from Python.
+        """Parses settings from Python.
 
         Returns:
-            The settings, in which `~` is the home.
+            The settings, with `~` expanded.
         """
         return _expanded(super().parse_object(*args, **kwargs))
 
     def instantiate_classes(self, *args: Any, **kwargs: Any) -> Any:
-        """Makes the objects that settings describe.
+        """Creates the objects that settings describe.
 
         Raises:
-            UserError: One of them cannot be made, often because what it needs is not installed.
+            UserError: An object cannot be created, often because a package is not installed.
         """
         try:
             return super().instantiate_classes(*args, **kwargs)
@@ -133,8 +133,8 @@ class EmotionParser(LightningArgumentParser):
         """Raises the error in one line.
 
         Args:
-            message: What is wrong.
-            ex: What was raised about it.
+            message: The message.
+            ex: Its cause.
 
         Raises:
             UserError: Always.
@@ -145,12 +145,12 @@ class EmotionParser(LightningArgumentParser):
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """The help page, with the settings that the command uses."""
-        with self._listed_alone():
+        with self._only_listed():
             return str(super().format_help(*args, **kwargs))
 
     @contextmanager
-    def _listed_alone(self) -> Iterator[None]:
-        """Hides the other settings while the help is printed; hidden ones would be missing in a configuration."""
+    def _only_listed(self) -> Iterator[None]:
+        """Hides other settings while the help is printed; if always hidden, they would be missing in configurations."""
         hidden = [action for action in self._actions if not self.is_listed(action.dest)]
         helps, groups = [action.help for action in hidden], self._action_groups
         for action in hidden:
@@ -181,7 +181,7 @@ class EmotionParser(LightningArgumentParser):
         return {action.dest: getattr(action, "_typehint", None) for action in actions}
 
 
-# Lightning's help of these describes its own conventions.
+# Lightning's help texts of these do not apply here.
 HELP = {
     "ckpt_path": "A checkpoint, or a run folder, logs/NAME/version_N; `fit` resumes training from its last.ckpt.",
     "config": "A YAML file, or the name of a recipe, such as quickstart. Settings on the command line override it.",

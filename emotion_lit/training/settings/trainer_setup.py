@@ -58,17 +58,19 @@ class TrainerSetup:
 
     @property
     def keeps_run(self) -> bool:
-        """Whether the command writes a run folder; trainer.barebones measures the Trainer alone."""
+        """Whether the command writes a run folder; trainer.barebones only measures the Trainer."""
         return self.command == "fit" and not self.config.trainer.barebones
 
     def callbacks(self) -> list[pl.Callback]:
-        """The callbacks beside those that have settings of their own."""
+        """The callbacks that have no settings of their own."""
         if self.keeps_run:
             from emotion_lit.training.callbacks.fitting import fit_callbacks
 
             return [EpochSummary(), *self._progress_bar(), *fit_callbacks()]
         if self.command == "fit":
-            console.say("trainer.barebones measures the Trainer alone: no checkpoint, no scores and no report are made")
+            console.say(
+                "trainer.barebones only measures the Trainer: no checkpoint, no scores and no report are written"
+            )
             return []
         callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
         if self.command == "predict" and not self._is_export():
@@ -97,13 +99,13 @@ class TrainerSetup:
         return {**arguments, "plugins": plugins}
 
     def create(self, create: Callable[..., pl.Trainer]) -> pl.Trainer:
-        """Makes the Trainer, for the processes that have been started.
+        """Creates the Trainer.
 
         Args:
-            create: Takes the arguments, and makes it.
+            create: Creates the Trainer from keyword arguments.
 
         Raises:
-            UserError: Its settings contradict each other, the machine, or the launcher that started this process.
+            UserError: Its settings do not fit each other, the machine, or the launcher of this process.
         """
         arguments = self.arguments()
         config = self.config.trainer
@@ -133,7 +135,7 @@ class TrainerSetup:
         return trainer
 
     def _run_folder(self) -> dict[str, Any]:
-        """The loggers, of which the first one's folder is the run folder."""
+        """The loggers; the folder of the first one is the run folder."""
         config, source = self.config, self.source
         folder = checkpoints.run_folder(config.ckpt_path) if config.ckpt_path else None
         root = config.trainer.default_root_dir or (folder.parent.parent if folder else LOGS)
@@ -149,7 +151,7 @@ class TrainerSetup:
         return self.source is not None and self.source.exported is not None
 
     def _standard_stream(self) -> str | None:
-        """The stream that several processes of `predict` cannot share; None where there is none."""
+        """The standard stream that several processes of `predict` cannot share; None if they use files."""
         if self.command != "predict":
             return None
         if self.config.data.predict_path == "-":
@@ -157,7 +159,7 @@ class TrainerSetup:
         return "standard output is written by" if self.config.prediction.path == "-" else None
 
     def _progress_bar(self) -> list[pl.Callback]:
-        """Ours, unless bars are off or the user has one of their own; a Trainer takes one only."""
+        """The progress bar, unless bars are disabled or the user has set another; a Trainer has at most one."""
         own = _as_list(self.objects.callbacks)
         off = self.objects.enable_progress_bar is False or self.objects.barebones
         return [] if off or any(isinstance(callback, ProgressBar) for callback in own) else [TextProgress()]
