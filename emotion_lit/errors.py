@@ -18,7 +18,7 @@ def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
     """An error for a name that is not one of the known ones, with the nearest match.
 
     Args:
-        what: What the name stands for, such as ``"label"``.
+        what: The kind of name, such as ``"label"``.
         value: The name that was given.
         known: The names that exist.
     """

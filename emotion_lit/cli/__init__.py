@@ -17,7 +17,7 @@ def main(args: Any = None) -> "EmotionCLI | None":
 
     Raises:
         SystemExit: The command has failed, or has nothing to return.
-        KeyboardInterrupt: It was interrupted; a line has said how to resume.
+        KeyboardInterrupt: It was interrupted; the command to resume has been printed.
     """
     from emotion_lit.cli.entry_point import main  # imports Lightning, which takes seconds
 

@@ -116,7 +116,7 @@ def _cells(found: Sequence[os.stat_result]) -> list[str]:
 
 
 def _is_link(folder: Path) -> bool:
-    """Also a junction of Windows, which `is_symlink` does not know."""
+    """Whether a folder is a symbolic link or a Windows junction, which `is_symlink` does not detect."""
     return folder.exists() and folder.resolve() != folder.parent.resolve() / folder.name
 
 

@@ -31,7 +31,7 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
         The data, the model and the Trainer of a command that has them.
 
     Raises:
-        KeyboardInterrupt: It was interrupted; a line has said how to resume.
+        KeyboardInterrupt: It was interrupted; the command to resume has been printed.
     """
     open_streams()
     begin_run()

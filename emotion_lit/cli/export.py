@@ -86,7 +86,7 @@ def export(
         ckpt_path: A checkpoint, or a run folder.
         output: The folder; it appears when it is complete and checked.
         format: ``hf`` for transformers, ``adapter`` for peft, ``onnx`` for ONNX Runtime.
-        backbone: Where the base model of a `head` or `lora` checkpoint is, if not where it was.
+        backbone: The current location of the base model of a `head` or `lora` checkpoint, if it has moved.
         overwrite: Whether to replace an export that is there, and, on the Hub, to remove files of others.
         push_to_hub: A Hub id to upload the folder to.
         private: Whether the repository is private; None is yes for a new one.
@@ -155,7 +155,7 @@ def _write(model: Trained, folder: Path, format: Format, base: Origin, facts: di
 
 
 def _report(checkpoint: Path) -> dict[str, Any] | None:
-    """The report of the run that a checkpoint stands in."""
+    """The report of the run that a checkpoint belongs to."""
     try:
         report: dict[str, Any] = json.loads((checkpoint.parent.parent / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -16,7 +16,7 @@ from emotion_lit.utils.console import say
 from emotion_lit.utils.names import listed
 from emotion_lit.utils.redaction import redact
 
-# The Hub's own, which says what it keeps as large files.
+# A file of the Hub, which lists the files in large-file storage.
 KEPT = ".gitattributes"
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 # What to do about an answer of the Hub.
@@ -36,7 +36,7 @@ class Repository:
 
     Args:
         name: Its id, with the owner.
-        private: Whether it has to be private; None is yes for a new one, and leaves another one as it is.
+        private: Whether it has to be private; None makes a new one private, and keeps an existing one as it is.
         overwrite: Whether files in it may be removed that no export wrote.
     """
 
@@ -127,7 +127,7 @@ def push(folder: Path, repository: Repository) -> None:
         name = api.create_repo(repository.name, private=private, exist_ok=True).repo_id
         info = api.model_info(name)
         if there is not None and private is not None and bool(info.private) != private:
-            api.update_repo_settings(name, private=private)  # before anything that nobody may see is there
+            api.update_repo_settings(name, private=private)  # before any private file is uploaded
         _check_own(api, name, info, repository.overwrite)
         old = {one.rfilename for one in info.siblings or []} - {KEPT, *files}
         commit = api.create_commit(
@@ -221,7 +221,7 @@ def _reasons(what: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # the client, and what it sends with, have many kinds
+    except Exception as error:  # the Hub and HTTP clients raise many types
         status = getattr(getattr(error, "response", None), "status_code", None)
         advice = ADVICE.get(status or 0, "")
         if isinstance(error, RepositoryNotFoundError):

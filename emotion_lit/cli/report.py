@@ -38,14 +38,14 @@ def main(args: list[str]) -> None:
 
 
 def report(runs: Sequence[Path], output: Path | None = None) -> None:
-    """Makes the report of a run again from what it has kept, or compares several runs.
+    """Rebuilds the report of a run from its saved predictions, or compares several runs.
 
     Args:
-        runs: Run folders, ``logs/<name>/version_N``; a folder of runs stands for all runs in it.
+        runs: Run folders, ``logs/<name>/version_N``; a folder of runs means all runs in it.
         output: Where the comparison of several runs goes: a folder; by default `comparison` in the folder of the runs.
 
     Raises:
-        UserError: A run has not come to its report, or what it kept is damaged.
+        UserError: A run has no report yet, or its files are damaged.
     """
     folders = list({folder.resolve(): folder for run in runs for folder in _runs_in(run)}.values())
     if len(folders) == 1:

@@ -56,7 +56,7 @@ class BatchLoader(DataLoader[Batch]):
         self.batches = batches
 
     def __iter__(self) -> Any:
-        # Lightning asks for an iterator before it knows where a resumed run is; workers would begin at once.
+        # Lightning creates an iterator before it restores the position of a resumed run; workers would start at once.
         yield from super().__iter__()
 
 

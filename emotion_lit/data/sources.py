@@ -97,7 +97,7 @@ def _read(readers: Mapping[str, SplitReader], columns: Columns, on_error: OnBadR
 
 
 def _has_labels(values: Sequence[Any]) -> bool:
-    """Whether values include a label; -1 stands for the hidden labels of a benchmark on the Hub."""
+    """Whether values include a label; -1 marks the hidden labels of a benchmark on the Hub."""
     return any(value not in (None, [], -1, "-1") and not is_missing(str(value).strip()) for value in values)
 
 

@@ -126,7 +126,7 @@ class WindowReader:
                 raise UserError(f"{where}: {unknown('column', column, names)} Name it with data.{key}.")
 
     def _text_column(self, names: Sequence[str], where: str) -> str:
-        """The column of texts in a file, said once where it is not the usual one."""
+        """The column of texts in a file; printed once if it is not the usual one."""
         name, note = find_text_column(names, self.text_column, where)
         if note:
             say_once(f"{where}: {note}; --data.text_column names another")

@@ -94,7 +94,7 @@ def _merge(network: nn.Module, folder: Path, settings: dict[str, Any]) -> list[s
 
 
 def _base_of(folder: Path, stated: Contract) -> str:
-    """Where the base model of an adapter is: where it was, or beside the adapter.
+    """The folder of the base model of an adapter: the original one, or one next to the adapter.
 
     Raises:
         UserError: It was a folder, which is in neither place.

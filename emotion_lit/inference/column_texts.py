@@ -76,7 +76,7 @@ def csv_texts(table: pa.Table, name: str, escape: bool) -> pa.Array:
 
 
 def csv_cell(text: str) -> str:
-    """A text as a cell of CSV, in quotes where it needs them.
+    """A text as a CSV cell, quoted if necessary.
 
     Args:
         text: The text.
@@ -99,7 +99,7 @@ def escape_formula(text: str) -> str:
 
 
 def escaped_csv_cell(text: str) -> str:
-    """A text as a cell of CSV that is no formula, see `escape_formula`.
+    """A text as a CSV cell that spreadsheets do not run as a formula, see `escape_formula`.
 
     Args:
         text: The text.

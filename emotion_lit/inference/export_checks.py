@@ -93,7 +93,7 @@ def check_export(model: Trained, folder: Path, format: Format, stated: Contract)
 
 
 def probabilities_alone(model: Trained, texts: Sequence[str], max_length: int) -> Tensor:
-    """The probabilities of each text in a batch of its own, without padding.
+    """The probabilities of each text in a batch of one, without padding.
 
     Args:
         model: The model.
@@ -179,7 +179,7 @@ def _ties(decision: Decision, expected: Tensor, found: Tensor) -> bool:
 
 
 def say_left_out(agreement: Agreement) -> None:
-    """Says why there is no file of 8-bit weights.
+    """Prints why there is no file with 8-bit weights.
 
     Args:
         agreement: Its agreement with PyTorch.

@@ -82,7 +82,7 @@ def read_contract(folder: Path) -> Contract | None:
         folder: A folder.
 
     Returns:
-        The contract; None where the folder is no export.
+        The contract; None if the folder is not an export.
 
     Raises:
         UserError: It is damaged.

@@ -110,7 +110,7 @@ class FileOutput:
             The numbers of rows; None where a limit has left something, and the parts are kept.
 
         Raises:
-            UserError: The input is not what it was when the work began, a part has been damaged, or another process
+            UserError: The input has changed since the start of the run, a part has been damaged, or another process
                 failed.
         """
         self.meet(self._stream.error)

@@ -29,7 +29,7 @@ def one_or_many(given: Any) -> tuple[list[str], bool]:
 
 
 def _problem(given: Any) -> str:
-    """What to write instead of an object that is no text but may contain some; "" for an iterable of texts."""
+    """The advice for an object that is not a text but may contain texts; empty for an iterable of texts."""
     if isinstance(given, bytes | bytearray | memoryview):
         return 'decode it: model(given.decode("utf-8"))'
     if isinstance(given, PurePath):

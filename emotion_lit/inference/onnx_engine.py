@@ -63,7 +63,7 @@ class OnnxEngine:
         return {"_network": network, "decision": self.decision}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Opens a session of its own."""
+        """Opens a new session."""
         self.__dict__.update(state)
         self._open()
 

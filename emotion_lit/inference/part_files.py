@@ -142,7 +142,7 @@ def _check(part: Part, number: int, made_from: Any) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The hash of a file; "" where it is missing or cannot be read.
+    """The hash of a file; empty if it is missing or unreadable.
 
     Args:
         path: The file.

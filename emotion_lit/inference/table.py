@@ -1,4 +1,4 @@
-"""The table of predictions: the one place where probabilities become rows."""
+"""The columns of the prediction output, built as Arrow tables from probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -174,7 +174,7 @@ def is_predicted(field: pa.Field) -> bool:
 
 
 def unlabeled_rows(table: pa.Table) -> npt.NDArray[np.int64]:
-    """The places of rows for which nothing is predicted, because there is no text or no finite probability.
+    """The indices of rows for which nothing is predicted, because there is no text or no finite probability.
 
     Args:
         table: A table that `TableBuilder` built.

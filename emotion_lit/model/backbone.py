@@ -31,7 +31,7 @@ def locate(name: str) -> str:
         name: A Hub id, a folder, or ``embedded``.
 
     Raises:
-        UserError: The folder or the embedded encoder is not there, or not what it should be.
+        UserError: The folder or the embedded encoder is missing or invalid.
     """
     if name == EMBEDDED:
         return str(_embedded_folder())

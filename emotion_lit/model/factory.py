@@ -147,7 +147,7 @@ def restore(
 
     Args:
         checkpoint: What `read_checkpoint` returned.
-        backbone: Where the base model is, if not where it was: a folder or a Hub id.
+        backbone: The current location of the base model, if it has moved: a folder or a Hub id.
         merge_adapters: Whether to add LoRA adapters to the weights of the base model, which computes the same and does
             without peft, which takes long to import.
         settings: The model's settings, if not those of the checkpoint, such as another temperature.

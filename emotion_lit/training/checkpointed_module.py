@@ -99,7 +99,7 @@ class CheckpointedModule(pl.LightningModule):
         Args:
             up_to: A rough answer is enough if the limit is far above this.
         """
-        if self.network is None and self._engine is not None:  # an exported model, whose tokenizer knows
+        if self.network is None and self._engine is not None:  # the tokenizer of an exported model has the limit
             return int(self.tokenizer.model_max_length)
         return longest_text(self.settings.backbone, self.network.encoder if self.network else None, up_to)
 
@@ -225,7 +225,7 @@ class CheckpointedModule(pl.LightningModule):
                 weight_averaging.check_goes_on(self.trainer, checkpoint, None)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Loads weights; builds the network first where it has not been built."""
+        """Loads weights; builds the network first if necessary."""
         if self.network is None:
             self.build()
         return super().load_state_dict(state_dict, strict=strict, assign=assign)

@@ -85,7 +85,7 @@ class WarmupSchedule(LambdaLR):
 
     Args:
         optimizer: The optimizer.
-        trainer: The Trainer, which knows the number of steps.
+        trainer: The Trainer, from which the number of steps is read.
         settings: The model's settings.
     """
 

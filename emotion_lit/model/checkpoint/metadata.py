@@ -21,7 +21,7 @@ def add_metadata(
     files: dict[str, Any],
     folder: str | Path,
 ) -> None:
-    """Adds to a checkpoint what it needs to be loaded anywhere.
+    """Adds the metadata with which a checkpoint can be loaded on any machine.
 
     Args:
         checkpoint: The checkpoint that Lightning saves, with the weights to store.

@@ -89,7 +89,7 @@ SECTIONS: dict[str, Types] = {
         "trainer": TRAINER,
     },
 }
-# Without these, predictions would differ, and nobody would notice.
+# Without these, predictions would silently differ.
 REQUIRED = {
     MODEL_KEY: (
         *("labels", "multi_label", "backbone", "tuning", "pooling", "lora", "trainable_layers"),

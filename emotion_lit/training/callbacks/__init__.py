@@ -1,1 +1,1 @@
-"""What happens around training and prediction: scores, reports, progress, files."""
+"""Lightning callbacks: checkpoints, scores, reports, progress and prediction files."""

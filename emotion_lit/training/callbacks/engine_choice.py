@@ -1,4 +1,4 @@
-"""Gives the model the engine that `prediction.engine` asks for."""
+"""Sets the engine of the model according to `prediction.engine`."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ WORTH_TIMING = 1000
 
 
 class EngineChoice(pl.Callback):
-    """Gives the model the engine that `prediction.engine` asks for.
+    """Sets the engine of the model according to `prediction.engine`.
 
     Args:
         checkpoint: The model's checkpoint.
