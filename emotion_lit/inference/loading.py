@@ -4,12 +4,16 @@ from pathlib import Path
 
 from emotion_lit.inference.engines import TorchEngine
 from emotion_lit.inference.export_contract import read_contract
+from emotion_lit.inference.export_files import ADAPTER_CONFIG
 from emotion_lit.inference.export_loader import Export
 from emotion_lit.inference.locations import find_model
 from emotion_lit.inference.predictor import Predictor
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.factory import restore
 from emotion_lit.utils import platforms
+from emotion_lit.utils.console import say
+
+NOT_USED = "backbone {backbone} is not used: {path} holds the whole model"
 
 
 def load(path: str | Path, backbone: str | None = None, device: str | None = None) -> Predictor:
@@ -29,9 +33,14 @@ def load(path: str | Path, backbone: str | None = None, device: str | None = Non
     place = find_model(path)
     contract = read_contract(place)
     if contract is not None:
+        if backbone and not (place / ADAPTER_CONFIG).is_file():
+            say(NOT_USED.format(backbone=backbone, path=path))
         export = Export(place, contract).load(backbone, device=device or "cpu")
         return Predictor(export.engine, export.tokenizer, export.decision, export.max_length)
-    model = restore(checkpoints.read_checkpoint(place), backbone, merge_adapters=True)
+    checkpoint = checkpoints.read_checkpoint(place)
+    if backbone and checkpoint[checkpoints.KEY].get("files"):
+        say(NOT_USED.format(backbone=backbone, path=path))
+    model = restore(checkpoint, backbone, merge_adapters=True)
     engine = TorchEngine(model.network, model.decision)
     engine.to(device or platforms.device_type())
     return Predictor(engine, model.tokenizer, model.decision, model.max_length, model.tokens_per_batch)

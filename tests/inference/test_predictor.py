@@ -37,3 +37,12 @@ def test_predict_and_load_agree(train: Train, tuning: str, tmp_path: Path) -> No
         written = {label: float(row[f"p_{label}"]) for label in prediction.probabilities}
         assert written == pytest.approx(prediction.probabilities, abs=1e-5)
         assert row["label"] == prediction.label
+
+
+def test_a_base_model_that_is_not_needed_is_said(
+    train: Train, tiny_backbone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train("--model.tuning=full", "--model.learning_rate=1e-3")
+    capsys.readouterr()
+    assert load(run, backbone=str(tiny_backbone))("fine").label
+    assert capsys.readouterr().err == f"backbone {tiny_backbone} is not used: {run} holds the whole model\n"
