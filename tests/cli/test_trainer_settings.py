@@ -139,7 +139,7 @@ def test_the_rate_that_is_found_is_used(fit: Fit) -> None:
 @pytest.mark.parametrize(
     ("typed", "line"),
     [
-        ("--trainer.accelerator=gpu", "trainer.accelerator is gpu, and there is none"),
+        ("--trainer.accelerator=gpu", "trainer.accelerator is gpu, but PyTorch finds no such device"),
         ("--trainer.strategy=fsdp", "requires a GPU accelerator"),
         ("--trainer.devices=0", "is not a valid input using cpu accelerator"),
         ("--trainer.num_nodes=2", "trainer.num_nodes is 2, but the address of the main machine is unknown"),

@@ -293,6 +293,6 @@ def test_weights_that_are_exchanged_in_another_way_are_refused(tiny_backbone: Pa
     model = EmotionClassifier(data.label_names, backbone=str(tiny_backbone), tuning="full")
     callbacks = [Exchange(), BestCheckpoint(dirpath=str(tmp_path))]
     trainer = pl.Trainer(max_epochs=1, callbacks=callbacks, logger=False, enable_progress_bar=False)
-    with pytest.raises(UserError, match="no checkpoint would hold what was scored"):
+    with pytest.raises(UserError, match="no checkpoint would contain what was validated"):
         trainer.fit(model, datamodule=data)
     assert not list(tmp_path.glob("*.ckpt"))
