@@ -148,7 +148,7 @@ def test_another_input_or_setting_is_noticed(
     assert "a setting of the prediction changed" in failing(capsys, *words, "--prediction.top_k=2")
     with (tmp_path / "texts.txt").open("a") as file:
         file.write("one more\n")
-    assert "the input changed; change it back to go on" in failing(capsys, *words)
+    assert "the input changed; change it back to resume" in failing(capsys, *words)
     main([*words, "--prediction.overwrite=true"])
     assert len(target.read_text().splitlines()) == 62
 
