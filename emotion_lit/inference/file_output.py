@@ -58,7 +58,7 @@ class FileOutput:
         except OSError as error:
             raise UserError(f"prediction.path {self._path} cannot be written: {error.strerror or error}") from error
         if state.windows:
-            say(f"{state.rows:,} rows are labeled already; going on after them")
+            say(f"{state.rows:,} rows are labeled already; continuing after them")
         return state
 
     def choose_engine(self, choose: Callable[[str | None], str]) -> str:

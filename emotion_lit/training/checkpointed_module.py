@@ -29,6 +29,9 @@ from emotion_lit.utils import distributed, fork_safety
 
 NOT_BUILT = "the model has no network yet; call model.build() first, or give it to a Trainer"
 
+# Settings that a network keeps once it is built.
+BUILT_WITH = ("backbone", "tuning", "pooling", "lora", "trainable_layers", "dropout", "fast_paths")
+
 
 @settings_as_attributes(ModelSettings)
 class CheckpointedModule(pl.LightningModule):
@@ -59,6 +62,18 @@ class CheckpointedModule(pl.LightningModule):
     def multi_label(self) -> bool:
         """Whether a text can have several classes."""
         return self.settings.multi_label
+
+    def before_change(self, name: str) -> None:
+        """Refuses to change a setting that the network was built with.
+
+        Args:
+            name: The setting, which is about to be assigned.
+
+        Raises:
+            UserError: The network would stay as it is.
+        """
+        if self.network is not None and name in BUILT_WITH:
+            raise UserError(f"the network is built with model.{name}; make a new EmotionClassifier to change it")
 
     def change_settings(self, **changes: Any) -> None:
         """Changes settings, such as the thresholds that were chosen on validation.

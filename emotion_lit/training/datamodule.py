@@ -30,6 +30,9 @@ LIMITS = {"validation": "limit_val_batches", "test": "limit_test_batches"}
 # The splits that each stage of Lightning reads; `fit` evaluates validation and test before and after training.
 STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "predict": ()}
 
+# Settings that the rows and their tokens do not depend on.
+OF_BATCHES = ("batch_size", "tokens_per_batch", "num_workers")
+
 
 @settings_as_attributes(DataSettings)
 class EmotionDataModule(pl.LightningDataModule):
@@ -127,6 +130,11 @@ class EmotionDataModule(pl.LightningDataModule):
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._datasets: dict[str, TokenizedDataset] = {}
         self._stream: TextStream | None = None
+
+    def before_change(self, name: str) -> None:
+        """Forgets what was read with the earlier value of a setting that is about to be assigned."""
+        if name not in OF_BATCHES:
+            self._corpus, self._datasets = None, {}
 
     @property
     def corpus(self) -> Corpus:

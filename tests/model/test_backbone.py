@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.model import backbone
 from emotion_lit.model.bundled_files import bundle_files, load_bundled
 from emotion_lit.utils import hub
+from tests.model.encoders import make_encoder
 
 
 def network(name: str = "embedded", dropout: float | None = None) -> Any:
@@ -89,3 +91,13 @@ def test_without_the_hub_the_message_says_what_works(monkeypatch: pytest.MonkeyP
             backbone.load_tokenizer("nobody/no-such-model")
     finally:
         hub.reachable.cache_clear()
+
+
+def test_bundled_tokenizers_pad_as_their_network_reads_whatever_was_saved(tmp_path: Path) -> None:
+    make_encoder("xlnet", tmp_path)
+    tokenizer = backbone.load_tokenizer(str(tmp_path))
+    files = bundle_files(network(str(tmp_path)), tokenizer)
+    settings = json.loads(files["tokenizer_config.json"])
+    settings.pop("padding_side", None)  # as transformers 5.1 saves it
+    _, loaded = load_bundled({**files, "tokenizer_config.json": json.dumps(settings)})
+    assert (tokenizer.padding_side, loaded.padding_side) == ("left", "left")

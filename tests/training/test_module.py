@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,3 +38,15 @@ def test_settings_are_attributes() -> None:
     data: Any = EmotionDataModule("sample", max_length=32)
     data.batch_size = 4
     assert (data.dataset, data.max_length, data.settings.batch_size) == ("sample", 32, 4)
+
+
+def test_a_setting_that_is_assigned_too_late_is_refused_or_takes_effect(tiny_backbone: Path) -> None:
+    model: Any = EmotionClassifier(["a", "b"], backbone=str(tiny_backbone))
+    model.tuning = "head"
+    model.build()
+    with pytest.raises(UserError, match=r"the network is built with model\.tuning; make a new EmotionClassifier"):
+        model.tuning = "full"
+    data: Any = EmotionDataModule("sample", str(tiny_backbone), train_size=10)
+    assert len(data.rows("train")) == 10
+    data.train_size = 20
+    assert len(data.rows("train")) == 20

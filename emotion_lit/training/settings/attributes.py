@@ -10,6 +10,8 @@ Owner = TypeVar("Owner", bound=type)
 def settings_as_attributes(settings: type) -> Callable[[Owner], Owner]:
     """Gives a class with an attribute `settings` a property for each setting that it has no attribute for.
 
+    The class decides in `before_change(name)` what becomes of that which was made with the earlier value.
+
     Args:
         settings: The dataclass of its settings.
     """
@@ -28,6 +30,7 @@ def _property(name: str) -> property:
         return getattr(owner.settings, name)
 
     def change(owner: Any, value: Any) -> None:
+        owner.before_change(name)
         owner.settings = replace(owner.settings, **{name: value})
 
     return property(read, change, doc=f"The setting `{name}`.")
