@@ -194,3 +194,10 @@ def test_any_encoding_is_read_or_refused_in_a_line(tmp_path: Path, encoding: str
 def test_a_text_that_ends_in_a_backslash_is_closed(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('text\n"one\n\\"\n')
     assert read(tmp_path / "a.csv")[1:] == ([("one\n\\",)], [])
+
+
+@pytest.mark.parametrize("separator", [",", "\t", "|"])
+def test_a_backslash_before_quotation_marks_is_found_whatever_separates(separator: str, tmp_path: Path) -> None:
+    lines = [("text", "label"), ('"he said \\"hi\\" to me"', "joy"), ('"x"', "fear"), ("y", "joy")]
+    (tmp_path / "a.csv").write_text("".join(separator.join(line) + "\n" for line in lines))
+    assert [row[0] for row in read(tmp_path / "a.csv")[1]] == ['he said "hi" to me', "x", "y"]
