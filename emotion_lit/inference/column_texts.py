@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from emotion_lit.data.formats.blocks import is_json_text, to_values
 from emotion_lit.data.plain_values import plain, to_json
-from emotion_lit.inference.table import is_predicted
+from emotion_lit.inference.output_columns import is_predicted
 
 # A spreadsheet runs texts as formulas that begin with one of these signs, also in full width, or with blanks before.
 FORMULA = re.compile(r"'*\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")

@@ -11,9 +11,9 @@ from emotion_lit.data.batching import Batch
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.windows import Window
 from emotion_lit.inference.file_output import FileOutput
+from emotion_lit.inference.output_columns import TableBuilder, input_rows
 from emotion_lit.inference.output_state import Counts
 from emotion_lit.inference.stdout_output import StdoutOutput
-from emotion_lit.inference.table import TableBuilder, input_rows
 from emotion_lit.inference.write_errors import STDOUT
 from emotion_lit.inference.writers import Csv
 from emotion_lit.utils import distributed

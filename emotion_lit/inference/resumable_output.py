@@ -15,7 +15,7 @@ from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
 from emotion_lit.inference.output_state import State
 from emotion_lit.inference.part_files import Part, PartFiles
-from emotion_lit.inference.table import unlabeled_rows
+from emotion_lit.inference.output_columns import unlabeled_rows
 from emotion_lit.inference.writers import FORMATS, Format, concatenate
 from emotion_lit.utils.console import say
 from emotion_lit.utils.files import atomic_path, replace, sweep, temporary_name, why_not_writable

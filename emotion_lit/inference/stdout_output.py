@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.windows import Window
+from emotion_lit.inference.output_columns import unlabeled_rows
 from emotion_lit.inference.output_paths import check_apart
 from emotion_lit.inference.output_state import Counts
-from emotion_lit.inference.table import unlabeled_rows
 from emotion_lit.inference.write_errors import STDOUT, clear_write_errors
 from emotion_lit.inference.writers import json_lines, to_bytes
 from emotion_lit.utils import distributed

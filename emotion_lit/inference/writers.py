@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from emotion_lit.data.formats.blocks import is_json_text, to_values
 from emotion_lit.data.plain_values import plain, to_json
 from emotion_lit.inference.column_texts import LINES, csv_cell, csv_texts, escaped_csv_cell, json_texts
-from emotion_lit.inference.table import ID, is_predicted
+from emotion_lit.inference.output_columns import ID, is_predicted
 
 
 class Format(Protocol):

@@ -11,8 +11,8 @@ from emotion_lit.data.batching import Batch
 from emotion_lit.data.padding import Padding
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.errors import UserError
+from emotion_lit.inference.output_columns import TableBuilder
 from emotion_lit.inference.prediction_output import PredictionOutput
-from emotion_lit.inference.table import TableBuilder
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.decision import Decision
 

@@ -11,7 +11,7 @@ from emotion_lit.data.streaming import OnBadRow
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engines import TORCH
 from emotion_lit.inference.prediction_output import PredictionOutput
-from emotion_lit.inference.table import TableBuilder
+from emotion_lit.inference.output_columns import TableBuilder
 from emotion_lit.inference.write_errors import STDOUT
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.utils import distributed, signals

@@ -16,7 +16,7 @@ from emotion_lit import load
 from emotion_lit.cli import main
 from emotion_lit.data.streaming import NO_TEXT
 from emotion_lit.errors import UserError
-from emotion_lit.inference.table import NOT_FINITE, TableBuilder, round_probabilities, unlabeled_rows
+from emotion_lit.inference.output_columns import NOT_FINITE, TableBuilder, round_probabilities, unlabeled_rows
 from emotion_lit.model.checkpoint import KEY, MODEL_KEY, weights_sha256
 from emotion_lit.model.decision import Decision
 from tests.conftest import leave_out_figures
