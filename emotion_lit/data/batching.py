@@ -10,6 +10,14 @@ from torch.utils.data import DistributedSampler
 
 from emotion_lit.utils import distributed
 
+# A batch of texts by these keys, of which each use has some:
+# - what the network reads: `input_ids` [rows, tokens] and, if texts are padded, `attention_mask` [rows, tokens]; also
+#   `states` [rows, tokens, hidden], if frozen lower layers have been run; or only `features` [rows, features], if a
+#   frozen encoder has been run
+# - for training and evaluation: `targets` [rows, classes], `label` [rows], the first class, and `row` [rows], the row
+#   numbers, all tensors; `tokens`, the number of tokens without padding
+# - for prediction: `window`, the `Window` of the texts; `places` and `notes`, lists of the place of each text in it and
+#   of what there is to say about it; `row`, a list of row numbers
 Batch = dict[str, Any]
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 

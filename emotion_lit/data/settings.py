@@ -1,4 +1,4 @@
-"""The settings of the data, with their checks. `EmotionDataModule` explains each of them."""
+"""The settings of the data, with their explanations, which the command line prints, and their checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -28,7 +28,54 @@ DATASET_SPECIFIC = (
 
 @dataclass(frozen=True)
 class DataSettings:
-    """All settings under `data`, in the order of the arguments of `EmotionDataModule`.
+    """The settings under `data`, which are the arguments of `EmotionDataModule`.
+
+    Args:
+        dataset: A Hub id, a folder in Hub layout, a folder with one folder per class, a file (which `fit` splits
+            80/10/10), or `sample`, the small dataset in this package.
+        backbone: The encoder whose tokenizer is used; on the command line, the backbone of the model.
+        text_column: The column of texts. By default it is found by its name, such as `text`, `sentence` or `tweet`.
+        label_column: The column of labels: names, ids, lists of these, or objects of an annotation tool. By default it
+            is found by its name, such as `labels`, `label` or `emotion`.
+        labels: The class names in the order of their ids. By default they come from the data: names that differ only
+            in case and spaces are one class.
+        classes: The classes of a trained model; the labels of the data are matched to them by name.
+        multi_label: Whether a text can have several classes (multi-label classification). If not, a text with several
+            classes trains on all of them with equal weight, and its first class is its target in evaluation.
+        train_size: The number of training rows, a share such as 0.02 or "2%", or all rows by default. Samples are
+            stratified by class.
+        val_size: The number or share of validation rows.
+        test_size: The number or share of test rows.
+        exclude_labels: Classes to leave out; [Neutral] gives the six-emotion task.
+        sources: Use only rows whose column `source` has one of these values.
+        deduplicate: Remove duplicates from the training rows, training texts that also occur in validation or test,
+            and validation texts that also occur in test.
+        max_length: The maximum number of tokens per text; longer texts are truncated.
+        tokens_per_batch: The number of tokens per batch, padding included.
+        batch_size: A fixed number of rows per batch, instead of `tokens_per_batch`.
+        pad_to_multiple_of: Pad texts to a multiple of this number of tokens; on the command line, 16 with
+            `model.compile_encoder`.
+        seed: The seed of samples and of the order of rows.
+        num_workers: The number of processes that prepare batches. By default none, because padding is cheaper than
+            passing batches between processes.
+        cache_dir: The folder for tokens. By default $EMOTION_LIT_CACHE, or a folder in the user's cache.
+        separator: The delimiter of a `.csv`, `.tsv` or `.txt` file: a character, or `tab`, `comma`, `semicolon` or
+            `bar`. By default it is detected; a `.txt` file then has no columns.
+        encoding: The encoding of text files, such as cp1252. By default UTF-8, or UTF-16 if it is detected.
+        header: Whether the first line of a `.csv` or `.tsv` file has the column names. By default it is detected.
+        predict_path: The texts for `predict`: a .csv, .tsv, .jsonl, .json, .parquet, .arrow or .txt file, also as .gz,
+            .zst, .bz2, .xz or .zip, a folder of these, a dataset on the Hub, or - for stdin.
+        id_column: The column of row ids that `predict` copies to its output; a row without an id gets its number.
+        keep_columns: Other columns that `predict` copies to its output.
+        on_error: Rows that cannot be read, or have no text or no label: `stop` there, or `skip` them. For `predict`,
+            `prediction.on_error` means the same.
+        label_columns: Columns of 0 and 1, one per class, instead of a column of labels; [anger..trust] means all
+            columns from anger to trust.
+        label_separator: The separator of several labels in one text, such as `|` or `tab`; an empty string for single
+            labels. By default it is detected from the whole column.
+        config: The configuration of a dataset that has several.
+        revision: The branch, tag or commit of a dataset on the Hub. By default the newest.
+        unknown_labels: Rows with labels that a trained model does not know: `stop` there, or `skip` them.
 
     Raises:
         UserError: A setting has a value that it cannot have.

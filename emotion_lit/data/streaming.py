@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch.utils.data import IterableDataset
@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from emotion_lit.data.batching import Batch, pack
 from emotion_lit.data.formats.readers import TableFormat, stop
 from emotion_lit.data.padding import Padding, pad
+from emotion_lit.data.settings import OnBadRow
 from emotion_lit.data.texts import cut, is_text, mended
 from emotion_lit.data.tokenization import Tokens, tokenize
 from emotion_lit.data.window_reader import FOUND, WindowReader
@@ -22,8 +23,6 @@ from emotion_lit.utils.prefetch import ahead
 WINDOW = 8192
 NO_TEXT = "no text: null, empty or not a string"
 HALF_CHARACTER = "half a character was replaced"
-
-OnBadRow = Literal["stop", "skip"]
 
 
 class TextStream(IterableDataset[Batch]):

@@ -15,6 +15,7 @@ from emotion_lit.inference.export_files import CONFIG_FILE, LABELS_FILE, WEIGHT_
 from emotion_lit.model import pretrained
 from emotion_lit.model.checkpoint.schema import LARGEST
 from emotion_lit.model.checkpoint.type_checks import is_of
+from emotion_lit.model.network import Pooling
 from emotion_lit.utils.files import reason_of, write_text
 
 # The key of the contract in config.json.
@@ -53,7 +54,7 @@ class Contract:
     temperature_in_weights: float | None = None
     padding_side: Side | None = None
     truncation_side: Side | None = None
-    pooling: Literal["cls", "mean"] | None = None
+    pooling: Pooling | None = None
     network_sha256: str | None = None
     tokenizer_sha256: str | None = None
     weights: dict[str, str] | None = None

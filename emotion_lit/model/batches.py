@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from emotion_lit.data.batching import Batch
 from emotion_lit.errors import UserError
 from emotion_lit.model.network import Network
 
-Batch = dict[str, Any]
 INPUTS = ("input_ids", "features")
 # Keys of labels in a batch: of this package, of transformers, and class ids only.
 LABELS = ("targets", "labels", "label")

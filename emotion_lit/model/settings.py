@@ -26,7 +26,49 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What `EmotionClassifier` takes, which documents each setting; checkpoints store it as plain values.
+    """The settings under `model`, which are the arguments of `EmotionClassifier`.
+
+    Checkpoints store them as plain values.
+
+    Args:
+        labels: Class names in the order of their ids. On the command line they come from the data.
+        multi_label: Whether a text can have several classes. On the command line it comes from the data.
+        backbone: Pre-trained encoder: a Hub id, a folder with a transformers model, or `embedded`.
+        tuning: Which weights are trained: `head` (frozen encoder), `lora` (adapters and the head), or `full` (all).
+        pooling: Input of the classification head. `cls` uses the architecture's own head, which transformers can load;
+            `mean` uses mean-pooled token states of three layers and a two-layer head. Default: `mean` with `head`,
+            `cls` with `lora` and `full`.
+        lora: LoRA adapters.
+        trainable_layers: Upper layers of the encoder that are trained (`full`) or get adapters (`lora`): a number of
+            layers, or a share such as 0.67. 1.0 freezes only the embeddings. Default: the whole encoder.
+        learning_rate: Learning rate of the encoder or its adapters. The default depends on the encoder's width; for
+            BERT-base it is 5e-4 with `lora` and 5e-5 with `full`.
+        head_learning_rate: Learning rate of the pooler and the classifier. Default: 3e-4 with `head`, 1e-3 with the
+            others.
+        weight_decay: Weight decay of AdamW. Biases and normalization layers have none.
+        warmup: Share of the training steps over which the learning rates rise from zero.
+        schedule: Decay of the learning rates after warmup: `linear` or `cosine` to zero, or `constant`.
+        dropout: Dropout probability in the encoder and the head. Default: the encoder's own, and 0.5 in the `mean`
+            head.
+        label_smoothing: Share of the target that is spread evenly over all classes. Single-label only.
+        class_weights: Class weights in the training loss: `none`, `balanced`, or a list in the order of the labels.
+            Single-label: a weight multiplies the loss of the rows of its class, and `balanced` is inversely
+            proportional to the class frequencies in the training rows. Multi-label: a weight multiplies the loss of
+            the rows that have the class (`pos_weight`), and `balanced` is negatives over positives, from 0.01 to 100.
+        threshold: Decision threshold for multi-label prediction: one value for all classes, or one per class. It is
+            compared with the calibrated probability, the one in every output. A value that you set is kept; otherwise
+            it is 0.5 while training, and `fit` ends by choosing for each class the threshold with the best F1 on
+            validation.
+        temperature: Calibration temperature, by which logits are divided. It does not change the most probable class.
+            By default `fit` ends by choosing the one with the smallest loss on validation; 1 turns calibration off.
+        cache_features: Whether `fit` computes the outputs of frozen layers once per text and caches them on disk: of a
+            frozen encoder (`head` with `mean`), or of the lower layers that `trainable_layers` freezes, if it saves
+            time.
+        compile_encoder: Whether `fit` runs the encoder through torch.compile. Texts are padded to a few lengths, so
+            that it compiles once. It needs a C++ compiler and about a minute, and is meant for GPUs.
+        fast_paths: Whether to use optimizations that rely on internals of transformers and peft: merged LoRA layers, a
+            last layer that computes only the first token, faster attention and dropout on CPUs, and frozen layers that
+            run once. Each is checked at the start, and left out with a notice if it changes the logits.
 
     Raises:
         UserError: A setting is out of range.

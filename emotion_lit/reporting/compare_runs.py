@@ -11,7 +11,7 @@ from emotion_lit.evaluation.bootstrap import LEVEL, SAMPLES, holm, macro_f1_gain
 from emotion_lit.reporting.figures import AFTER_COLOR, new_figure
 from emotion_lit.reporting.fonts import use_fonts_for
 from emotion_lit.reporting.page import Part, Picture, Section, Table, write_page
-from emotion_lit.reporting.run_report import Report
+from emotion_lit.reporting.report_keys import Report
 from emotion_lit.reporting.runs import Run, by_task
 from emotion_lit.utils import platforms
 

@@ -9,11 +9,10 @@ from emotion_lit.inference.export_contract import Contract
 from emotion_lit.inference.export_files import Format
 from emotion_lit.inference.origins import SAMPLE, SUPER_EMOTION, Origin
 from emotion_lit.reporting.model_card_code import base_place, snippet
+from emotion_lit.reporting.report_keys import Report
 from emotion_lit.reporting.tables import headline_rows
 from emotion_lit.utils.console_tables import markdown, markdown_table
 from emotion_lit.utils.names import dataset_name, listed
-
-Report = dict[str, Any]
 
 LIBRARIES = {"hf": "transformers", "adapter": "peft", "onnx": "onnx"}
 # The scores that the Hub shows: its name of the metric, our key, the title, and the average over the classes.

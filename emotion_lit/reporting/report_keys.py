@@ -2,6 +2,9 @@
 
 from typing import Any
 
+# The content of report.json.
+Report = dict[str, Any]
+
 # The present key, and the one of earlier versions with the same value.
 EARLIER = {
     "baselines": "ladder",
@@ -12,7 +15,7 @@ EARLIER = {
 EARLIER_OF_BINS = {"confidence": "stated", "accuracy": "true"}
 
 
-def with_earlier_keys(report: dict[str, Any]) -> dict[str, Any]:
+def with_earlier_keys(report: Report) -> Report:
     """Adds the keys of earlier versions, for writing a report."""
     bins = [
         {**one, **{old: one[new] for new, old in EARLIER_OF_BINS.items()}}
@@ -25,7 +28,7 @@ def with_earlier_keys(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def with_present_keys(report: dict[str, Any]) -> dict[str, Any]:
+def with_present_keys(report: Report) -> Report:
     """Renames the keys of earlier versions, for reading a report."""
     renamed = {new: report[old] for new, old in EARLIER.items() if old in report}
     kept = {key: value for key, value in report.items() if key not in EARLIER.values()}

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -12,12 +11,11 @@ from emotion_lit.evaluation.prediction_table import AFTER, BEFORE, PredictionTab
 from emotion_lit.reporting import figures
 from emotion_lit.reporting.learning_curves import learning_figure
 from emotion_lit.reporting.page import write_page
-from emotion_lit.reporting.report_keys import with_earlier_keys, with_present_keys
+from emotion_lit.reporting.report_keys import Report, with_earlier_keys, with_present_keys
 from emotion_lit.reporting.report_sections import report_sections, subtitle
 from emotion_lit.utils.commands import how_to_end
 from emotion_lit.utils.files import write_text
 
-Report = dict[str, Any]
 PREDICTIONS_FILE = "predictions.parquet"
 REQUIRED = {"after", "model", "training", "data", "calibration", "baselines"}
 

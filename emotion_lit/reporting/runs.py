@@ -9,7 +9,8 @@ from pathlib import Path
 
 from emotion_lit.evaluation.prediction_table import AFTER, PredictionTable
 from emotion_lit.evaluation.predictions import Predictions
-from emotion_lit.reporting.run_report import PREDICTIONS_FILE, Report, read_report
+from emotion_lit.reporting.report_keys import Report
+from emotion_lit.reporting.run_report import PREDICTIONS_FILE, read_report
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,17 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data import loaders
 from emotion_lit.data.batching import Batch
-from emotion_lit.data.corpus import SIZE_KEYS, Corpus, load_corpus
+from emotion_lit.data.corpus import SIZE_KEYS, Corpus
 from emotion_lit.data.rows import SPLITS, Rows
 from emotion_lit.data.settings import DataSettings, OnBadRow, Size, is_same_dataset
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.tokenization import check_max_length
-from emotion_lit.data.tokenized_dataset import TokenizedDataset, tokenize_split
+from emotion_lit.data.tokenized_corpus import TokenizedCorpus
+from emotion_lit.data.tokenized_dataset import TokenizedDataset
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.positions import longest_text
-from emotion_lit.training.settings.attributes import settings_as_attributes
+from emotion_lit.training.settings.attributes import documented_by, settings_as_attributes
 from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
 
@@ -34,57 +35,10 @@ STAGE_SPLITS = {"fit": SPLITS, "validate": ("validation",), "test": ("test",), "
 OF_BATCHES = ("batch_size", "tokens_per_batch", "num_workers")
 
 
+@documented_by(DataSettings)
 @settings_as_attributes(DataSettings)
 class EmotionDataModule(pl.LightningDataModule):
-    """Labeled texts for training and evaluation, and unlabeled texts for prediction, in batches of similar length.
-
-    Args:
-        dataset: A Hub id, a folder in Hub layout, a folder with one folder per class, a file (which `fit` splits
-            80/10/10), or `sample`, the small dataset in this package.
-        backbone: The encoder whose tokenizer is used; on the command line, the backbone of the model.
-        text_column: The column of texts. By default it is found by its name, such as `text`, `sentence` or `tweet`.
-        label_column: The column of labels: names, ids, lists of these, or objects of an annotation tool. By default it
-            is found by its name, such as `labels`, `label` or `emotion`.
-        labels: The class names in the order of their ids. By default they come from the data: names that differ only
-            in case and spaces are one class.
-        classes: The classes of a trained model; the labels of the data are matched to them by name.
-        multi_label: Whether a text can have several classes (multi-label classification). If not, a text with several
-            classes trains on all of them with equal weight, and its first class is its target in evaluation.
-        train_size: The number of training rows, a share such as 0.02 or "2%", or all rows by default. Samples are
-            stratified by class.
-        val_size: The number or share of validation rows.
-        test_size: The number or share of test rows.
-        exclude_labels: Classes to leave out; [Neutral] gives the six-emotion task.
-        sources: Use only rows whose column `source` has one of these values.
-        deduplicate: Remove duplicates from the training rows, training texts that also occur in validation or test,
-            and validation texts that also occur in test.
-        max_length: The maximum number of tokens per text; longer texts are truncated.
-        tokens_per_batch: The number of tokens per batch, padding included.
-        batch_size: A fixed number of rows per batch, instead of `tokens_per_batch`.
-        pad_to_multiple_of: Pad texts to a multiple of this number of tokens; on the command line, 16 with
-            `model.compile_encoder`.
-        seed: The seed of samples and of the order of rows.
-        num_workers: The number of processes that prepare batches. By default none, because padding is cheaper than
-            passing batches between processes.
-        cache_dir: The folder for tokens. By default $EMOTION_LIT_CACHE, or a folder in the user's cache.
-        separator: The delimiter of a `.csv`, `.tsv` or `.txt` file: a character, or `tab`, `comma`, `semicolon` or
-            `bar`. By default it is detected; a `.txt` file then has no columns.
-        encoding: The encoding of text files, such as cp1252. By default UTF-8, or UTF-16 if it is detected.
-        header: Whether the first line of a `.csv` or `.tsv` file has the column names. By default it is detected.
-        predict_path: The texts for `predict`: a .csv, .tsv, .jsonl, .json, .parquet, .arrow or .txt file, also as .gz,
-            .zst, .bz2, .xz or .zip, a folder of these, a dataset on the Hub, or - for stdin.
-        id_column: The column of row ids that `predict` copies to its output; a row without an id gets its number.
-        keep_columns: Other columns that `predict` copies to its output.
-        on_error: Rows that cannot be read, or have no text or no label: `stop` there, or `skip` them. For `predict`,
-            `prediction.on_error` means the same.
-        label_columns: Columns of 0 and 1, one per class, instead of a column of labels; [anger..trust] means all
-            columns from anger to trust.
-        label_separator: The separator of several labels in one text, such as `|` or `tab`; an empty string for single
-            labels. By default it is detected from the whole column.
-        config: The configuration of a dataset that has several.
-        revision: The branch, tag or commit of a dataset on the Hub. By default the newest.
-        unknown_labels: Rows with labels that a trained model does not know: `stop` there, or `skip` them.
-    """
+    """Labeled texts for training and evaluation, and unlabeled texts for prediction, in batches of similar length."""
 
     def __init__(
         self,
@@ -126,27 +80,31 @@ class EmotionDataModule(pl.LightningDataModule):
         self.settings = DataSettings(**{one.name: given[one.name] for one in fields(DataSettings) if one.name in given})
         self.predict_rows: int | None = None
         self._other_data: str | None = None  # the split, if the model was trained on other data
-        self._corpus: Corpus | None = None
+        self._tokenized: TokenizedCorpus | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
-        self._datasets: dict[str, TokenizedDataset] = {}
         self._stream: TextStream | None = None
 
     def before_change(self, name: str) -> None:
         """Forgets what was read with the earlier value of a setting that is about to be assigned."""
         if name not in OF_BATCHES:
-            self._corpus, self._datasets = None, {}
+            self._tokenized = None
+
+    @property
+    def tokenized(self) -> TokenizedCorpus:
+        """The rows and their tokens, with the settings as they are now."""
+        if self._tokenized is None:
+            self._tokenized = TokenizedCorpus(self.settings, self._other_data)
+        return self._tokenized
 
     @property
     def corpus(self) -> Corpus:
         """The rows after filtering, deduplication and sampling; they are read on first use."""
-        if self._corpus is None:
-            self._corpus = load_corpus(self.settings, self._other_data)
-        return self._corpus
+        return self.tokenized.corpus
 
     @property
     def label_names(self) -> list[str]:
         """The names of the classes, in the order of their ids. The data is read for them, unless `classes` is set."""
-        return self.settings.classes or list(self.corpus.label_set.names)
+        return self.tokenized.label_names
 
     def rows(self, split: str) -> Rows:
         """The rows of ``train``, ``validation`` or ``test``, see `Corpus.rows`."""
@@ -185,11 +143,12 @@ class EmotionDataModule(pl.LightningDataModule):
         if stage in ("validate", "test"):
             self._notice_other_data(STAGE_SPLITS[stage][0])
         for split in STAGE_SPLITS[stage]:
-            if split not in self._datasets:
-                self._datasets[split] = tokenize_split(self.corpus, split, tuple(self.label_names), self.tokenizer)
-                rows, available = len(self.rows(split)), self.corpus.available[split]
-                if stage != "fit" and rows < available:
-                    say(f"{rows:,} of {available:,} rows of {split} are evaluated (data.{SIZE_KEYS[split]})")
+            if split in self.tokenized.datasets:
+                continue
+            self.tokenized.tokenize(split, self.tokenizer)
+            rows, available = len(self.rows(split)), self.corpus.available[split]
+            if stage != "fit" and rows < available:
+                say(f"{rows:,} of {available:,} rows of {split} are evaluated (data.{SIZE_KEYS[split]})")
 
     def _notice_other_data(self, split: str) -> None:
         """Chooses all rows of a split, and the classes of the model, if it was trained on other data."""
@@ -197,9 +156,9 @@ class EmotionDataModule(pl.LightningDataModule):
         if self._model is None or (trained_on is not None and is_same_dataset(self.settings.saved, trained_on)):
             return
         if self._other_data != split:
-            self._other_data, self._corpus, self._datasets = split, None, {}
             classes = self.settings.classes or getattr(self._model, "labels", None)
             self.settings = replace(self.settings, classes=classes)
+            self._other_data, self._tokenized = split, None
 
     def check_not_trained_on(self, trained_on: Mapping[str, Any]) -> None:
         """Raises `UserError` if all rows were chosen for the evaluation, but a model was trained on some of them."""
@@ -211,11 +170,7 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def prepared(self, split: str) -> TokenizedDataset:
         """The tokenized rows of a split; raises `UserError` before `setup`."""
-        if split not in self._datasets:
-            raise UserError(
-                f"the {split} rows are not prepared yet; call data.setup('fit') first, or give the data to a Trainer"
-            )
-        return self._datasets[split]
+        return self.tokenized.prepared(split)
 
     @property
     def _pin_memory(self) -> bool:
@@ -267,7 +222,7 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, str]:
         """Hashes of the rows and batches of each split, which the callback `Resumption` compares."""
-        return loaders.loader_state(self._datasets, self.settings)
+        return loaders.loader_state(self.tokenized.datasets, self.settings)
 
     @property
     def rows_done(self) -> int:
@@ -280,4 +235,4 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def describe(self) -> dict[str, Any]:
         """Rows per split and class, removed duplicates, and warnings, for the run summary and the report."""
-        return self.corpus.describe(list(self._datasets) or list(self.corpus.splits))
+        return self.corpus.describe(list(self.tokenized.datasets) or list(self.corpus.splits))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from emotion_lit.data.labels.column import ParsedColumn, as_id, resolve_column
 from emotion_lit.data.labels.label_set import LabelError, Labels, LabelSet, LabelSettings, normalize_name
 from emotion_lit.data.labels.parsing import ParsedLabel, parse_label
 from emotion_lit.data.labels.unique_values import UniqueValues
+from emotion_lit.data.settings import OnBadRow
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import listed
@@ -55,9 +56,7 @@ class Encoded:
     unusable: list[dict[int, str]]
 
 
-def encode(
-    columns: Sequence[LabelColumn], settings: LabelSettings, on_error: Literal["stop", "skip"] = "stop"
-) -> Encoded:
+def encode(columns: Sequence[LabelColumn], settings: LabelSettings, on_error: OnBadRow = "stop") -> Encoded:
     """Finds the classes of a dataset and turns its label columns into ids.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 
 from emotion_lit import __version__
-from emotion_lit.data.streaming import OnBadRow
+from emotion_lit.data.settings import OnBadRow
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engines import TORCH
 from emotion_lit.inference.prediction_output import PredictionOutput

@@ -1,5 +1,6 @@
 """Settings as attributes: `model.temperature` reads a setting, and assigning a value changes it."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -20,6 +21,24 @@ def settings_as_attributes(settings: type) -> Callable[[Owner], Owner]:
         for name in (field.name for field in fields(settings)):
             if not hasattr(owner, name):
                 setattr(owner, name, _property(name))
+        return owner
+
+    return add
+
+
+def documented_by(settings: type) -> Callable[[Owner], Owner]:
+    """Adds the explanations of settings to the docstring of a class whose arguments they are.
+
+    They are written once, where the settings are defined; `help` and the command line show them here too.
+
+    Args:
+        settings: The dataclass of the settings.
+    """
+
+    def add(owner: Owner) -> Owner:
+        if owner.__doc__ and settings.__doc__:  # `python -OO` removes docstrings
+            _, heading, explanations = inspect.cleandoc(settings.__doc__).partition("Args:\n")
+            owner.__doc__ = f"{inspect.cleandoc(owner.__doc__)}\n\n{heading}{explanations}\n"
         return owner
 
     return add
