@@ -20,6 +20,8 @@ from emotion_lit.utils.files import atomic_path, why_not_writable
 # Everything that a run printed.
 LOG = "run.log"
 CURVES = "TensorBoard's curves"
+# The settings with which a run is resumed, besides those of the model, the data and the Trainer.
+RESUMED = ("seed_everything", "name", "checkpoint", "last", "report", "early_stopping")
 
 
 class RunConfig(SaveConfigCallback):
@@ -45,7 +47,7 @@ class RunConfig(SaveConfigCallback):
     ) -> None:
         """Adds the settings with which the run can be resumed."""
         config = self.config.as_dict()
-        kept = {key: config[key] for key in ("seed_everything", "name", "checkpoint", "last", "early_stopping")}
+        kept = {key: config[key] for key in RESUMED}
         kept["trainer"] = {key: _plain(config["trainer"][key]) for key in TRAINER}
         kept["trainer"]["precision"] = str(trainer.precision)  # also if it was chosen by measuring
         checkpoint[checkpoints.TRAINER_KEY] = kept  # paths in it are made relative with the others

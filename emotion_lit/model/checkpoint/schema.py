@@ -39,9 +39,10 @@ TRAINER: Types = {
     "detect_anomaly": bool,
 }
 MODE = Literal["min", "max"] | None
-# The settings of `BestCheckpoint`, `LastCheckpoint` and `EarlyStopping`.
+# The settings of `BestCheckpoint`, `LastCheckpoint`, `RunReport` and `EarlyStopping`.
 BEST: Types = {"monitor": str | None, "mode": MODE, "save_top_k": int, "dirpath": str | None, "filename": str}
 LAST: Types = {"every_minutes": float}
+REPORT: Types = {"baselines": bool}
 EARLY_STOPPING: Types = {
     "monitor": str | None,
     "mode": MODE,
@@ -85,6 +86,7 @@ SECTIONS: dict[str, Types] = {
         "name": str,
         "checkpoint": BEST,
         "last": LAST,
+        "report": REPORT,
         "early_stopping": EARLY_STOPPING,
         "trainer": TRAINER,
     },

@@ -36,7 +36,7 @@ def content(run: Path) -> dict[str, bytes]:
 
 
 def test_null_and_what_was_measured_are_remembered(fit: Any) -> None:
-    run = fit("--trainer.gradient_clip_val=null")
+    run = fit("--trainer.gradient_clip_val=null", "--report.baselines=false")
     kept = last_of(run)["trainer_parameters"]["trainer"]
     assert kept["gradient_clip_val"] is None
     assert kept["precision"] in ("32-true", "bf16-mixed")
@@ -45,6 +45,8 @@ def test_null_and_what_was_measured_are_remembered(fit: Any) -> None:
     assert config["trainer"]["gradient_clip_val"] is None
     assert config["trainer"]["precision"] == kept["precision"]
     assert last_of(run)["epoch"] == 1
+    models = {one["name"] for one in json.loads((run / "report.json").read_text())["baselines"]}
+    assert models == {"majority", "before", "after"}  # no TF-IDF, as before
 
 
 @pytest.mark.parametrize("changed", ["--name=second", "--trainer.default_root_dir={}/other"])
