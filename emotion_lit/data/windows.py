@@ -107,7 +107,8 @@ class WindowBuilder:
             reject: The row.
         """
         self._rejects.append(reject)
-        fields = to_json(plain([reject.where, reject.reason, reject.content])).encode()
+        # Without the reason, which another version may put in other words.
+        fields = to_json(plain([reject.where, reject.content])).encode()
         self._content.update(fields)
         self._room -= len(fields)
         self.size += 1

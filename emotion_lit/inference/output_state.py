@@ -11,6 +11,8 @@ from emotion_lit.inference.engines import ENGINES
 from emotion_lit.inference.part_files import Part
 from emotion_lit.utils.files import write_text
 
+# A key of `made_from`. Another version may also hash the same input differently.
+VERSION = "the version of emotion_lit"
 # The fields that are saved.
 SAVED = ("made_from", "engine", "joined")
 

@@ -13,9 +13,9 @@ from filelock import FileLock, Timeout
 
 from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
-from emotion_lit.inference.output_state import State
-from emotion_lit.inference.part_files import Part, PartFiles
 from emotion_lit.inference.output_columns import unlabeled_rows
+from emotion_lit.inference.output_state import VERSION, State
+from emotion_lit.inference.part_files import Part, PartFiles
 from emotion_lit.inference.writers import FORMATS, Format, concatenate
 from emotion_lit.utils.console import say
 from emotion_lit.utils.files import atomic_path, replace, sweep, temporary_name, why_not_writable
@@ -97,6 +97,7 @@ class Parts:
             return kept
         if kept and differs and not overwrite:
             self.state = kept
+            differs = [VERSION] if VERSION in differs else differs
             raise UserError(
                 f"{self.rows_kept():,} rows of {self.target} are kept from a run that was broken off, but since then "
                 f"{' and '.join(differs)} changed; change it back to resume, or start over with "

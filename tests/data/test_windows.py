@@ -1,5 +1,6 @@
 """Windows: no row is lost, none is doubled, whatever is between them."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emotion_lit.data import windows
+from emotion_lit.data.formats.blocks import Reject
 from emotion_lit.data.window_reader import FOUND, WindowReader
-from emotion_lit.data.windows import Window
+from emotion_lit.data.windows import Window, WindowBuilder
 
 
 def read(file: Path, most: int, **more: object) -> list[Window]:
@@ -77,6 +79,16 @@ def test_a_digest_is_of_rejects_too(tmp_path: Path) -> None:
     found = [digest(), digest("nope"), digest("nape"), digest("", "nope"), digest("nope", "nope"), digest("[1]")]
     assert len(set(found)) == len(found)
     assert digest("nope") == found[1]
+
+
+def test_the_reason_for_a_reject_may_be_put_in_other_words() -> None:
+    def digest(reason: str, content: str = "{") -> str:
+        builder = WindowBuilder(0, 10, hashlib.sha256())
+        builder.add_reject(Reject("in.jsonl, line 1", reason, content))
+        return builder.build().digest
+
+    assert digest("this is not JSON") == digest("it is not JSON")
+    assert digest("this is not JSON") != digest("this is not JSON", "[")
 
 
 def test_long_rows_end_a_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

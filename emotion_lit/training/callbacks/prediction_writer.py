@@ -10,8 +10,9 @@ from emotion_lit import __version__
 from emotion_lit.data.settings import OnBadRow
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engines import TORCH
-from emotion_lit.inference.prediction_output import PredictionOutput
 from emotion_lit.inference.output_columns import TableBuilder
+from emotion_lit.inference.output_state import VERSION
+from emotion_lit.inference.prediction_output import PredictionOutput
 from emotion_lit.inference.write_errors import STDOUT
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.utils import distributed, signals
@@ -84,7 +85,7 @@ class PredictionWriter(pl.Callback):
             builder = TableBuilder(model.decision, self.top_k, self.threshold, self.probabilities, kept)
         output = PredictionOutput(self.path, data.stream, builder, settings.id_column, self.escape_formulas)
         made_from = {
-            "the version of emotion_lit": __version__,
+            VERSION: __version__,
             "the checkpoint": [
                 model.weights_sha256,
                 model.labels,

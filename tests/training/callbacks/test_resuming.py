@@ -153,6 +153,17 @@ def test_another_input_or_setting_is_noticed(
     assert len(target.read_text().splitlines()) == 62
 
 
+def test_rows_of_another_version_are_refused_for_that_reason(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
+    monkeypatch.setattr("emotion_lit.training.callbacks.prediction_writer.__version__", "0.0.9")
+    with (tmp_path / "texts.txt").open("a") as file:  # another version may also hash the same input differently
+        file.write("one more\n")
+    message = failing(capsys, *arguments(tiny_run, tmp_path / "texts.txt", target))
+    assert "since then the version of emotion_lit changed; change it back to resume" in message
+
+
 @pytest.mark.slow
 def test_standard_input_goes_on_too(tiny_run: Path, tmp_path: Path) -> None:
     target = tmp_path / "whole.csv"
