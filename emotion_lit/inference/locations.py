@@ -9,6 +9,7 @@ from typing import Any
 from emotion_lit.errors import UserError
 from emotion_lit.inference.export_contract import read_contract
 from emotion_lit.inference.export_files import CONFIG_FILE, FILES, LABELS_FILE
+from emotion_lit.model.checkpoint import newest_checkpoint
 from emotion_lit.utils import caches, hub
 from emotion_lit.utils.files import reason_of
 from emotion_lit.utils.names import shown
@@ -31,7 +32,7 @@ def find_model(path: Any) -> Path:
     """
     if not isinstance(path, str | PurePath) or not str(path).strip():
         raise UserError(
-            f"load takes the path of a checkpoint, a run or an export, or a Hub id, and not {shown(repr(path))}"
+            f"a model is the path of a checkpoint, a run or an export, or a Hub id, and not {shown(repr(path))}"
         )
     place = Path(expanded(path))
     if not place.exists() and HUB_ID.fullmatch(str(path)) and place.suffix != ".ckpt":
@@ -74,7 +75,8 @@ def _clear_errors(name: str) -> Iterator[None]:
     """Turns errors of the library into messages that say what to do."""
     from huggingface_hub import errors
 
-    nowhere = f"there is no file or folder {name}"
+    newest = newest_checkpoint()
+    nowhere = f"there is no file or folder {name}" + (f" (the newest checkpoint here is {newest})" if newest else "")
     try:
         yield
     except errors.GatedRepoError as error:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from emotion_lit import load
+from emotion_lit.cli import main
 from emotion_lit.errors import UserError
+from tests.conftest import failing
 from tests.data.hub_server import hub_at, hub_server
 from tests.inference.conftest import KINDS, loaded
 
@@ -60,9 +62,37 @@ def test_what_the_hub_has_not_is_one_line(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+@pytest.mark.parametrize("kind", ["checkpoint", "onnx"])
+def test_commands_take_the_id_of_a_model_on_the_hub(
+    places: dict[str, Path],
+    kind: str,
+    texts_file: Path,
+    tiny_backbone: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = [f"--model.backbone={tiny_backbone}"] if kind == "checkpoint" else []
+
+    def predicted(model: str | Path, name: str) -> bytes:
+        words = [f"--data.predict_path={texts_file}", f"--prediction.path={tmp_path / name}", *base]
+        main(["predict", f"--ckpt_path={model}", *words])
+        return (tmp_path / name).read_bytes()
+
+    expected = predicted(places[kind], "local.csv")
+    with hub_server({"me/emo": repository(places, kind, tmp_path / "hub")}, tmp_path / "cache"):
+        assert predicted("me/emo", "hub.csv") == expected
+        if kind == "checkpoint":
+            main(["test", "--ckpt_path=me/emo", *base, f"--evaluation.path={tmp_path / 'scores.json'}"])
+            assert (tmp_path / "scores.json").is_file()
+    with hub_at(NOBODY, tmp_path / "cache"):
+        assert predicted("me/emo", "offline.csv") == expected
+        words = ["predict", "--ckpt_path=me/other", f"--data.predict_path={texts_file}"]
+        assert "there is no file or folder me/other, no model of this name is in the cache" in failing(capsys, *words)
+
+
 @pytest.mark.parametrize("given", [None, "", " ", b"best.ckpt", 5, ["best.ckpt"]])
 def test_what_is_no_path_is_one_line(given: Any) -> None:
-    with pytest.raises(UserError, match="load takes the path of a checkpoint, a run or an export, or a Hub id, and"):
+    with pytest.raises(UserError, match="a model is the path of a checkpoint, a run or an export, or a Hub id, and"):
         load(given)
 
 

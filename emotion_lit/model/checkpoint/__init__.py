@@ -12,7 +12,7 @@ from emotion_lit.model.checkpoint.keys import (
     TRAINER_KEY,
     Checkpoint,
 )
-from emotion_lit.model.checkpoint.locations import find_checkpoint, from_here, is_export, run_folder
+from emotion_lit.model.checkpoint.locations import find_checkpoint, from_here, is_export, newest_checkpoint, run_folder
 from emotion_lit.model.checkpoint.metadata import add_metadata, update_hyperparameters
 from emotion_lit.model.checkpoint.paths import portable, relative_path
 from emotion_lit.model.checkpoint.reader import check_whole, read_checkpoint, read_to_resume
@@ -38,6 +38,7 @@ __all__ = [
     "find_checkpoint",
     "from_here",
     "is_export",
+    "newest_checkpoint",
     "portable",
     "read_checkpoint",
     "read_to_resume",

@@ -34,14 +34,20 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
     if (run / "config.yaml").is_file() and not file.is_file():
         raise UserError(f"the run {run} has no {file.name}: {how_to_end(run)}")
     if not file.is_file():
-        found = sorted(Path("logs").glob(f"*/version_*/checkpoints/{name}"), key=os.path.getmtime)
-        hint = (
-            f"; the newest here is {command_line(found[-1])}"
-            if found
-            else "; train one with: python -m emotion_lit fit"
-        )
-        raise UserError(f"there is no checkpoint {path}{hint}")
+        newest = newest_checkpoint(name)
+        hint = f"the newest here is {newest}" if newest else "train one with: python -m emotion_lit fit"
+        raise UserError(f"there is no checkpoint {path}; {hint}")
     return file
+
+
+def newest_checkpoint(name: str = "best.ckpt") -> str | None:
+    """The newest checkpoint of the runs in the working folder, as it is typed; None if there are no runs.
+
+    Args:
+        name: The name of the checkpoint.
+    """
+    found = sorted(Path("logs").glob(f"*/version_*/checkpoints/{name}"), key=os.path.getmtime)
+    return command_line(found[-1]) if found else None
 
 
 def is_export(path: str | Path) -> bool:

@@ -32,14 +32,17 @@ class Source:
         """Reads the trained model that `--ckpt_path` names.
 
         Args:
-            path: A checkpoint, a run folder, or for `predict` an export.
-            command: The command.
+            path: A checkpoint, a run folder, a Hub id of one, or for `predict` an export.
+            command: The command; `fit` resumes only from files.
 
         Raises:
-            UserError: There is none, or it is damaged.
+            UserError: There is none, or it is damaged, or cannot be downloaded.
         """
         if command == "fit":
             return cls(*checkpoints.read_to_resume(path))
+        from emotion_lit.inference.locations import find_model
+
+        path = str(find_model(path))
         if command == "predict" and checkpoints.is_export(path):
             from emotion_lit.inference.export_loader import Export
 

@@ -183,7 +183,8 @@ class EmotionParser(LightningArgumentParser):
 
 # Lightning's help texts of these do not apply here.
 HELP = {
-    "ckpt_path": "A checkpoint, or a run folder, logs/NAME/version_N; `fit` resumes training from its last.ckpt.",
+    "ckpt_path": "A checkpoint, or a run folder, logs/NAME/version_N; `fit` resumes training from its last.ckpt. "
+    "Other commands also take a Hub id.",
     "config": "A YAML file, or the name of a recipe, such as quickstart. Settings on the command line override it.",
     "seed_everything": "The seed of all random number generators; true draws one.",
 }
