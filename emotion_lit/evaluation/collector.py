@@ -29,14 +29,20 @@ class PredictionCollector:
         """
         if not {"targets", "label", "row"} <= set(batch):
             raise UserError("the rows of these batches are not known; give the Trainer EmotionDataModule as datamodule")
-        part = (probabilities.float(), batch["targets"].float(), batch["label"], batch["row"])
-        self._parts.append(tuple(tensor.cpu() for tensor in part))  # type: ignore[arg-type]
+        self._parts.append((probabilities.float(), batch["targets"].float(), batch["label"], batch["row"]))
 
     def gathered(self) -> "PredictionCollector":
         """The batches of all processes, on each of them; every process has to call this."""
         everything = PredictionCollector()
-        everything._parts = [part for parts in distributed.all_gather(self._parts) for part in parts]
+        everything._parts = [part for part in distributed.all_gather(self._on_cpu()) if part is not None]
         return everything
+
+    def _on_cpu(self) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        """All batches as one; a GPU is waited for once, and not at each of them."""
+        if not self._parts:
+            return None
+        probabilities, targets, first, rows = (torch.cat(parts).cpu() for parts in zip(*self._parts, strict=True))
+        return probabilities, targets, first, rows
 
     @property
     def rows(self) -> list[int]:

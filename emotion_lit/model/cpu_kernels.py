@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from transformers import PreTrainedModel
+
+from emotion_lit.model.attention import exchange_attention
 
 ATTENTION = "emotion_lit_eager"
 BYTES = 256
@@ -154,32 +155,6 @@ def use_eager_attention(encoder: Any) -> None:
     Args:
         encoder: The encoder.
     """
-    from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
 
-    AttentionInterface.register(ATTENTION, eager_attention)
-    AttentionMaskInterface.register(ATTENTION, eager_mask)
-    own = encoder.config._attn_implementation
-    if own != ATTENTION:
-        encoder.set_attn_implementation(ATTENTION)
-        encoder._own_attention = own
-
-
-def use_own_attention(encoder: Any) -> None:
-    """Undoes `use_eager_attention`.
-
-    Args:
-        encoder: The encoder.
-    """
-    own = encoder.__dict__.pop("_own_attention", None)
-    if own is not None:
-        encoder.set_attn_implementation(own)
-
-
-def has_exchangeable_attention(encoder: PreTrainedModel) -> bool:
-    """Whether the attention function of an encoder can be replaced; that of DeBERTa and some others cannot.
-
-    Args:
-        encoder: The encoder.
-    """
-    return bool(getattr(encoder, "_supports_attention_backend", False)) and hasattr(encoder, "set_attn_implementation")
+    exchange_attention(encoder, ATTENTION, eager_attention, eager_mask)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -71,9 +70,19 @@ def decide(probabilities: Tensor, multi_label: bool, thresholds: Sequence[float]
     known = is_known(probabilities)[:, None]
     if not multi_label:
         best = probabilities.nan_to_num().argmax(dim=1)
-        return functional.one_hot(best, probabilities.shape[1]).bool() & known
+        return is_class(best, probabilities.shape[1]) & known
     compared = probabilities if probabilities.dtype == torch.float64 else probabilities.float()
     return (compared >= _smallest_above(thresholds, compared)) & known
+
+
+def is_class(ids: Tensor, classes: int) -> Tensor:
+    """One-hot class ids as booleans, ``[rows, classes]``; `one_hot` of PyTorch reads the ids, which waits for a GPU.
+
+    Args:
+        ids: The class of each row, ``[rows]``.
+        classes: The number of classes.
+    """
+    return ids.unsqueeze(1) == torch.arange(classes, device=ids.device)
 
 
 def is_known(probabilities: Tensor) -> Tensor:
@@ -108,4 +117,4 @@ def _smallest_above(thresholds: Sequence[float], like: Tensor) -> Tensor:
     exact = torch.tensor(thresholds, dtype=torch.float64)
     rounded = exact.to(like.dtype)
     above = torch.where(rounded.double() < exact, rounded.nextafter(torch.full_like(rounded, math.inf)), rounded)
-    return above.to(like.device)
+    return above.to(like.device, non_blocking=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from emotion_lit.model import cpu_kernels, first_token
+from emotion_lit.model import attention, cpu_kernels, first_token
 from emotion_lit.model.network import Network
 from emotion_lit.model.partial_forward import check_layers
 from emotion_lit.model.probe import Probe, reason_of
@@ -71,13 +71,31 @@ def take_attention(network: Network, probe: Probe, expected: Tensor | None = Non
         expected: Their logits, if they are known.
     """
     expected = probe.logits(network) if expected is None else expected
-    if cpu_kernels.has_exchangeable_attention(network.encoder):
+    if attention.has_exchangeable_attention(network.encoder):
         take(
             "eager attention",
             network,
             lambda: cpu_kernels.use_eager_attention(network.encoder),
-            lambda: cpu_kernels.use_own_attention(network.encoder),
+            lambda: attention.use_own_attention(network.encoder),
             expected,
+            lambda: probe.logits(network),
+        )
+
+
+def take_unread_masks(network: Network, probe: Probe) -> None:
+    """Installs attention masks that are not read, which would wait for a GPU; `leave_training_paths` undoes it.
+
+    Args:
+        network: The network.
+        probe: Two texts.
+    """
+    if attention.has_exchangeable_attention(network.encoder):
+        take(
+            "attention masks that are not read",
+            network,
+            lambda: attention.use_unread_masks(network.encoder),
+            lambda: attention.use_own_attention(network.encoder),
+            probe.logits(network),
             lambda: probe.logits(network),
         )
 
@@ -108,7 +126,7 @@ def leave_training_paths(network: Network) -> None:
         network: The network.
     """
     cpu_kernels.use_own_dropout(network.encoder)
-    cpu_kernels.use_own_attention(network.encoder)
+    attention.use_own_attention(network.encoder)
 
 
 def can_run_apart(network: Network, probe: Probe) -> bool:

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModel
 
+from emotion_lit.model.attention import use_own_attention
 from emotion_lit.model.backbone import locate
 from emotion_lit.model.cpu_kernels import (
     ByteDropout,
@@ -12,7 +13,6 @@ from emotion_lit.model.cpu_kernels import (
     eager_attention,
     use_byte_dropout,
     use_eager_attention,
-    use_own_attention,
     use_own_dropout,
 )
 

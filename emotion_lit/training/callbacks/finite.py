@@ -1,6 +1,5 @@
 """Stops training if the loss or the weights become NaN or infinite, before they are saved."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ ROWS_SHOWN, CHARACTERS_SHOWN = 8, 40
 class FiniteLoss(pl.Callback):
     """Stops training at a loss that is NaN or infinite; the error names the step and the rows of the batch.
 
-    On a GPU, and with several processes, the index of the first such batch is kept in a tensor on the device, which is
-    read about once a second, because reading it waits for the device.
+    The index of the first such batch is kept in a tensor on the device, which is read about once a second, because
+    reading it waits for a GPU.
     """
 
     def __init__(self) -> None:
@@ -39,10 +38,6 @@ class FiniteLoss(pl.Callback):
         """Checks the loss of a batch."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(loss, Tensor):
-            return
-        if loss.device.type == "cpu" and trainer.world_size == 1:
-            if not math.isfinite(loss):
-                self._stop(trainer, batch_idx)
             return
         if self._bad is None:
             self._bad = torch.full((), -1, device=loss.device)

@@ -36,6 +36,8 @@ class Interruption(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Defers signals from now on, because there is state to save."""
         signals.take_over()
+        # Lightning exchanges its own flag in every step, which waits for the GPU; `LastCheckpoint` has exchanged ours.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
         signals.defer("this step or validation")
         if failures.run_folder:
             requeue.write_record(failures.run_folder, self.arguments)
@@ -77,3 +79,7 @@ class Interruption(Checkpoint):
         if not trainer.is_global_zero:
             raise SystemExit(0)  # the exit code is that of the first process
         raise signals.Stop(signals.received() or signal.SIGTERM)
+
+
+def _nothing() -> None:
+    pass

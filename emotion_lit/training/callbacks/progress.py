@@ -1,5 +1,6 @@
 """Progress bars that count texts, and a line for each epoch, on stderr."""
 
+import math
 import time
 from typing import Any
 
@@ -11,6 +12,9 @@ from emotion_lit.model.batches import size_of
 from emotion_lit.training.callbacks.steps import rows_of_step
 from emotion_lit.utils.console import progress_bar, say
 
+# Seconds between two reads of the training loss that a progress bar shows.
+LOSS_SECONDS = 1.0
+
 
 class TextProgress(ProgressBar):
     """Progress bars of training, evaluation and prediction that count texts."""
@@ -20,6 +24,7 @@ class TextProgress(ProgressBar):
         self._enabled = True
         self._train: tqdm[Any] | None = None
         self._evaluation: tqdm[Any] | None = None
+        self._read = -math.inf
 
     def disable(self) -> None:
         """Hides the bars; Lightning calls it on all processes but the first."""
@@ -40,7 +45,10 @@ class TextProgress(ProgressBar):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts the texts of a step."""
-        if self._train is not None and self._train.update(rows_of_step(trainer, batch, batch_idx)):
+        if self._train is None or not self._train.update(rows_of_step(trainer, batch, batch_idx)):
+            return
+        if time.monotonic() - self._read >= LOSS_SECONDS:  # because it waits for a GPU
+            self._read = time.monotonic()
             self._train.set_postfix(loss=f"{outputs['loss'].item():.3f}", refresh=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
