@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_texts(options.dataset, options.source, options.rows, folder / "texts.txt")
+        write_texts(options.dataset, options.source, options.rows, folder / "texts.txt")
         export(options.ckpt_path, folder / "model")
         peers = {PIPELINE: lambda: _pipeline(folder, options.rows)}
         for ours in options.engines:
@@ -57,7 +57,7 @@ def main() -> None:
     publish("prediction", rows, results, options.output)
 
 
-def _write_texts(dataset: str, source: str | None, rows: int, file: Path) -> None:
+def write_texts(dataset: str, source: str | None, rows: int, file: Path) -> None:
     data = EmotionDataModule(dataset, sources=[source] if source else None)
     found = [text for split in ("test", "validation", "train") for text in data.rows(split).texts]
     texts = [" ".join(text.split()) for text in found]
