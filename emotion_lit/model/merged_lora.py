@@ -118,7 +118,8 @@ def trained_alike(encoder: torch.nn.Module) -> Iterator[None]:
 
 def _merge(weight: Tensor, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> Tensor:
     with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
-        return torch.addmm(weight, b, a, alpha=scaling).to(dtype)
+        # A frozen weight may be stored in half precision, see `mixed_precision`.
+        return torch.addmm(weight, b.to(weight.dtype), a.to(weight.dtype), alpha=scaling).to(dtype)
 
 
 class _MergedLora(torch.autograd.Function):

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from emotion_lit.errors import UserError
+from emotion_lit.model.cuda_graphs import attention_kernels
 from emotion_lit.model.partial_forward import lower_states, upper_layers
+from emotion_lit.model.pooling import masked_mean
 
 Pooling = Literal["cls", "mean"]
 # The layers that the `mean` head pools, as fractions of the depth. Lower layers keep information that the last layer
@@ -139,7 +141,8 @@ class Network(nn.Module):
         """
         if self.pooling == "mean":
             return self.classify(self.features(input_ids, attention_mask))
-        logits: Tensor = self.body(input_ids=input_ids, attention_mask=attention_mask).logits
+        with attention_kernels(input_ids.device):
+            logits: Tensor = self.body(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits.float()
 
     def states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -153,7 +156,8 @@ class Network(nn.Module):
             ``[batch, tokens, hidden]``.
         """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        return lower_states(self.body, self.layers, self.frozen_layers, **inputs)
+        with attention_kernels(input_ids.device):
+            return lower_states(self.body, self.layers, self.frozen_layers, **inputs)
 
     def classify_states(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Runs the trainable layers and the head.
@@ -179,7 +183,8 @@ class Network(nn.Module):
         Returns:
             ``[batch, 3 * hidden]``.
         """
-        output = self.body(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        with attention_kernels(input_ids.device):
+            output = self.body(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
         # The first state is the embeddings; some architectures apply another LayerNorm after the last layer.
         states = [*output.hidden_states[1:-1], output.last_hidden_state]
         chosen = [states[max(1, round(len(states) * depth)) - 1] for depth in DEPTHS]
@@ -235,19 +240,3 @@ def _encoder_of(network: PreTrainedModel) -> PreTrainedModel:
 
 def _is_inside(one: nn.Module, others: list[nn.ModuleList]) -> bool:
     return any(one is not other and one in list(other.modules()) for other in others)
-
-
-def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """The mean of the token states of each text, padding excluded.
-
-    Args:
-        states: ``[batch, tokens, hidden]``.
-        attention_mask: ``[batch, tokens]``; None if nothing is padded.
-
-    Returns:
-        ``[batch, hidden]``.
-    """
-    if attention_mask is None:
-        return states.mean(dim=1)
-    mask = attention_mask.unsqueeze(-1).to(states.dtype)
-    return torch.sum(states * mask, dim=1) / mask.sum(dim=1).clamp(min=1)

@@ -76,11 +76,31 @@ def training_rows(training: dict[str, Any]) -> list[list[str]]:
         ["trainable parameters", f"{training['trainable_parameters']:,} of {training['total_parameters']:,}"],
         ["peak memory", f"{training['peak_memory_mb']:,.0f} MiB"],
     ]
+    rows += _gpu_rows(training)
     if training["matrix_peak_gflops"]:  # not measured with several processes
         rows.append(["matrix multiplication", f"{training['gflops_per_second']:,.1f} GFLOP/s"])
         rows.append(["share of the peak measured on this machine", f"{training['peak_share']:.0%}"])
     if training["checkpoint_bytes"]:
         rows.append(["checkpoint size", f"{training['checkpoint_bytes'] / 2**20:.1f} MiB"])
+    return rows
+
+
+def _gpu_rows(training: dict[str, Any]) -> list[list[str]]:
+    """What concerns a training on a GPU; reports of earlier versions lack some of it."""
+    rows = []
+    if training.get("peak_gpu_memory_mb") is not None:
+        rows.append(["peak GPU memory", f"{training['peak_gpu_memory_mb']:,.0f} MiB"])
+    if training.get("tf32") is not None:
+        rows.append(["single-precision matrix products", "TF32" if training["tf32"] else "float32, without TF32"])
+    if graphs := training.get("cuda_graphs"):
+        passes = graphs["replayed"] + graphs["eager"]
+        rows.append(
+            [
+                "CUDA graphs",
+                f"{graphs['replayed']:,} of {passes:,} training passes; {graphs['shapes']} shapes, recorded in "
+                f"{graphs['seconds']:.1f} s",
+            ]
+        )
     return rows
 
 

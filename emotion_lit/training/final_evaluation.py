@@ -184,6 +184,8 @@ class FinalEvaluation:
             "precision": str(self.trainer.precision),
             "peak_memory_mb": peak_memory_mb(),
             "peak_gpu_memory_mb": gpu,
+            "tf32": None if gpu is None else torch.get_float32_matmul_precision() != "highest",
+            "cuda_graphs": self.model.acceleration.graph_summary,
             "trainable_parameters": trained,
             "total_parameters": total,
             "checkpoint_bytes": best.stat().st_size if best else None,

@@ -8,17 +8,17 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn import functional
 from torchmetrics import MetricCollection
 
 from emotion_lit.data.batching import Batch
-from emotion_lit.model.batches import check_inputs, classify, embed, put_in_order, rows_of, with_targets
-from emotion_lit.model.fast_paths import leave_training_paths, take_training_paths
+from emotion_lit.model.batches import check_inputs, embed, put_in_order, rows_of, with_targets
+from emotion_lit.model.decision import is_class
 from emotion_lit.model.network import Pooling
-from emotion_lit.model.probe import Probe
 from emotion_lit.model.settings import ClassWeights, ModelSettings, Schedule
 from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning
 from emotion_lit.training import weight_averaging
+from emotion_lit.training.callbacks.acceleration import Acceleration
+from emotion_lit.training.callbacks.step_log import StepLog
 from emotion_lit.training.checkpointed_module import CheckpointedModule
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.lightning_tuners import check_tuners
@@ -33,7 +33,6 @@ from emotion_lit.training.optim import (
     parameter_groups,
 )
 from emotion_lit.training.settings.attributes import documented_by
-from emotion_lit.training.strategies import check_precision, is_checked_when_built
 
 Stage = Literal["train", "val", "test"]
 SETTINGS = tuple(field.name for field in dataclasses.fields(ModelSettings))
@@ -72,6 +71,7 @@ class EmotionClassifier(CheckpointedModule):
         self._plain_loss = plain_loss(self.settings)
         self._seed = 0
         self._predicted: list[list[int] | None] = []  # the rows of each batch
+        self.acceleration, self._step_log = Acceleration(), StepLog()
         self.train_metrics = metric_collection(len(labels), multi_label, "train")
         self.val_metrics = metric_collection(len(labels), multi_label, "val")
         self.test_metrics = metric_collection(len(labels), multi_label, "test")
@@ -81,7 +81,7 @@ class EmotionClassifier(CheckpointedModule):
     def forward(self, batch: Batch) -> Tensor:
         """Logits of a batch, ``[batch, classes]``; see `batches.classify` for what a batch holds."""
         check_inputs(batch)
-        return classify(self.built, batch)
+        return self.acceleration.classify(self.built, batch)
 
     def embed(self, batch: Batch) -> Tensor:
         """Text embeddings, ``[batch, width]``: the input of the last linear layer of the head."""
@@ -97,7 +97,7 @@ class EmotionClassifier(CheckpointedModule):
         logits = self(batch)
         batch = with_targets(batch, len(self.labels), self.multi_label)
         loss = self.loss(logits, batch["targets"])
-        self.log("train/loss_step", loss.detach())
+        self._log_step("train/loss_step", loss)
         self._update("train", loss.detach(), logits.detach(), batch)
         weight = accumulation_weight(self._trainer, batch_idx)
         return loss if weight == 1 else loss * weight
@@ -141,11 +141,15 @@ class EmotionClassifier(CheckpointedModule):
         metrics: MetricCollection = getattr(self, f"{stage}_metrics")
         metrics.update(
             predicted=self.decide(probabilities),
-            truth=targets > 0 if self.multi_label else functional.one_hot(batch["label"], len(self.labels)).bool(),
+            truth=targets > 0 if self.multi_label else is_class(batch["label"], len(self.labels)),
             probabilities=probabilities,
             targets=targets,
         )
         self.log_dict(dict(metrics.items()), on_step=False, on_epoch=True, batch_size=len(logits))
+
+    def _log_step(self, name: str, value: Tensor) -> None:
+        self.log(name, value.detach(), logger=False)  # for other callbacks
+        self._step_log.note(name, value)
 
     # Optimization
 
@@ -178,24 +182,18 @@ class EmotionClassifier(CheckpointedModule):
     ) -> None:
         """Clips the gradients of a fused optimizer too."""
         if gradient_clip_val:
-            clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
+            norm = clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
+            if norm is not None:
+                self._log_step("train/gradient_norm", norm)
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The callbacks that every Trainer of this model needs."""
+        return [self.acceleration, self._step_log]
 
     def on_fit_start(self) -> None:
-        """Takes the optimizations for training that suit the device."""
+        """Keeps the settings of the data, for checkpoints."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.trained_on = data.settings.saved if isinstance(data, EmotionDataModule) else {}
-        network = self.built
-        leave_training_paths(network)  # from a `fit` that was interrupted
-        if self.settings.fast_paths and self.device.type == "cpu":
-            take_training_paths(network, Probe(self.tokenizer))
-        if not is_checked_when_built(self.trainer):
-            check_precision(self.trainer, network, self.tokenizer)
-        if self.settings.compile_encoder:
-            network.encoder.compile(dynamic=True)
-
-    def on_fit_end(self) -> None:
-        """Restores the attention and the dropout of the libraries."""
-        leave_training_paths(self.built)
 
     def on_train_start(self) -> None:
         """Lets learning rates and weight decay from the settings replace those of a resumed optimizer."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from emotion_lit.data.batching import BatchSampler
@@ -133,21 +134,25 @@ def make_optimizer(trainer: pl.Trainer | None, network: Network, settings: Model
 
 def clip_gradients(
     module: pl.LightningModule, optimizer: torch.optim.Optimizer, value: float, kind: str | None
-) -> None:
+) -> Tensor | None:
     """Clips the gradients, also of a fused optimizer, which Lightning refuses under autocast for the sake of fp16.
 
     Args:
-        module: The model, which logs the norm.
+        module: The model.
         optimizer: Its optimizer.
         value: The largest norm or value.
         kind: ``value``, or ``norm`` by default.
+
+    Returns:
+        The norm of the gradients on their device; None if it was not computed.
     """
     if module.trainer.precision == "16-mixed":  # its optimizer is not fused
         module.clip_gradients(optimizer, value, kind)
     elif kind == "value":
         torch.nn.utils.clip_grad_value_(module.parameters(), value)
     else:
-        module.log("train/gradient_norm", torch.nn.utils.clip_grad_norm_(module.parameters(), value))
+        return torch.nn.utils.clip_grad_norm_(module.parameters(), value)
+    return None
 
 
 def accumulation_weight(trainer: pl.Trainer | None, batch_idx: int) -> float:

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from emotion_lit.data.batching import Batch, padded_tokens
 from emotion_lit.data.loaders import measured_batches
+from emotion_lit.model.graphed_network import RECORDED_AT
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
@@ -51,6 +52,8 @@ class TimeEstimate(pl.Callback):
             _step(trainer, model, batches[0])
         self.flops_per_token = counter.get_total_flops() / padded_tokens(batches[0])
         device = trainer.strategy.root_device
+        for batch in batches * RECORDED_AT if model.acceleration.graphs else ():
+            _step(trainer, model, batch)
         step = sum(_seconds(lambda batch=batch: _step(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
         score = sum(_seconds(lambda batch=batch: _score(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
         tokens = sum(padded_tokens(batch) for batch in batches)
