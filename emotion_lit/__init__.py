@@ -3,15 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emotion_lit.cluster.batch_predictor import BatchPredictor
     from emotion_lit.inference.loading import load
     from emotion_lit.training.datamodule import EmotionDataModule
     from emotion_lit.training.module import EmotionClassifier
     from emotion_lit.training.run import RunResult, fit
 
 __version__ = "0.1.0"
-__all__ = ["EmotionClassifier", "EmotionDataModule", "RunResult", "__version__", "fit", "load"]
+__all__ = ["BatchPredictor", "EmotionClassifier", "EmotionDataModule", "RunResult", "__version__", "fit", "load"]
 
 _MODULES = {
+    "BatchPredictor": "emotion_lit.cluster.batch_predictor",
     "EmotionClassifier": "emotion_lit.training.module",
     "EmotionDataModule": "emotion_lit.training.datamodule",
     "RunResult": "emotion_lit.training.run",

@@ -22,6 +22,7 @@ PAGES = (
     *("README.md", "configs/README.md", "emotion_lit/training/README.md", "emotion_lit/reporting/README.md"),
     *("emotion_lit/inference/README.md", "emotion_lit/evaluation/README.md", "emotion_lit/data/README.md"),
     *("emotion_lit/cli/README.md", "emotion_lit/model/README.md", "emotion_lit/utils/README.md"),
+    "emotion_lit/cluster/README.md",
     *("emotion_lit/README.md", "emotion_lit/data/sample/README.md", "tests/README.md", "tests/benchmarks/README.md"),
     *(".github/CONTRIBUTING.md", "CHANGELOG.md", "logs/README.md"),
 )

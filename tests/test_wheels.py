@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 # Everything else is pure Python.
 COMPILED = (
     *("torch", "tokenizers", "pyarrow", "numpy", "scipy", "scikit-learn", "matplotlib", "safetensors", "xxhash"),
-    *("onnx", "onnxruntime", "psutil", "grpcio", "pandas"),
+    *("onnx", "onnxruntime", "psutil", "grpcio", "pandas", "ray", "msgpack"),
 )
 # What pip calls each system that the README promises.
 SYSTEMS = {

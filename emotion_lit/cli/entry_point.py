@@ -18,7 +18,7 @@ from emotion_lit.utils.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.utils.streams import open_streams
 
 # Commands that need no Trainer.
-TOOLS = ("export", "report", "cache")
+TOOLS = ("join", "export", "report", "cache")
 
 
 def main(args: ArgsType = None) -> EmotionCLI | None:

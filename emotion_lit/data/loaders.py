@@ -1,7 +1,7 @@
 """Loaders of batches: for training, evaluation, prediction, and measurements of speed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader, SequentialSampler
@@ -132,18 +132,21 @@ def loader_state(datasets: Mapping[str, TokenizedDataset], settings: DataSetting
     return {**{split: dataset.fingerprint for split, dataset in datasets.items()}, "batches": json.dumps(batches)}
 
 
-def prediction_stream(settings: DataSettings, tokenizer: PreTrainedTokenizerBase) -> TextStream:
+def prediction_stream(
+    settings: DataSettings, tokenizer: PreTrainedTokenizerBase, files: Sequence[str] | None = None
+) -> TextStream:
     """The texts to label, as a stream.
 
     Args:
         settings: The files, their columns, and the size of the batches.
         tokenizer: The backbone's tokenizer.
+        files: The files, if not those of ``settings``.
 
     Raises:
         UserError: There is nothing to read.
     """
     return TextStream(
-        distributed.on_rank_zero(lambda: _prediction_files(settings.predict_path)),
+        distributed.on_rank_zero(lambda: _prediction_files(settings.predict_path)) if files is None else files,
         settings.text_column,
         settings.keep_columns,
         settings.id_column,

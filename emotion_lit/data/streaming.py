@@ -78,6 +78,8 @@ class TextStream(IterableDataset[Batch]):
         self._done: Mapping[int, str] = {}
         self._rows_done = 0
         self._share, self._shares = 0, 1
+        self._window_rows: Sequence[int] = ()
+        self._shard: range | None = None
 
     @property
     def digest(self) -> str | None:
@@ -93,6 +95,20 @@ class TextStream(IterableDataset[Batch]):
     def window_count(self) -> int | None:
         """The number of windows, when all of them have been read."""
         return self._window_count
+
+    @property
+    def windows(self) -> Sequence[int]:
+        """The numbers of the windows to label, of those that have been read; a shard has some of them."""
+        return range(len(self._digests)) if self._shard is None else self._shard
+
+    @property
+    def rows(self) -> int | None:
+        """The number of rows to label, after `survey`; None for standard input."""
+        if self._digest is None:
+            return None
+        return sum(
+            self._window_rows if self._shard is None else self._window_rows[self._shard.start : self._shard.stop]
+        )
 
     @property
     def rows_done(self) -> int:
@@ -113,19 +129,39 @@ class TextStream(IterableDataset[Batch]):
         Raises:
             UserError: A row is unreadable, or has no text column; or, with ``on_error: skip``, all rows are unreadable.
         """
-        rows, self._digest = distributed.on_rank_zero(self._surveyed)
+        rows, self._digest, self._window_rows = distributed.on_rank_zero(self._surveyed)
         return rows
 
-    def _surveyed(self) -> tuple[int | None, str | None]:
+    def _surveyed(self) -> tuple[int | None, str | None, list[int]]:
         if "-" in self.files:
-            return None, None
-        rows, rejects, digest = 0, 0, None
+            return None, None, []
+        rows, rejects, digest, windows = 0, 0, None, []
         for window in self._read():
             rows, rejects, digest = rows + len(window), rejects + len(window.rejects), window.digest
+            windows.append(len(window))
             if rejects and not rows:
                 first = window.rejects[0]
                 raise UserError(f"none of the first {rejects:,} rows can be read; {first.where}: {first.reason}")
-        return rows, digest
+        return rows, digest, windows
+
+    def keep_shard(self, number: int, count: int) -> None:
+        """Leaves out all rows but those of a shard: windows that follow each other, about as many as in each other one.
+
+        Windows are not divided, because a probability may depend on the other texts of its window in the seventh digit.
+
+        Args:
+            number: The number of the shard, from one.
+            count: The number of shards.
+
+        Raises:
+            UserError: The texts come from standard input.
+        """
+        if self._digest is None:
+            raise UserError(
+                "prediction.shard reads a file several times, so standard input has no shards; save it first"
+            )
+        windows = len(self._window_rows)
+        self._shard = range(windows * (number - 1) // count, windows * number // count)
 
     def resume(self, done: Mapping[int, str], rows: int = 0, share: int = 0, shares: int = 1) -> None:
         """Leaves out the windows that an earlier run has labeled, and those of other processes.
@@ -144,12 +180,12 @@ class TextStream(IterableDataset[Batch]):
         Args:
             rows: The approximate number of texts.
         """
-        if self._first is None:
+        if self._shard is not None:  # all shards try it on the same texts, so that they choose alike
+            self._first = [batch for window in itertools.islice(self._read(), 1) for batch in self.batches(window)]
+        elif self._first is None:
             coming = self._prepared()
             self._coming = itertools.chain([next(coming, [])], coming)
-        batches = [batch for batch in self._first or [] if "input_ids" in batch]
-        every = max(1, round(sum(len(batch["row"]) for batch in batches) / rows))
-        return batches[every // 2 :: every] or batches
+        return some_of(self._first or [], rows)
 
     def __iter__(self) -> Iterator[Batch]:
         try:
@@ -166,13 +202,15 @@ class TextStream(IterableDataset[Batch]):
         """The batches of the remaining windows. They are made once, because standard input can be read only once."""
         if self._coming is None:
             self._digests = []
-            self._coming = map(self._batches, self._remaining(self._read()))
+            self._coming = map(self.batches, self._remaining(self._read()))
         return self._coming
 
     def _remaining(self, windows: Iterator[Window]) -> Iterator[Window]:
         left = 0
         for window in windows:
             self._digests.append(window.digest)
+            if self._shard is not None and window.number not in self._shard:
+                continue
             if window.number not in self._done:
                 if left % self._shares == self._share:
                     yield window
@@ -191,7 +229,12 @@ class TextStream(IterableDataset[Batch]):
     def _read(self) -> Iterator[Window]:
         return self._windows.read(WINDOW)
 
-    def _batches(self, window: Window) -> list[Batch]:
+    def batches(self, window: Window) -> list[Batch]:
+        """The batches of a window, in order of length.
+
+        Args:
+            window: The window, with a column `text_key`.
+        """
         texts = window.values(self.text_key)
         is_readable = np.fromiter(map(is_text, texts), dtype=np.bool_, count=len(texts))
         readable, missing = np.flatnonzero(is_readable), np.flatnonzero(~is_readable)
@@ -220,6 +263,18 @@ class TextStream(IterableDataset[Batch]):
             if is_truncated or len(read[place]) < len(whole[place]):
                 notes[place] = f"only its first {self.max_length} tokens were read"
         return tokens, notes
+
+
+def some_of(batches: Sequence[Batch], rows: int) -> list[Batch]:
+    """Some batches of a window, of all lengths.
+
+    Args:
+        batches: The batches, in order of length.
+        rows: The approximate number of texts.
+    """
+    texts = [batch for batch in batches if "input_ids" in batch]
+    every = max(1, round(sum(len(batch["row"]) for batch in texts) / rows))
+    return texts[every // 2 :: every] or texts
 
 
 def _ignore(where: str, reason: str, content: Any) -> None:

@@ -54,20 +54,24 @@ class WindowReader:
         self.text_format = text_format
         self.on_error = on_error
 
-    def read(self, max_rows: int) -> Iterator[Window]:
-        """Yields all rows.
+    def read(self, max_rows: int, skip: int = 0, number: int = 0, row: int = 0) -> Iterator[Window]:
+        """Yields all rows, or those from some row on.
 
         Args:
             max_rows: The rows of a window, rejects among them.
+            skip: The rows to leave out at the start.
+            number: The number of the first window.
+            row: The number of the first row after those.
 
         Raises:
             UserError: A file cannot be read, or lacks a column.
         """
         content = hashlib.sha256()
-        number, row = 0, 0
         window = WindowBuilder(number, max_rows, content)
         for run in self._runs():
-            start, end = 0, 1 if isinstance(run, Reject) else run.num_rows
+            end = 1 if isinstance(run, Reject) else run.num_rows
+            start = min(skip, end)
+            skip -= start
             while start < end:
                 if isinstance(run, Reject):
                     window.add_reject(run)

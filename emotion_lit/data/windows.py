@@ -45,6 +45,11 @@ class Window:
         self.digest = digest
         self._tables = tables
 
+    @property
+    def tables(self) -> "Sequence[pa.Table]":
+        """The rows, one table after the other."""
+        return self._tables
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -13,6 +13,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.inference.output_paths import check_apart
 from emotion_lit.inference.output_state import Counts, State
 from emotion_lit.inference.resumable_output import Parts
+from emotion_lit.inference.shard import FirstEngine, Shard
 from emotion_lit.inference.write_errors import clear_write_errors
 from emotion_lit.inference.writers import FORMATS, Format
 from emotion_lit.utils import distributed
@@ -27,12 +28,17 @@ class FileOutput:
         stream: The texts.
         empty: A table with the columns of the file and no rows.
         form: The format; by default that of the suffix.
+        shard: The shard that is written, to a file of its own next to ``path``.
     """
 
-    def __init__(self, path: str, stream: TextStream, empty: pa.Table, form: Format | None = None) -> None:
-        self._path = path
+    def __init__(
+        self, path: str, stream: TextStream, empty: pa.Table, form: Format | None = None, shard: Shard | None = None
+    ) -> None:
         # A link stays, and the file that it leads to gets the rows.
-        self._target = Path(path).resolve() if Path(path).is_symlink() else Path(path)
+        self._whole = Path(path).resolve() if Path(path).is_symlink() else Path(path)
+        self._target = shard.file(self._whole) if shard else self._whole
+        self._path = str(self._target) if shard else path
+        self._shard = shard
         self._stream = stream
         self._empty = empty
         self._form = form
@@ -42,7 +48,7 @@ class FileOutput:
         """See `PredictionOutput.open`."""
         state = distributed.on_rank_zero(lambda: self._opened(made_from, overwrite, source))
         if distributed.rank() > 0:
-            self._parts = Parts(self._target, self._empty, self._form, state)
+            self._parts = Parts(self._target, self._empty, self._form, self._shard, state)
         done = {number: part.digest for number, part in state.done.items()}
         self._stream.resume(done, state.rows, distributed.rank(), distributed.world_size())
 
@@ -50,7 +56,7 @@ class FileOutput:
         if self._target.suffix not in FORMATS:
             raise UserError(f"prediction.path {self._path} should end in .csv, .jsonl or .parquet, or be - for stdout")
         check_apart(self._target, self._stream.files, source)
-        self._parts = Parts(self._target, self._empty, self._form)
+        self._parts = Parts(self._target, self._empty, self._form, self._shard)
         try:
             if self._target.is_dir():
                 raise IsADirectoryError(f"{self._path} is a folder")
@@ -65,10 +71,14 @@ class FileOutput:
         """See `PredictionOutput.choose_engine`."""
 
         def chosen() -> str:
-            earlier = self._parts.state.engine
-            engine = choose(earlier)
-            if engine != earlier:
+            known = self._parts.state.engine
+            first = FirstEngine(self._whole, self._parts.state.made_from) if self._shard else None
+            engine = choose(known or (first.read() if first else None))
+            if engine != known:
                 self.remember_engine(engine)
+            if first:
+                with clear_write_errors(str(first.file)):
+                    first.remember(engine)
             return engine
 
         return distributed.on_rank_zero(chosen)
@@ -133,7 +143,7 @@ class FileOutput:
         expected = read[0] if stream.digest is None else (read[0][0], [stream.digest])
 
         def publish() -> Counts | None:
-            if limited and not parts.has_all(len(stream.digests)):
+            if limited and not parts.has_all(stream.windows):
                 return None
             if any(found != expected for found in read):
                 raise UserError(
@@ -141,7 +151,7 @@ class FileOutput:
                     f"kept of {self._path} is of both"
                 )
             with clear_write_errors(self._path):
-                parts.collect(stream.digests)
+                parts.collect({number: stream.digests[number] for number in stream.windows})
                 parts.publish()
             return parts.state.counts()
 

@@ -70,9 +70,8 @@ class TableBuilder:
             The table. Scores are in double precision, rounded to 6 digits. A row without a label has an empty `label`
             and null scores.
         """
-        known = np.isfinite(probabilities).all(axis=1)
-        predicted = self._predicted(probabilities, known)
-        note = pa.array(_notes(notes or [None] * len(known), known), pa.string())
+        predicted = self.columns_of(probabilities, notes)
+        note = predicted.pop(NOTE)
         fields = [
             rows.schema.field(ID),
             pa.field(TEXT, pa.string()),
@@ -83,6 +82,24 @@ class TableBuilder:
         kept = [rows.column(name) for name in self.kept]
         arrays = [rows.column(ID), _texts(rows), *predicted.values(), *kept, note]
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns that come from the model, and `note`."""
+        return [*self._predicted_columns(), NOTE]
+
+    def columns_of(
+        self, probabilities: npt.NDArray[np.floating[Any]], notes: Sequence[str | None] | None = None
+    ) -> dict[str, pa.Array]:
+        """The columns that come from the model, and `note`.
+
+        Args:
+            probabilities: ``[rows, classes]``; a row that is not finite gets no label.
+            notes: What there is to say about each row; None for most of them.
+        """
+        known = np.isfinite(probabilities).all(axis=1)
+        note = pa.array(_notes(notes or [None] * len(known), known), pa.string())
+        return {**self._predicted(probabilities, known), NOTE: note}
 
     def empty(self) -> pa.Table:
         """A table with no rows."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from emotion_lit.data.windows import Window
 from emotion_lit.inference.file_output import FileOutput
 from emotion_lit.inference.output_columns import TableBuilder, input_rows
 from emotion_lit.inference.output_state import Counts
+from emotion_lit.inference.shard import Shard
 from emotion_lit.inference.stdout_output import StdoutOutput
 from emotion_lit.inference.write_errors import STDOUT
 from emotion_lit.inference.writers import Csv
 from emotion_lit.utils import distributed
+from emotion_lit.utils.commands import PROGRAM, command_line
 from emotion_lit.utils.console import say
 
 
@@ -38,6 +41,7 @@ class PredictionOutput:
         builder: Builds the rows.
         id_column: The column of row ids.
         escape_formulas: Whether to put a ``'`` before texts in CSV that a spreadsheet would run as a formula.
+        shard: The shard to which the stream is limited, for the name of its file.
     """
 
     def __init__(
@@ -47,14 +51,16 @@ class PredictionOutput:
         builder: TableBuilder,
         id_column: str = "id",
         escape_formulas: bool = False,
+        shard: Shard | None = None,
     ) -> None:
         self._path = path
+        self._shard = shard
         self._stream = stream
         self._builder = builder
         self._id_column = id_column
         form = Csv(escape=True) if escape_formulas else None
         self._sink: FileOutput | StdoutOutput = (
-            StdoutOutput(stream) if path == STDOUT else FileOutput(path, stream, builder.empty(), form)
+            StdoutOutput(stream) if path == STDOUT else FileOutput(path, stream, builder.empty(), form, shard)
         )
         self._collected: _CollectedWindow | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
@@ -148,6 +154,8 @@ class PredictionOutput:
 
     def _report(self, counts: Counts) -> None:
         where = "stdout" if self._path == STDOUT else self._path
+        if self._shard:
+            where = str(self._shard.file(Path(self._path)))
         rejected = f", {counts.rejects:,} could not be read{self._sink.rejects()}" if counts.rejects else ""
         if counts.unlabeled:
             say(
@@ -155,6 +163,9 @@ class PredictionOutput:
                 f"{counts.first_unlabeled}"
             )
         say(f"{counts.rows:,} rows written to {where}{rejected}")
+        if self._shard:
+            command = command_line(*PROGRAM, "join", self._path)
+            say(f"when all {self._shard.count} shards are complete, join them with: {command}", wrap=False)
 
     def stop(self, error: BaseException) -> None:
         """Keeps what was written, after an error, and tells the other processes.

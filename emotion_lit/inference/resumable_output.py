@@ -4,7 +4,8 @@ import contextlib
 import errno
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from filelock import FileLock, Timeout
 
 from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
+from emotion_lit.inference.engines import TORCH
 from emotion_lit.inference.output_columns import unlabeled_rows
 from emotion_lit.inference.output_state import VERSION, State
-from emotion_lit.inference.part_files import Part, PartFiles
+from emotion_lit.inference.part_files import Part, PartFiles, file_sha256
+from emotion_lit.inference.shard import Shard, ShardContent
+from emotion_lit.inference.shard_files import part_schemas
 from emotion_lit.inference.writers import FORMATS, Format, concatenate
 from emotion_lit.utils.console import say
 from emotion_lit.utils.files import atomic_path, replace, sweep, temporary_name, why_not_writable
@@ -34,11 +38,20 @@ class Parts:
         target: The output.
         empty: A table with its columns and no rows.
         form: The format; by default that of the output's suffix.
+        shard: The shard that the output is, if it is one.
         state: How far the output is, where another process has opened it.
     """
 
-    def __init__(self, target: Path, empty: pa.Table, form: Format | None = None, state: State | None = None) -> None:
+    def __init__(
+        self,
+        target: Path,
+        empty: pa.Table,
+        form: Format | None = None,
+        shard: Shard | None = None,
+        state: State | None = None,
+    ) -> None:
         self.target = target
+        self.shard = shard
         self.rejects = target.with_name(f"{target.name}.rejects.jsonl")
         self.folder = target.with_name(f".{target.name}.parts")
         self.state = state or State({})
@@ -138,10 +151,10 @@ class Parts:
     def _known(self) -> dict[int, Part | None]:
         return self._files.known(self.state.made_from)
 
-    def has_all(self, windows: int) -> bool:
-        """Whether each window has its part, of all processes."""
+    def has_all(self, windows: Sequence[int]) -> bool:
+        """Whether each of these windows has its part, of all processes."""
         known = self._known()
-        return all(known.get(number) for number in range(windows))
+        return all(known.get(number) for number in windows)
 
     def rows_kept(self) -> int:
         """The number of finished rows of all processes, after which a later run can resume."""
@@ -177,18 +190,18 @@ class Parts:
     def _failure(self) -> Path:
         return self.folder / f"failed-{self.state.run}"
 
-    def collect(self, digests: Sequence[str]) -> None:
+    def collect(self, digests: Mapping[int, str]) -> None:
         """Finds the parts of all processes.
 
         Args:
-            digests: The hash of the input up to the end of each window.
+            digests: The hash of the input up to the end of each window of the output.
 
         Raises:
             UserError: A part is missing, or was made from something else.
         """
         known = self._known()
         self.state.done = {}
-        for number, digest in enumerate(digests):
+        for number, digest in digests.items():
             part = known.get(number)
             if part is None or part.digest != digest:
                 raise self._lost(number)
@@ -215,6 +228,8 @@ class Parts:
             self._format.join([self._files.rows(number) for number in done], self._empty, path)
         with atomic_path(rejects) as path:
             concatenate([self._files.rejects(number) for number, part in done.items() if part.rejects], path)
+        if self.shard:
+            self._describe(joined, rejects).save(self.target)
         self.state.joined = True
         self._save()
         if self.state.counts().rejects:
@@ -224,6 +239,21 @@ class Parts:
         replace(joined, self.target)
         self._remove()
         self._unlock()
+
+    def _describe(self, joined: Path, rejects: Path) -> ShardContent:
+        """What `join` has to know of a shard."""
+        done, state = self.state.done, self.state
+        files = {number: self._files.rows(number) for number in done}
+        return ShardContent(
+            shard=(self.shard.number, self.shard.count) if self.shard else (1, 1),
+            made_from=state.made_from,
+            engine=state.engine or TORCH,
+            columns=self._empty.column_names,
+            parts={number: asdict(part) for number, part in done.items()},
+            sha256=file_sha256(joined),
+            rejects_sha256=file_sha256(rejects) if state.counts().rejects else "",
+            schemas=part_schemas(files, joined, self.target.suffix),
+        )
 
     def close(self) -> None:
         """Closes the output without completing it; the parts are kept."""

@@ -3,7 +3,7 @@
 import functools
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,7 +49,17 @@ class Csv:
     def join(self, parts: Sequence[Path], empty: pa.Table, path: Path) -> None:
         """Writes the header and the rows of all parts as one file."""
         cell = escaped_csv_cell if self._escape else csv_cell
-        concatenate(parts, path, ",".join(map(cell, empty.column_names)) + "\n")
+        concatenate(parts, path, csv_header(empty.column_names, cell))
+
+
+def csv_header(columns: Sequence[str], cell: Callable[[str], str]) -> str:
+    """The first line of CSV.
+
+    Args:
+        columns: The names of the columns.
+        cell: Writes a text as a cell.
+    """
+    return ",".join(map(cell, columns)) + "\n"
 
 
 class Jsonl:
@@ -84,20 +94,42 @@ class Parquet:
 
     def write(self, table: pa.Table, path: Path) -> None:
         """Writes a table as a part."""
-        pq.write_table(pa.table({name: _parquet_column(table, name) for name in table.column_names}), path)
+        pq.write_table(parquet_table(table), path)
 
     def join(self, parts: Sequence[Path], empty: pa.Table, path: Path) -> None:
         """Writes the rows of all parts as one file, a row group for each."""
         if not parts:
             self.write(empty, path)
             return
-        schemas, columns = [pq.read_schema(part) for part in parts], empty.column_names
-        schema = pa.schema([_field(column, schemas) for column in columns])
-        with pq.ParquetWriter(path, schema) as writer:
-            for part in parts:
-                table = pq.read_table(part)
-                cast = [_as_type(table[column], schema.field(column).type) for column in columns]
-                writer.write_table(pa.table(cast, schema=schema))
+        tables = (pq.read_table(part) for part in parts)
+        write_row_groups([pq.read_schema(part) for part in parts], tables, empty.column_names, path)
+
+
+def parquet_table(table: pa.Table) -> pa.Table:
+    """A table with the types that it has in Parquet.
+
+    Args:
+        table: The table, as `TableBuilder` builds it.
+    """
+    return pa.table({name: _parquet_column(table, name) for name in table.column_names})
+
+
+def write_row_groups(
+    schemas: Sequence[pa.Schema], tables: Iterable[pa.Table], columns: Sequence[str], path: Path
+) -> None:
+    """Writes tables as a file of Parquet, a row group for each.
+
+    Args:
+        schemas: The types of each table; a column gets a type that holds the values of all of them.
+        tables: The tables.
+        columns: The columns of the file.
+        path: The file to write.
+    """
+    schema = pa.schema([common_field(column, schemas) for column in columns])
+    with pq.ParquetWriter(path, schema) as writer:
+        for table in tables:
+            cast = [as_type(table[column], schema.field(column).type) for column in columns]
+            writer.write_table(pa.table(cast, schema=schema))
 
 
 FORMATS: dict[str, Format] = {".csv": Csv(), ".jsonl": Jsonl(), ".parquet": Parquet()}
@@ -182,8 +214,13 @@ def _string(value: Any) -> str:
     return found if isinstance(found, str) else to_json(found)
 
 
-def _field(column: str, schemas: Sequence[pa.Schema]) -> pa.Field:
-    """The type of a column in all parts; a string where they differ."""
+def common_field(column: str, schemas: Sequence[pa.Schema]) -> pa.Field:
+    """The type of a column that holds the values of several tables; a string where they differ.
+
+    Args:
+        column: The column.
+        schemas: The types of the tables.
+    """
     try:
         fields = [pa.schema([schema.field(column)]) for schema in schemas]
         return pa.unify_schemas(fields, promote_options="permissive").field(column)
@@ -191,7 +228,13 @@ def _field(column: str, schemas: Sequence[pa.Schema]) -> pa.Field:
         return pa.field(column, pa.string())
 
 
-def _as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+def as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column as the type of `common_field`.
+
+    Args:
+        values: The column.
+        kind: The type.
+    """
     if values.type != kind and kind == pa.string():
         return pa.chunked_array([_strings(values.to_pylist())])
     return values.cast(kind)

@@ -225,6 +225,11 @@ class EmotionDataModule(pl.LightningDataModule):
         return loaders.loader_state(self.tokenized.datasets, self.settings)
 
     @property
+    def rows_to_label(self) -> int | None:
+        """The number of texts that `predict` labels, of a shard if it labels one; None if it is not known."""
+        return self._stream.rows if self._stream else None
+
+    @property
     def rows_done(self) -> int:
         """The number of texts that an earlier run has labeled, after which this one continues."""
         return self._stream.rows_done if self._stream else 0

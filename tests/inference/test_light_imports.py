@@ -8,11 +8,11 @@ from tests.conftest import BACKBONE, Train
 from tests.inference.conftest import KINDS
 
 HEAVY = {"lightning", "pytorch_lightning", "lightning_fabric", "tensorboard", "matplotlib", "sklearn", "datasets"}
-HEAVY |= {"torchmetrics", "peft", "jsonargparse", "pandas"}
+HEAVY |= {"torchmetrics", "peft", "jsonargparse", "pandas", "ray"}
 # Each line: a model and its label, then the heavy packages that have been imported so far.
 LOAD = """
 import sys
-from emotion_lit import load
+from emotion_lit import BatchPredictor, load
 heavy = set(sys.argv[1].split(","))
 for path in sys.argv[3:]:
     label = load(path, backbone=sys.argv[2])("what a day!").label

@@ -5,30 +5,16 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from emotion_lit.errors import UserError
-from emotion_lit.inference.engine_selection import choose, make_engine
-from emotion_lit.inference.engines import (
-    ONNX,
-    ONNX_INT8,
-    TORCH,
-    TORCH_BF16,
-    FallbackEngine,
-    TorchEngine,
-    engine_error,
-)
-from emotion_lit.inference.onnx_engine import has_onnx, need_onnx
+from emotion_lit.inference.engine_candidates import Wanted, choose_for_input
+from emotion_lit.inference.engine_selection import make_engine
+from emotion_lit.inference.engines import TORCH, FallbackEngine, TorchEngine, engine_error
 from emotion_lit.model.fast_paths import take_attention
-from emotion_lit.model.precision import BFLOAT, native_precision
 from emotion_lit.model.probe import Probe
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
-
-# Engines are compared on a twentieth of the input, but on 500 to 2,000 rows.
-MOST_ROWS, FEWEST_ROWS, SHARE_OF_ROWS = 2000, 500, 20
-# The smallest input for which measuring the speed pays.
-WORTH_TIMING = 1000
 
 
 class EngineChoice(pl.Callback):
@@ -74,23 +60,13 @@ class EngineChoice(pl.Callback):
             model: The model.
             earlier: The engine of the run that this one resumes; it is compared again.
         """
-        if TORCH in (earlier, writer.engine):
-            return TORCH
         data = data_of(self, trainer)
-        int8 = [ONNX_INT8] if writer.quantize == "int8" else []
-        rows = MOST_ROWS * SHARE_OF_ROWS if data.predict_rows is None else data.predict_rows
-        if earlier is not None:
-            candidates = [earlier]
-        elif writer.engine == ONNX:
-            need_onnx()
-            candidates = [*int8, ONNX]
-        elif rows < WORTH_TIMING or model.device.type != "cpu":
-            return TORCH
-        else:
-            bf16 = [TORCH_BF16] if self.bf16 and native_precision("cpu") == BFLOAT else []
-            candidates = [TORCH, *bf16, *([ONNX, *int8] if has_onnx() else [])]
-        batches = data.stream.first_batches(min(MOST_ROWS, max(FEWEST_ROWS, rows // SHARE_OF_ROWS)))
-        if not batches:
-            return earlier or TORCH
-        timed = TORCH in candidates
-        return choose(candidates, model.trained, batches, self.checkpoint, timed, again=earlier is not None)
+        return choose_for_input(
+            Wanted(writer.engine, writer.quantize, self.bf16),
+            model.trained,
+            data.stream.first_batches,
+            data.predict_rows,
+            self.checkpoint,
+            model.device.type,
+            earlier,
+        )

@@ -13,6 +13,7 @@ from emotion_lit.inference.engines import TORCH
 from emotion_lit.inference.output_columns import TableBuilder
 from emotion_lit.inference.output_state import VERSION
 from emotion_lit.inference.prediction_output import PredictionOutput
+from emotion_lit.inference.shard import Shard
 from emotion_lit.inference.write_errors import STDOUT
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.utils import distributed, signals
@@ -37,6 +38,8 @@ class PredictionWriter(pl.Callback):
         on_error: What to do with a row that cannot be read: `stop`, or `skip` it into `<path>.rejects.jsonl`.
         escape_formulas: Whether to put a `'` in a `.csv` before texts that a spreadsheet would run as a formula: they
             begin with `=`, `+`, `-`, `@`, a tab or a line break. Readers of the file have to remove it.
+        shard: Label one of several parts of the input, such as `3/16` for the third of sixteen, into a file of its own,
+            `labels-00003-of-00016.csv` for `labels.csv`. `join` puts them together.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class PredictionWriter(pl.Callback):
         overwrite: bool = False,
         on_error: OnBadRow = "stop",
         escape_formulas: bool = False,
+        shard: str | None = None,
     ) -> None:
         if top_k < 1:
             raise UserError(f"prediction.top_k is {top_k}; it should be at least 1")
@@ -59,6 +63,8 @@ class PredictionWriter(pl.Callback):
             raise UserError(f"prediction.escape_formulas is for .csv alone; prediction.path is {path}")
         if quantize == "int8" and engine == "torch":
             raise UserError("prediction.quantize int8 needs --prediction.engine onnx, or auto")
+        if shard is not None and path == STDOUT:
+            raise UserError("prediction.shard needs a file for its rows; give --prediction.path")
         self.path = expanded(path)
         self.engine = engine
         self.quantize = quantize
@@ -68,6 +74,7 @@ class PredictionWriter(pl.Callback):
         self.overwrite = overwrite
         self.on_error = on_error
         self.escape_formulas = escape_formulas
+        self.shard = Shard.parse(shard) if shard is not None else None
         self._output: PredictionOutput | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -83,7 +90,9 @@ class PredictionWriter(pl.Callback):
         with distributed.fail_together():
             kept = tuple(settings.keep_columns)
             builder = TableBuilder(model.decision, self.top_k, self.threshold, self.probabilities, kept)
-        output = PredictionOutput(self.path, data.stream, builder, settings.id_column, self.escape_formulas)
+            if self.shard:
+                data.stream.keep_shard(self.shard.number, self.shard.count)
+        output = PredictionOutput(self.path, data.stream, builder, settings.id_column, self.escape_formulas, self.shard)
         made_from = {
             VERSION: __version__,
             "the checkpoint": [

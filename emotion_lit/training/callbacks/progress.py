@@ -68,7 +68,7 @@ class TextProgress(ProgressBar):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the bar of a prediction."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self._start("predict", getattr(data, "predict_rows", None), getattr(data, "rows_done", 0))
+        self._start("predict", getattr(data, "rows_to_label", None), getattr(data, "rows_done", 0))
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any

@@ -1,0 +1,1 @@
+"""Labeling with many processes and machines: columns in and out, shards, and Ray."""
