@@ -14,7 +14,7 @@ from emotion_lit.data.padding import Padding
 from emotion_lit.data.streaming import WINDOW, TextStream
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.inference.loading import load
-from emotion_lit.inference.table import TEXT, TableBuilder
+from emotion_lit.inference.output_columns import TEXT, TableBuilder
 
 if TYPE_CHECKING:
     from emotion_lit.inference.predictor import Predictor
