@@ -5,7 +5,6 @@ import errno
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,11 @@ from filelock import FileLock, Timeout
 
 from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
-from emotion_lit.inference.engines import TORCH
 from emotion_lit.inference.output_columns import unlabeled_rows
 from emotion_lit.inference.output_state import VERSION, State
-from emotion_lit.inference.part_files import Part, PartFiles, file_sha256
-from emotion_lit.inference.shard import Shard, ShardContent
-from emotion_lit.inference.shard_files import part_schemas
+from emotion_lit.inference.part_files import Part, PartFiles
+from emotion_lit.inference.shard import Shard
+from emotion_lit.inference.shard_files import describe
 from emotion_lit.inference.writers import FORMATS, Format, concatenate
 from emotion_lit.utils.console import say
 from emotion_lit.utils.files import atomic_path, replace, sweep, temporary_name, why_not_writable
@@ -229,7 +227,8 @@ class Parts:
         with atomic_path(rejects) as path:
             concatenate([self._files.rejects(number) for number, part in done.items() if part.rejects], path)
         if self.shard:
-            self._describe(joined, rejects).save(self.target)
+            files = {number: self._files.rows(number) for number in done}
+            describe(self.shard, self.state, self._empty.column_names, files, joined, rejects).save(self.target)
         self.state.joined = True
         self._save()
         if self.state.counts().rejects:
@@ -239,21 +238,6 @@ class Parts:
         replace(joined, self.target)
         self._remove()
         self._unlock()
-
-    def _describe(self, joined: Path, rejects: Path) -> ShardContent:
-        """What `join` has to know of a shard."""
-        done, state = self.state.done, self.state
-        files = {number: self._files.rows(number) for number in done}
-        return ShardContent(
-            shard=(self.shard.number, self.shard.count) if self.shard else (1, 1),
-            made_from=state.made_from,
-            engine=state.engine or TORCH,
-            columns=self._empty.column_names,
-            parts={number: asdict(part) for number, part in done.items()},
-            sha256=file_sha256(joined),
-            rejects_sha256=file_sha256(rejects) if state.counts().rejects else "",
-            schemas=part_schemas(files, joined, self.target.suffix),
-        )
 
     def close(self) -> None:
         """Closes the output without completing it; the parts are kept."""

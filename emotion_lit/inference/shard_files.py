@@ -3,33 +3,54 @@
 import base64
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emotion_lit.inference.column_texts import csv_cell, escaped_csv_cell
-from emotion_lit.inference.shard import ShardContent
+from emotion_lit.inference.engines import TORCH
+from emotion_lit.inference.output_state import State
+from emotion_lit.inference.part_files import file_sha256
+from emotion_lit.inference.shard import Shard, ShardContent
 from emotion_lit.inference.writers import csv_header, write_row_groups
 
 ShardFile = tuple[Path, ShardContent]
 
 
-def part_schemas(parts: Mapping[int, Path], joined: Path, suffix: str) -> dict[int, str]:
+def describe(
+    shard: Shard, state: State, columns: list[str], parts: Mapping[int, Path], joined: Path, rejects: Path
+) -> ShardContent:
+    """What `join` has to know of a shard.
+
+    Args:
+        shard: The shard.
+        state: Its progress, which is at its end.
+        columns: The names of its columns.
+        parts: The file of each window, by its number.
+        joined: The file that they are joined to.
+        rejects: The file of the rows that could not be read.
+    """
+    return ShardContent(
+        shard=(shard.number, shard.count),
+        made_from=state.made_from,
+        engine=state.engine or TORCH,
+        columns=columns,
+        parts={number: asdict(part) for number, part in state.done.items()},
+        sha256=file_sha256(joined),
+        rejects_sha256=file_sha256(rejects) if state.counts().rejects else "",
+        schemas=_part_schemas(parts, joined) if next(iter(parts.values()), joined).suffix == ".parquet" else {},
+    )
+
+
+def _part_schemas(parts: Mapping[int, Path], joined: Path) -> dict[int, str]:
     """The types that the columns of a window have, where they are not those of the file that the windows are joined to.
 
     Values of another type are written otherwise as a string, and another shard may make a column one of strings.
 
-    Args:
-        parts: The file of each window, by its number.
-        joined: The file that they are joined to.
-        suffix: The suffix of the format.
-
-    Returns:
-        Arrow's IPC in base64 by the number of the window; nothing for text formats, which have no types.
+    They are Arrow's IPC in base64, by the number of the window.
     """
-    if suffix != ".parquet":
-        return {}
     schemas, common = {number: pq.read_schema(part) for number, part in parts.items()}, pq.read_schema(joined)
     return {
         number: base64.b64encode(schema.serialize()).decode()
