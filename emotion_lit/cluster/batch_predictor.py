@@ -163,6 +163,8 @@ def _with_columns(batch: Any, columns: Mapping[str, pa.ChunkedArray]) -> Any:
 
 
 def _numpy(values: Any) -> npt.NDArray[Any]:
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()
+    if isinstance(values, pa.Array):
+        values = values.to_numpy(zero_copy_only=False)
+    elif isinstance(values, pa.ChunkedArray):
+        values = values.to_numpy()
     return values if isinstance(values, np.ndarray) else np.array(values, dtype=object)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from emotion_lit import BatchPredictor
+from emotion_lit import BatchPredictor, load
 from emotion_lit.cli import main
 from emotion_lit.cluster import batch_predictor
 from emotion_lit.errors import UserError
@@ -87,7 +87,6 @@ def test_no_rows(predict: BatchPredictor) -> None:
 
 def test_it_is_pickled_as_a_path_and_loads_once(predict: BatchPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[object] = []
-    load = batch_predictor.load
 
     def counted(*given: Any) -> Any:
         loaded.append(given)
