@@ -1,5 +1,6 @@
 """Batches of texts of similar length within a token budget."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import DistributedSampler
 
+from emotion_lit.data.shapes import pack_full
 from emotion_lit.utils import distributed
 
 # A batch of texts by these keys, of which each use has some:
@@ -49,8 +51,11 @@ class BatchSampler(DistributedSampler[list[int]]):
     step to `world_size` ranks at a time. The remaining rows are divided between the ranks in the last step. The sizes
     of batches depend only on the lengths, so the number of batches is known before the first epoch.
 
+    With shapes that recur, a rank sees the same few shapes in every epoch: batches have as many rows as the budget
+    allows, and those of the last step, which are divided anew, are the same ones.
+
     Args:
-        lengths: Tokens per row, ``[rows]``.
+        lengths: Tokens per row, rounded up to the lengths of batches, ``[rows]``.
         tokens_per_batch: The token budget of a batch, padding included.
         batch_size: A fixed number of rows per batch instead, without regard to length.
         shuffle: Whether to shuffle the batches; without it they are in order of length, for evaluation.
@@ -58,6 +63,7 @@ class BatchSampler(DistributedSampler[list[int]]):
         rank: The number of this process; by default it is looked up at the start of an epoch.
         world_size: The number of processes, by default looked up too; with fewer rows, each process has all rows.
         spread: Whether the first batches, however many, have texts of all lengths, for a limited evaluation.
+        recurs: Whether the shapes of batches recur.
 
     Attributes:
         plan: The rows of each step of the current epoch, by rank.
@@ -74,6 +80,7 @@ class BatchSampler(DistributedSampler[list[int]]):
         rank: int | None = None,
         world_size: int | None = None,
         spread: bool = False,
+        recurs: bool = False,
     ) -> None:
         super().__init__(lengths, num_replicas=1, rank=0, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
         self.lengths = lengths
@@ -81,6 +88,7 @@ class BatchSampler(DistributedSampler[list[int]]):
         self.batch_size = batch_size
         self._share = None if rank is None or world_size is None else (rank, world_size)
         self.spread = spread
+        self.recurs = recurs
         # Returns how many batches of the epoch a resumed run has had; called when the epoch begins, not before.
         self.place: Callable[[], int] = _beginning
         self.plan: list[list[npt.NDArray[np.int64]]] = []
@@ -115,13 +123,13 @@ class BatchSampler(DistributedSampler[list[int]]):
         in_order = not (self.shuffle or self.spread)
         tie_break = np.arange(len(self.lengths)) if in_order else random.permutation(len(self.lengths))
         rows = tie_break if self.shuffle and self.batch_size else np.lexsort((tie_break, self.lengths))
-        batches = self._packed
-        if not in_order:
-            count = len(batches)
-            places = random.permutation(count) if self.shuffle else spread_out(count, random.random())
-            batches = [batches[place] for place in places]
-        size = self.rank_and_size[1]
+        batches, size = self._packed, self.rank_and_size[1]
         last = (len(self) - 1) * size
+        if not in_order:
+            kept = len(batches) - last if self.recurs and size > 1 else 0  # for the last step
+            count = len(batches) - kept
+            places = random.permutation(count) if self.shuffle else spread_out(count, random.random())
+            batches = [batches[kept + place] for place in places] + batches[:kept]
         if sum(map(len, batches[last:])) < size:
             largest = max(range(len(batches)), key=lambda place: len(batches[place]))
             batches = [*batches[:largest], *batches[largest + 1 :], batches[largest]]
@@ -153,8 +161,21 @@ class BatchSampler(DistributedSampler[list[int]]):
     def _packed(self) -> list[npt.NDArray[np.int64]]:
         rows = len(self.lengths)
         if not self.batch_size:
-            return pack(np.sort(self.lengths), self.tokens_per_batch)
+            return (pack_full if self.recurs else pack)(np.sort(self.lengths), self.tokens_per_batch)
         return [np.arange(start, min(start + self.batch_size, rows)) for start in range(0, rows, self.batch_size)]
+
+
+def shapes_of(batches: BatchSampler) -> Counter[tuple[int, int]]:
+    """The shapes that this rank can get, ``(rows, tokens per row)``, with the number of batches in an epoch.
+
+    Several ranks share the number. If the shapes recur, they are the same in every epoch.
+
+    Args:
+        batches: The batches.
+    """
+    *steps, last = batches.steps() or [[]]
+    shares = [*(rows for step in steps for rows in step), *last[batches.rank_and_size[0] :][:1]]
+    return Counter((len(rows), int(batches.lengths[rows].max())) for rows in shares)
 
 
 def _beginning() -> int:

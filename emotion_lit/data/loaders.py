@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch, BatchSampler
+from emotion_lit.data.budgets import EVALUATION_FACTOR, PREDICTION_FACTOR, training_budget
 from emotion_lit.data.downloads import hub_folder
 from emotion_lit.data.formats.files import record_files
 from emotion_lit.data.padding import Padding
@@ -16,11 +17,6 @@ from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.tokenized_dataset import TokenizedDataset
 from emotion_lit.errors import UserError
 from emotion_lit.utils import distributed
-
-# Evaluation keeps no activations for a backward pass, so its batches can be larger. Weights are then cast less often.
-EVALUATION_FACTOR = 4
-# Prediction may be in single precision; on two cores it is fastest at 2,048 tokens.
-PREDICTION_FACTOR = 2
 
 
 class BatchLoader(DataLoader[Batch]):
@@ -60,13 +56,16 @@ class BatchLoader(DataLoader[Batch]):
         yield from super().__iter__()
 
 
-def train_loader(dataset: TokenizedDataset, settings: DataSettings, pin_memory: bool = False) -> BatchLoader:
+def train_loader(
+    dataset: TokenizedDataset, settings: DataSettings, pin_memory: bool = False, device: str = "cpu"
+) -> BatchLoader:
     """Shuffled batches for training.
 
     Args:
         dataset: The training rows.
         settings: The size and the seed of the batches.
-        pin_memory: Whether the batches are for a CUDA GPU.
+        pin_memory: Whether the batches are copied from here to a CUDA GPU.
+        device: The device type, by which ``tokens_per_batch: auto`` is chosen.
 
     Raises:
         UserError: There are fewer rows than processes.
@@ -74,7 +73,12 @@ def train_loader(dataset: TokenizedDataset, settings: DataSettings, pin_memory: 
     with distributed.fail_together():
         distributed.check_rows(len(dataset), "train")
     sampler = BatchSampler(
-        dataset.padded_lengths, settings.tokens_per_batch, settings.batch_size, shuffle=True, seed=settings.seed
+        dataset.padded_lengths,
+        training_budget_of(dataset, settings, device),
+        settings.batch_size,
+        shuffle=True,
+        seed=settings.seed,
+        recurs=bool(dataset.steps),
     )
     return BatchLoader(dataset, sampler, settings.num_workers, pin_memory)
 
@@ -85,50 +89,73 @@ def evaluation_loader(
     pin_memory: bool = False,
     spread: bool = False,
     share: tuple[int, int] | None = None,
+    tokens_per_batch: int | None = None,
 ) -> BatchLoader:
     """Batches in order of length, shared out among the processes.
 
     Args:
         dataset: The rows.
         settings: The size and the seed of the batches.
-        pin_memory: Whether the batches are for a CUDA GPU.
+        pin_memory: Whether the batches are copied from here to a CUDA GPU.
         spread: Whether the first batches need texts of all lengths, because not all batches will be used.
         share: The number of this process, and of all processes, if not all processes of the run take part.
+        tokens_per_batch: The token budget; by default a multiple of that of training.
     """
     rank, world_size = share or (None, None)
     sampler = BatchSampler(
         dataset.padded_lengths,
-        EVALUATION_FACTOR * settings.tokens_per_batch,
+        tokens_per_batch or EVALUATION_FACTOR * training_budget(settings.tokens_per_batch),
         settings.batch_size,
         seed=settings.seed,
         rank=rank,
         world_size=world_size,
         spread=spread,
+        recurs=bool(dataset.steps),
     )
     return BatchLoader(dataset, sampler, settings.num_workers, pin_memory)
 
 
-def measured_batches(dataset: TokenizedDataset, settings: DataSettings, count: int) -> list[Batch]:
+def training_budget_of(dataset: TokenizedDataset, settings: DataSettings, device: str = "cpu") -> int:
+    """The token budget of training.
+
+    Args:
+        dataset: The training rows.
+        settings: The size of the batches.
+        device: The device type.
+    """
+    return training_budget(settings.tokens_per_batch, device, int(dataset.tokens.offsets[-1]))
+
+
+def measured_batches(dataset: TokenizedDataset, settings: DataSettings, count: int, device: str = "cpu") -> list[Batch]:
     """Training batches for a measurement of speed, from short texts to long ones.
 
     Args:
         dataset: The training rows.
         settings: The size of the batches.
         count: The number of batches.
+        device: The device type.
     """
-    sampler = BatchSampler(dataset.padded_lengths, settings.tokens_per_batch, settings.batch_size, rank=0, world_size=1)
+    budget, recurs = training_budget_of(dataset, settings, device), bool(dataset.steps)
+    sampler = BatchSampler(dataset.padded_lengths, budget, settings.batch_size, rank=0, world_size=1, recurs=recurs)
     batches = list(sampler)
     return [dataset[batches[(2 * place + 1) * len(batches) // (2 * count)]] for place in range(count)]
 
 
-def loader_state(datasets: Mapping[str, TokenizedDataset], settings: DataSettings) -> dict[str, str]:
+def loader_state(
+    datasets: Mapping[str, TokenizedDataset], settings: DataSettings, device: str = "cpu"
+) -> dict[str, str]:
     """What the batches are made of. A resumed run compares it, and starts the epoch again if it has changed.
 
     Args:
         datasets: The rows by split.
         settings: The size and the seed of the batches.
+        device: The device type.
     """
-    batches = {"tokens": settings.tokens_per_batch, "rows": settings.batch_size, "seed": settings.seed}
+    train = datasets.get("train")
+    tokens = settings.tokens_per_batch if train is None else training_budget_of(train, settings, device)
+    batches: dict[str, Any] = {"tokens": tokens, "rows": settings.batch_size, "seed": settings.seed}
+    if train is not None and train.steps:
+        batches["lengths"] = train.steps
     return {**{split: dataset.fingerprint for split, dataset in datasets.items()}, "batches": json.dumps(batches)}
 
 
@@ -152,7 +179,7 @@ def prediction_stream(
         settings.id_column,
         tokenizer,
         settings.max_length,
-        PREDICTION_FACTOR * settings.tokens_per_batch,
+        PREDICTION_FACTOR * training_budget(settings.tokens_per_batch),
         Padding.of(tokenizer),
         settings.on_error,
         settings.pad_to_multiple_of,

@@ -49,21 +49,25 @@ class Padding:
         return torch.stack([row.roll(width - int(length), 0) for row, length in zip(padded, lengths, strict=True)])
 
 
-def pad(tokens: Tokens, rows: Sequence[int], padding: Padding, multiple: int = 1) -> dict[str, Any]:
-    """Pads rows to the longest of them.
+def pad(
+    tokens: Tokens, rows: Sequence[int], padding: Padding, multiple: int = 1, length: int | None = None
+) -> dict[str, Any]:
+    """Pads rows to the longest of them, or to a given length.
 
     Args:
         tokens: The tokens of all texts.
         rows: The indices of the texts in the batch.
         padding: The token for padding, and its side.
         multiple: The length of the batch is rounded up to a multiple of this number of tokens.
+        length: The length of the batch, at least that of the longest row.
 
     Returns:
         ``input_ids`` and ``attention_mask``, both ``[rows, longest]``, and ``tokens``, their number without padding.
-        There is no mask without padding, because attention is faster then.
+        There is no mask without padding, because attention is faster then, unless the length is given: a shape that
+        recurs always has one.
     """
     lengths = tokens.lengths[rows]
-    longest = -(-int(lengths.max()) // multiple) * multiple
+    longest = length or -(-int(lengths.max()) // multiple) * multiple
     ids = np.full((len(rows), longest), padding.token, dtype=np.int64)
     first = longest - lengths if padding.left else np.zeros_like(lengths)
     for place, row in enumerate(rows):
@@ -71,7 +75,7 @@ def pad(tokens: Tokens, rows: Sequence[int], padding: Padding, multiple: int = 1
             tokens.offsets[row] : tokens.offsets[row + 1]
         ]
     batch: dict[str, Any] = {"input_ids": torch.from_numpy(ids), "tokens": int(lengths.sum())}
-    if int(lengths.min()) < longest:
+    if length or int(lengths.min()) < longest:
         places = np.arange(longest)
         there = (places >= first[:, None]) & (places < (first + lengths)[:, None])
         batch["attention_mask"] = torch.from_numpy(there.astype(np.int64))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from emotion_lit.data.budgets import AUTO, TokenBudget
 from emotion_lit.data.formats.readers import TableFormat
 from emotion_lit.errors import UserError
 from emotion_lit.utils import caches
@@ -51,7 +52,8 @@ class DataSettings:
         deduplicate: Remove duplicates from the training rows, training texts that also occur in validation or test,
             and validation texts that also occur in test.
         max_length: The maximum number of tokens per text; longer texts are truncated.
-        tokens_per_batch: The number of tokens per batch, padding included.
+        tokens_per_batch: The number of tokens per batch, padding included; evaluation and prediction take more. `auto`
+            is 1024 on a CPU. On a GPU it depends on the number of texts, and evaluation fills the memory.
         batch_size: A fixed number of rows per batch, instead of `tokens_per_batch`.
         pad_to_multiple_of: Pad texts to a multiple of this number of tokens; on the command line, 16 with
             `model.compile_encoder`.
@@ -95,7 +97,7 @@ class DataSettings:
     sources: list[str] = field(default_factory=list)
     deduplicate: bool = True
     max_length: int = 128
-    tokens_per_batch: int = 1024
+    tokens_per_batch: TokenBudget = AUTO
     batch_size: int | None = None
     pad_to_multiple_of: int = 1
     seed: int = 42
@@ -121,7 +123,7 @@ class DataSettings:
         ):
             for name in names:
                 value = getattr(self, name)
-                if value is not None and value < least:
+                if isinstance(value, int) and value < least:
                     raise UserError(f"data.{name} is {value}; it should be at least {least}")
         for name in ("dataset", "backbone", "predict_path"):
             object.__setattr__(self, name, expanded(getattr(self, name)))

@@ -1,6 +1,7 @@
 """The tokenized rows of a split, with their targets."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,17 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.corpus import Corpus
+from emotion_lit.data.device_rows import DeviceRows
 from emotion_lit.data.labels.label_set import LabelSet
 from emotion_lit.data.padding import Padding, pad
+from emotion_lit.data.shapes import batch_lengths, round_up
 from emotion_lit.data.tokenization import Tokens, cached_tokens
 from emotion_lit.data.vectors import StoredVectors
+from emotion_lit.utils import device_memory, platforms
 from emotion_lit.utils.console import say
+
+# The tokens and targets of a split may take this share of the free memory of a device.
+SHARE_OF_FREE = 0.1
 
 
 class TokenizedDataset(Dataset[Batch]):
@@ -28,6 +35,9 @@ class TokenizedDataset(Dataset[Batch]):
         multiple: The length of a batch is rounded up to a multiple of this number of tokens.
 
     Attributes:
+        steps: The lengths of batches, ascending, if their shapes recur.
+        rounded_lengths: Tokens per row, rounded up to `multiple`, ``[rows]``.
+        padded_lengths: The same, rounded up to `steps`.
         features: Outputs of a frozen encoder, one vector for each text. Batches then have them instead of tokens.
         states: Outputs of frozen lower layers, one vector for each token. Batches then have them besides the tokens.
     """
@@ -47,14 +57,42 @@ class TokenizedDataset(Dataset[Batch]):
         self.multiple = multiple
         self.features: StoredVectors | None = None
         self.states: StoredVectors | None = None
+        self.rounded_lengths = -(-tokens.lengths // multiple) * multiple
+        self.use_lengths(())
+        self._on_device: DeviceRows | None = None
 
     def __len__(self) -> int:
         return len(self.first)
 
-    @property
-    def padded_lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens per row, rounded up to `multiple`, ``[rows]``."""
-        return -(-self.tokens.lengths // self.multiple) * self.multiple
+    def use_lengths(self, steps: tuple[int, ...]) -> None:
+        """Lets the shapes of batches recur.
+
+        Args:
+            steps: The lengths of batches, ascending; see `shapes.batch_lengths`. Without any, they have the length of
+                their longest row.
+        """
+        self.steps = steps
+        self.padded_lengths = round_up(self.rounded_lengths, steps)
+
+    def place(self, device: torch.device, workers: int = 0) -> bool:
+        """Moves the tokens and targets to a GPU, where batches are then gathered, if they take little of its memory.
+
+        Args:
+            device: The device that computes.
+            workers: The number of processes that pad batches; if there are any, nothing is moved.
+
+        Returns:
+            Whether the batches are copied to a GPU instead.
+        """
+        free = device_memory.free(device)
+        needed = DeviceRows.bytes(self.tokens, self.targets)
+        # Batches with outputs of frozen layers are read from a file.
+        moves = free is not None and needed <= SHARE_OF_FREE * free and not (workers or self.features or self.states)
+        if not moves:
+            self._on_device = None
+        elif self._on_device is None or self._on_device.device != device:
+            self._on_device = DeviceRows(self.tokens, self.targets, self.first, self.padding, device)
+        return free is not None and not moves
 
     @property
     def fingerprint(self) -> str:
@@ -64,9 +102,12 @@ class TokenizedDataset(Dataset[Batch]):
         return content.hexdigest()
 
     def __getitem__(self, rows: list[int]) -> Batch:
+        if self._on_device is not None and self.features is None and self.states is None:
+            return self._on_device.batch(rows, int(self.padded_lengths[rows].max()))
         index = torch.tensor(rows)
         if self.features is None:
-            batch = pad(self.tokens, rows, self.padding, self.multiple)
+            length = int(self.padded_lengths[rows].max()) if self.steps else None
+            batch = pad(self.tokens, rows, self.padding, self.multiple, length)
         else:
             batch = {"features": self.features[rows], "tokens": int(self.tokens.lengths[rows].sum())}
         if self.states is not None:
@@ -97,3 +138,16 @@ def tokenize_split(
     targets = LabelSet(classes).targets(rows.labels, settings.multi_label)
     first = np.array([ids[0] if ids else -1 for ids in rows.labels], dtype=np.int64)
     return TokenizedDataset(tokens, targets, first, Padding.of(tokenizer), settings.pad_to_multiple_of)
+
+
+def share_lengths(datasets: Sequence[TokenizedDataset], device: torch.device) -> None:
+    """Lets the shapes of batches recur where a device does extra work for new ones; all splits have the same lengths.
+
+    Args:
+        datasets: The splits of a run.
+        device: The device that computes.
+    """
+    recurs = bool(datasets) and platforms.prepares_shapes(device)
+    steps = batch_lengths(np.concatenate([dataset.rounded_lengths for dataset in datasets])) if recurs else ()
+    for dataset in datasets:
+        dataset.use_lengths(steps)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit.data.budgets import training_budget
 from emotion_lit.data.settings import DataSettings
 from emotion_lit.data.tokenization import tokenizer_sha256
 from emotion_lit.model import backbone as backbones
@@ -173,6 +174,6 @@ def restore(
         settings=settings,
         identity=built.identity,
         max_length=min(max_length, longest or max_length),
-        tokens_per_batch=data.get("tokens_per_batch", DataSettings.tokens_per_batch),
+        tokens_per_batch=training_budget(data.get("tokens_per_batch", DataSettings.tokens_per_batch)),
         weights_sha256=checkpoint[checkpoints.KEY]["weights_sha256"],
     )

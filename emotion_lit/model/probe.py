@@ -12,6 +12,7 @@ from emotion_lit.data.tokenization import tokenize
 from emotion_lit.errors import UserError
 from emotion_lit.model.network import Network
 from emotion_lit.model.precision import SINGLE
+from emotion_lit.utils import failures
 
 # Texts of different lengths; the second one is as short as possible.
 TEXTS, MOST_TOKENS = ("what a happy day", "a"), 128
@@ -123,6 +124,8 @@ def check_step(network: Network, probe: Probe, precision: str) -> None:
     try:
         probe.step(network)
     except Exception as error:  # architectures may raise anything
+        if failures.is_out_of_memory(error):
+            raise
         instead = "choose another model.backbone" if precision == SINGLE else f"set --trainer.precision {SINGLE}"
         raise UserError(
             f"{type(network.encoder).__name__} cannot train with precision {precision}: {reason_of(error)}; {instead}"

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit.data.budgets import training_budget
 from emotion_lit.data.settings import DataSettings
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engines import Engine
@@ -18,6 +19,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.checkpoint import complete_weights, trained_names
 from emotion_lit.model.decision import Decision
 from emotion_lit.model.factory import Trained, build
+from emotion_lit.model.memory_limit import MemoryLimit
 from emotion_lit.model.network import Network
 from emotion_lit.model.positions import longest_text
 from emotion_lit.model.settings import ModelSettings
@@ -51,6 +53,7 @@ class CheckpointedModule(pl.LightningModule):
         self._files: backbones.Files = {}
         self.trained_on: dict[str, Any] | None = None  # the settings of the data
         self.weights_sha256 = ""  # of the checkpoint that it was built for
+        self.memory_limit = MemoryLimit()
         self._engine: Engine | None = None  # computes the probabilities of `predict` instead of the network
 
     @property
@@ -181,7 +184,7 @@ class CheckpointedModule(pl.LightningModule):
             settings=self.settings,
             identity=self._identity,
             max_length=data.get("max_length", DataSettings.max_length),
-            tokens_per_batch=data.get("tokens_per_batch", DataSettings.tokens_per_batch),
+            tokens_per_batch=training_budget(data.get("tokens_per_batch", DataSettings.tokens_per_batch)),
             weights_sha256=self.weights_sha256,
         )
 

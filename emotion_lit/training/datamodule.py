@@ -7,21 +7,24 @@ from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data import loaders
 from emotion_lit.data.batching import Batch
+from emotion_lit.data.budgets import TokenBudget
 from emotion_lit.data.corpus import SIZE_KEYS, Corpus
 from emotion_lit.data.rows import SPLITS, Rows
 from emotion_lit.data.settings import DataSettings, OnBadRow, Size, is_same_dataset
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.tokenization import check_max_length
 from emotion_lit.data.tokenized_corpus import TokenizedCorpus
-from emotion_lit.data.tokenized_dataset import TokenizedDataset
+from emotion_lit.data.tokenized_dataset import TokenizedDataset, share_lengths
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.positions import longest_text
+from emotion_lit.training.evaluation_budget import evaluation_budget
 from emotion_lit.training.settings.attributes import documented_by, settings_as_attributes
 from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
@@ -56,7 +59,7 @@ class EmotionDataModule(pl.LightningDataModule):
         sources: list[str] | None = None,
         deduplicate: bool = True,
         max_length: int = DataSettings.max_length,
-        tokens_per_batch: int = DataSettings.tokens_per_batch,
+        tokens_per_batch: TokenBudget = DataSettings.tokens_per_batch,
         batch_size: int | None = None,
         pad_to_multiple_of: int = 1,
         seed: int = DataSettings.seed,
@@ -149,6 +152,7 @@ class EmotionDataModule(pl.LightningDataModule):
             rows, available = len(self.rows(split)), self.corpus.available[split]
             if stage != "fit" and rows < available:
                 say(f"{rows:,} of {available:,} rows of {split} are evaluated (data.{SIZE_KEYS[split]})")
+        share_lengths([self.prepared(split) for split in STAGE_SPLITS[stage]], self._device)
 
     def _notice_other_data(self, split: str) -> None:
         """Chooses all rows of a split, and the classes of the model, if it was trained on other data."""
@@ -173,12 +177,14 @@ class EmotionDataModule(pl.LightningDataModule):
         return self.tokenized.prepared(split)
 
     @property
-    def _pin_memory(self) -> bool:
-        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+    def _device(self) -> torch.device:
+        return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training rows; in a resumed epoch, the remaining ones."""
-        loader = loaders.train_loader(self.prepared("train"), self.settings, self._pin_memory)
+        dataset = self.prepared("train")
+        pin_memory = dataset.place(self._device, self.settings.num_workers)
+        loader = loaders.train_loader(dataset, self.settings, pin_memory, self._device.type)
         trainer = self.trainer
         if trainer is not None:  # which may have ended its training
             progress = trainer.fit_loop.epoch_loop.batch_progress
@@ -207,7 +213,10 @@ class EmotionDataModule(pl.LightningDataModule):
         if self.trainer is not None and not whole:
             limit = getattr(self.trainer, "overfit_batches", 0) or getattr(self.trainer, LIMITS[split])
         spread = limit != 1.0 or isinstance(limit, int)
-        return loaders.evaluation_loader(self.prepared(split), self.settings, self._pin_memory, spread, share)
+        dataset = self.prepared(split)
+        pin_memory = dataset.place(self._device, self.settings.num_workers)
+        budget = evaluation_budget(self.trainer, dataset, self.settings)
+        return loaders.evaluation_loader(dataset, self.settings, pin_memory, spread, share, budget)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Batches of the texts to label, read as a stream."""
@@ -222,7 +231,7 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, str]:
         """Hashes of the rows and batches of each split, which the callback `Resumption` compares."""
-        return loaders.loader_state(self.tokenized.datasets, self.settings)
+        return loaders.loader_state(self.tokenized.datasets, self.settings, self._device.type)
 
     @property
     def rows_to_label(self) -> int | None:

@@ -30,7 +30,7 @@ from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.training.report_figures import draw_report, has_tensorboard
 from emotion_lit.training.split_predictions import predict_split
-from emotion_lit.utils import nonfatal
+from emotion_lit.utils import device_memory, nonfatal
 from emotion_lit.utils.commands import PROGRAM, command_line
 from emotion_lit.utils.console import say, show
 from emotion_lit.utils.console_tables import table
@@ -171,7 +171,7 @@ class FinalEvaluation:
         """The section `training` of report.json: times, speed, memory and sizes."""
         throughput = callback_of(self.callback, self.trainer, Throughput)
         trained, total = parameter_counts(self.model)
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if self.model.device.type == "cuda" else None
+        gpu = device_memory.peak(self.model.device) / 2**20 if self.model.device.type == "cuda" else None
         return {
             "wall_seconds": throughput.counts["wall_seconds"],
             "train_seconds": throughput.counts["train_seconds"],

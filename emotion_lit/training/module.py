@@ -117,7 +117,7 @@ class EmotionClassifier(CheckpointedModule):
         if "window" in batch and "input_ids" not in batch:
             return torch.full((len(batch["places"]), len(self.labels)), math.nan)
         check_inputs(batch)
-        return self._engine(batch) if self._engine else self.probabilities(self(batch))
+        return self.memory_limit.run(self._engine or (lambda part: self.probabilities(self(part))), batch)
 
     def on_predict_epoch_start(self) -> None:
         """Forgets the rows of an earlier prediction."""
@@ -128,7 +128,7 @@ class EmotionClassifier(CheckpointedModule):
         put_in_order(self.trainer.predict_loop.predictions, self._predicted)
 
     def _evaluation_step(self, stage: Stage, batch: Batch) -> Tensor:
-        logits = self(batch)
+        logits = self.memory_limit.run(self, batch)
         batch = with_targets(batch, len(self.labels), self.multi_label)
         self._update(stage, self._plain_loss(logits, batch["targets"]), logits, batch)
         return self.probabilities(logits)

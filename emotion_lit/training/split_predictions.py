@@ -34,7 +34,7 @@ def predict_split(
         for batch in data.evaluation_dataloader(split, whole=True):
             on_device = trainer.strategy.batch_to_device(batch)
             with trainer.precision_plugin.val_step_context():
-                probabilities = model.probabilities(model(on_device))
+                probabilities = model.probabilities(model.memory_limit.run(model, on_device))
             collected.add(probabilities, batch)
             bar.update(min(len(batch["row"]) * trainer.world_size, rows - bar.n))
     model.train(was_training)

@@ -40,6 +40,8 @@ REFUSALS = {
     errno.ENOMEM: "there is not enough memory; close other programs, or take a smaller --data.tokens_per_batch",
 }
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory", "std::bad_alloc")
+# A note on an error that begins like this continues the message "out of memory".
+ADVICE = "advice:"
 NO_THREADS = ("can't start new thread", "ThreadPoolBuildError", "Resource temporarily unavailable")
 # Errors in a process after another process has ended.
 LOST = ("Connection closed by peer", "Connection reset by peer", "recvValueWithTimeout failed", "failed to recv")
@@ -84,8 +86,9 @@ def _explain(error: BaseException) -> str | None:
         return _refusal(error)
     if isinstance(error, UnicodeError) and sys.getfilesystemencoding() != "utf-8":
         return f"the locale's encoding is {sys.getfilesystemencoding()}, which lacks a character; set PYTHONUTF8=1"
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
-        return f"out of memory; take a smaller --data.tokens_per_batch, or close other programs ({message[:120]})"
+    if is_out_of_memory(error):
+        usual = "; take a smaller --data.tokens_per_batch, or close other programs"
+        return f"out of memory{_note(error, ADVICE) or usual} ({message[:120]})"
     if any(sign in str(error) for sign in NO_THREADS):
         return f"{REFUSALS[errno.EAGAIN]} ({message[:120]})"
     if any(sign in str(error) for sign in LOST) and isinstance(error, RuntimeError):
@@ -95,6 +98,15 @@ def _explain(error: BaseException) -> str | None:
     if type(error).__name__ == "MisconfigurationException" or _is_of_trainer(error):
         return f"the Trainer rejects its settings: {' '.join(str(error).split())}"
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a device or of the machine was too small.
+
+    Args:
+        error: The error.
+    """
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 def _is_of_trainer(error: BaseException) -> bool:
@@ -116,10 +128,15 @@ def _refusal(error: OSError) -> str | None:
 
 def _file_of(error: BaseException) -> str:
     """The file that an error is about, if it is known."""
-    notes = (note.removeprefix(WRITING) for note in getattr(error, "__notes__", []) if note.startswith(WRITING))
     unknown = f"a file of {run_folder}" if run_folder else "the system"
     filename = getattr(error, "filename", None)
-    return os.fsdecode(filename) if isinstance(filename, str | bytes) else next(notes, unknown)
+    return os.fsdecode(filename) if isinstance(filename, str | bytes) else _note(error, WRITING) or unknown
+
+
+def _note(error: BaseException, start: str) -> str:
+    """The first note on an error that begins with these characters, without them; empty if there is none."""
+    notes = getattr(error, "__notes__", [])
+    return next((note.removeprefix(start) for note in notes if note.startswith(start)), "")
 
 
 def _first_line(error: BaseException) -> str:

@@ -164,6 +164,15 @@ def return_device_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def prepares_shapes(device: torch.device) -> bool:
+    """Whether a device does extra work for every new shape of a batch, such as a captured graph on a GPU.
+
+    Args:
+        device: The device.
+    """
+    return device.type != "cpu"
+
+
 def common_length(device: str) -> int:
     """The multiple to which texts are padded: Metal compiles and keeps a graph for every shape.
 

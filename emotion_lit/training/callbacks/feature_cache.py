@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,14 +173,14 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
         def features(batch: Batch) -> torch.Tensor:
             return network.features(batch["input_ids"], batch.get("attention_mask")).unsqueeze(1)
 
-        return FrozenPart(features, network.feature_size, torch.float32, None)
+        return FrozenPart(partial(model.memory_limit.run, features), network.feature_size, torch.float32, None)
     if network.frozen_layers and model.settings.pooling == "cls":
 
         def states(batch: Batch) -> torch.Tensor:
             return network.states(batch["input_ids"], batch.get("attention_mask"))
 
         dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-        return FrozenPart(states, network.hidden_size, dtype, network.frozen_layers)
+        return FrozenPart(partial(model.memory_limit.run, states), network.hidden_size, dtype, network.frozen_layers)
     return None  # the `mean` head also uses lower layers
 
 

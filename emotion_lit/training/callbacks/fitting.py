@@ -7,6 +7,7 @@ from emotion_lit.training.callbacks.before_fine_tuning import BeforeFineTuning
 from emotion_lit.training.callbacks.feature_cache import FrozenFeatures
 from emotion_lit.training.callbacks.finite import FiniteLoss
 from emotion_lit.training.callbacks.memory_trim import FreedMemory
+from emotion_lit.training.callbacks.out_of_memory import OutOfMemory
 from emotion_lit.training.callbacks.resumption import Resumption
 from emotion_lit.training.callbacks.run_summary import RunSummary
 from emotion_lit.training.callbacks.throughput import Throughput
@@ -29,4 +30,5 @@ def fit_callbacks() -> list[pl.Callback]:
         FreedMemory(),
         LearningRateMonitor("step"),
         ValidationFigures(),
+        OutOfMemory(),
     ]

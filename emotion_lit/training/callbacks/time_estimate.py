@@ -46,19 +46,19 @@ class TimeEstimate(pl.Callback):
         if trainer.world_size > 1:  # a backward pass of one process alone would wait for the others
             return
         self.peak_flops = matrix_peak(trainer)
-        measured = measured_batches(data.prepared("train"), data.settings, MEASURED)
+        measured = measured_batches(data.prepared("train"), data.settings, MEASURED, model.device.type)
         batches = [trainer.strategy.batch_to_device(batch) for batch in measured]
         with FlopCounterMode(display=False) as counter:
-            _step(trainer, model, batches[0])
+            step(trainer, model, batches[0])
         self.flops_per_token = counter.get_total_flops() / padded_tokens(batches[0])
         device = trainer.strategy.root_device
         for batch in batches * RECORDED_AT if model.acceleration.graphs else ():
-            _step(trainer, model, batch)
-        step = sum(_seconds(lambda batch=batch: _step(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
-        score = sum(_seconds(lambda batch=batch: _score(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
+            step(trainer, model, batch)
+        stepping = sum(_seconds(lambda batch=batch: step(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
+        scoring = sum(_seconds(lambda batch=batch: _score(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
         tokens = sum(padded_tokens(batch) for batch in batches)
         model.zero_grad(set_to_none=True)
-        self._print(trainer, data, step / tokens, score / tokens)
+        self._print(trainer, data, stepping / tokens, scoring / tokens)
 
     def _print(self, trainer: pl.Trainer, data: EmotionDataModule, per_trained: float, per_scored: float) -> None:
         tokens = {split: int(data.prepared(split).tokens.lengths.sum()) for split in ("train", "validation", "test")}
@@ -93,7 +93,14 @@ def matrix_peak(trainer: pl.Trainer) -> float:
     return 2 * size**3 / best
 
 
-def _step(trainer: pl.Trainer, model: EmotionClassifier, batch: Batch) -> None:
+def step(trainer: pl.Trainer, model: EmotionClassifier, batch: Batch) -> None:
+    """A training step without the optimizer: forward, loss, and backward.
+
+    Args:
+        trainer: The Trainer.
+        model: The model.
+        batch: A batch on its device.
+    """
     with trainer.precision_plugin.train_step_context():
         loss = model.loss(model(batch), batch["targets"])
     torch.autograd.backward(loss)
