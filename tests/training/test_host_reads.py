@@ -42,10 +42,13 @@ def in_optimizer(event: Any) -> bool:
 @pytest.mark.parametrize(
     "settings",
     [
-        ["--model.tuning=full"],
         ["--model.tuning=lora"],
+        pytest.param(["--model.tuning=full"], marks=pytest.mark.slow),
         ["--model.tuning=head", "--data.multi_label=true"],
-        ["--model.tuning=full", "--model.trainable_layers=1", "--trainer.accumulate_grad_batches=2"],
+        pytest.param(
+            ["--model.tuning=full", "--model.trainable_layers=1", "--trainer.accumulate_grad_batches=2"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=str,
 )

@@ -46,7 +46,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> None:
     ("tuning", "precision"),
     [
         (["--model.tuning=full", "--model.trainable_layers=1", "--model.cache_features=false"], "bf16-mixed"),
-        (["--model.tuning=lora", "--trainer.accumulate_grad_batches=3"], "32-true"),
+        pytest.param(["--model.tuning=lora", "--trainer.accumulate_grad_batches=3"], "32-true", marks=pytest.mark.slow),
     ],
 )
 def test_weights_and_scores_are_those_of_a_run_without(
@@ -71,10 +71,22 @@ def test_weights_and_scores_are_those_of_a_run_without(
     assert f"CUDA graphs | {counted['replayed']} of" in (graphs / "report.md").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("recorder")
+def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    steady = ["--model.tuning=full", "--model.schedule=constant", "--model.warmup=0", "--data.train_size=70"]
+    whole = fit(tmp_path / "whole", *steady)
+    first = fit(tmp_path / "parts", *steady, "--trainer.max_epochs=1")
+    main(["fit", f"--ckpt_path={first}", "--trainer.max_epochs=2"])
+    assert report(first)["training"]["cuda_graphs"]["replayed"] > 0
+    expected, found = weights(whole), weights(first)
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
 @pytest.mark.usefixtures("recorder")
 def test_a_deterministic_run_has_none(tmp_path: Path) -> None:
     try:
-        run = fit(tmp_path, "--model.tuning=full", "--trainer.deterministic=true")
+        run = fit(tmp_path, "--model.tuning=full", "--trainer.deterministic=true", "--trainer.max_epochs=1")
     finally:
         torch.use_deterministic_algorithms(False)
     assert report(run)["training"]["cuda_graphs"] is None
