@@ -34,6 +34,7 @@ class Profile(Throughput):
     first, steps = 60, 20
     _profiler: Any = None
     _start = 0.0
+    _running = False
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, place: int) -> None:
         """Starts or ends the profile."""
@@ -43,12 +44,21 @@ class Profile(Throughput):
             self._profiler = profile(activities=[ProfilerActivity.CPU, *cuda])
             platforms.synchronize(pl_module.device)
             self._profiler.__enter__()
+            self._running = True
             self._start = time.perf_counter()
-        elif self._profiler and place == self.first + self.steps:
+        elif self._running and place == self.first + self.steps:
             platforms.synchronize(pl_module.device)
             wall = time.perf_counter() - self._start
             self._profiler.__exit__(None, None, None)
+            self._running = False
             sys.stdout.write("\n" + json.dumps(self._summary(wall)) + "\n")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Says that there were too few steps."""
+        if self._running:
+            self._profiler.__exit__(None, None, None)
+        if self._running or self._profiler is None:
+            raise SystemExit(f"fewer than {self.first + self.steps} steps in an epoch; take more rows")
 
     def _summary(self, wall: float) -> dict[str, Any]:
         events = self._profiler.key_averages()
