@@ -5,14 +5,20 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 
 from emotion_lit.errors import UserError
-from emotion_lit.training import requeue
+from emotion_lit.training import launchers, requeue
 from emotion_lit.utils import console, distributed, failures, signals
 from emotion_lit.utils.commands import resume_command
 from emotion_lit.utils.streams import is_notebook
+
+# Commands that go on where they stopped when the same command is given again in the same job.
+RESUMED = ("fit", "predict", "sweep")
+# Seconds that a process gives the first one to print an error that both have.
+PATIENCE = 2.0
 
 
 @contextlib.contextmanager
@@ -64,9 +70,12 @@ def _fail(line: str, error: Exception) -> None:
         traceback.print_exception(error)
     if is_notebook():
         raise UserError(line) from None
-    if line == failures.ELSEWHERE and os.environ.get("LOCAL_RANK", "0") != "0":
+    if line == failures.ELSEWHERE and launchers.launched_rank():
         raise SystemExit(0) from error  # the first process prints the error and sets the exit code
-    which = f"process {distributed.rank()}: " if distributed.rank() else ""
+    rank = distributed.rank() if distributed.has_met() else launchers.launched_rank()
+    if rank and not distributed.has_met():  # torchrun ends this process as soon as the first one fails in the same way
+        time.sleep(PATIENCE)
+    which = f"process {rank}: " if rank else ""
     console.say(f"error: {which}{line}", wrap=False, from_all=True)
     raise SystemExit(distributed.exit_code(2)) from error
 
@@ -79,14 +88,17 @@ def _print_how_to_resume(stop: signals.Stop, typed: Sequence[str]) -> bool:
     """
     what = signals.NAMES[stop.signal]
     run = failures.run_folder
-    requeued = False
+    command = typed[0] if typed else ""
     if run and (run / "checkpoints" / "last.ckpt").is_file():
-        if stop.signal == signals.REQUEUE:
-            requeue.write_record(run, typed, requeued=True)  # before: SLURM ends the job at once
-            requeued = requeue.requeue_job()
         console.say(f"{what}; resume with: {resume_command(run)}", wrap=False)
-    elif typed and typed[0] == "predict":
+    elif command == "predict":
         console.say(f"{what}; the same command resumes where it stopped")
     else:
         console.say(f"{what}; no checkpoint was saved to resume from")
-    return requeued
+    if stop.signal != signals.REQUEUE or command not in RESUMED:
+        return False
+    if launchers.launched_rank():
+        return True  # the first process requeues the job
+    if run:
+        requeue.write_record(run, typed, requeued=True)  # before: SLURM ends the job at once
+    return requeue.requeue_job()

@@ -46,12 +46,22 @@ class Launcher:
         count: Returns the number of processes it started, from the environment; 1 if it did not start this one.
         variables: The environment variables by which Lightning detects it.
         tasks: The one of these with the number of processes.
+        rank: The one of these with the rank of this process.
+        local: The variables, in the order in which they are tried, with the number of processes on this machine.
     """
 
     name: str
     count: Callable[[dict[str, str]], int]
     variables: tuple[str, ...]
     tasks: str
+    rank: str
+    local: tuple[str, ...]
+
+    def layout(self) -> tuple[int, int]:
+        """The processes on each machine, and the machines."""
+        count = self.count(dict(os.environ))
+        each = next((_number(dict(os.environ), name) for name in self.local if os.environ.get(name)), count)
+        return each, count // each
 
 
 # In the order in which Lightning checks for them.
@@ -61,13 +71,24 @@ LAUNCHERS = (
         _torchrun,
         ("TORCHELASTIC_RUN_ID", "RANK", "LOCAL_RANK", "WORLD_SIZE", "GROUP_RANK", "NODE_RANK"),
         "WORLD_SIZE",
+        "RANK",
+        ("LOCAL_WORLD_SIZE",),
     ),
-    Launcher("srun", _srun, ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"), "SLURM_NTASKS"),
+    Launcher(
+        "srun",
+        _srun,
+        ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"),
+        "SLURM_NTASKS",
+        "SLURM_PROCID",
+        ("SLURM_NTASKS_PER_NODE",),
+    ),
     Launcher(
         "jsrun",
         _jsrun,
         ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_LOCAL_RANK", "JSM_NAMESPACE_SIZE"),
         "JSM_NAMESPACE_SIZE",
+        "JSM_NAMESPACE_RANK",
+        ("JSM_NAMESPACE_LOCAL_SIZE",),
     ),
 )
 
@@ -87,7 +108,7 @@ def detect_launcher(nodes: int = 1) -> Launcher | None:
     os.environ.setdefault(
         "TORCH_CPP_LOG_LEVEL", "ERROR"
     )  # else the other processes print stack traces when one has ended
-    found = next((launcher for launcher in LAUNCHERS if launcher.count(dict(os.environ)) > 1), None)
+    found = _launcher()
     if found is None and nodes > 1:
         if not all(os.environ.get(name) for name in ADDRESS):
             raise UserError(
@@ -97,12 +118,24 @@ def detect_launcher(nodes: int = 1) -> Launcher | None:
         return None
     for launcher in LAUNCHERS:
         if launcher is not found:
-            _unset(launcher)
+            _unset(launcher, alone=found is None)
     if found is None:
         for name in ADDRESS:
             os.environ.pop(name, None)
         rank_zero_only.rank = 0  # type: ignore[attr-defined]
     return found
+
+
+def _launcher() -> Launcher | None:
+    return next((launcher for launcher in LAUNCHERS if launcher.count(dict(os.environ)) > 1), None)
+
+
+def launched_rank() -> int:
+    """The rank of this process, by its environment, which is known before the processes have met."""
+    if is_child():
+        return int(os.environ["LOCAL_RANK"])
+    launcher = _launcher()
+    return int(os.environ[launcher.rank]) if launcher else 0
 
 
 def is_child() -> bool:
@@ -117,10 +150,14 @@ def is_orphan() -> bool:
     return "LOCAL_RANK" in os.environ and parent.isdigit() and not psutil.pid_exists(int(parent))
 
 
-def _unset(launcher: Launcher) -> None:
+def _unset(launcher: Launcher, alone: bool) -> None:
+    """Unsets the variables of a launcher; a note tells of them if this process is alone, and they imply others.
+
+    Inside of a SLURM job, torchrun may have started this process, once on each machine.
+    """
     present = {name: os.environ.pop(name) for name in launcher.variables if name in os.environ}
     several = [f"{name}={value}" for name, value in present.items() if _implies_others(name, value, launcher)]
-    if several:
+    if several and alone:
         say(
             f"note: {' '.join(several)} in the environment, but {launcher.name} has not started this command: it runs "
             f"as one process. To run as several, start it with {launcher.name}"

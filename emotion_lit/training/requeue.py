@@ -1,26 +1,34 @@
-"""SLURM requeueing: a requeued job resumes the run that it was training."""
+"""Requeueing: a job that SLURM or torchrun starts again resumes the run that it was training."""
 
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from emotion_lit.model.checkpoint import LAST, PREVIOUS
+from emotion_lit.training.launchers import launched_rank
 from emotion_lit.utils.console import say
 
 RECORD = "requeue.json"
+# The run id of torchrun without --rdzv-id, which all such commands share.
+NO_ID = "none"
 
 
 def job_id() -> str | None:
-    """The id of the SLURM job of this process, if any."""
+    """The id of the SLURM job of this process, or of its torchrun; a task of a job array has an id of its own."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+    slurm = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+    torchrun = os.environ.get("TORCHELASTIC_RUN_ID", NO_ID)
+    return slurm or (f"torchrun {torchrun}" if torchrun != NO_ID else None)
 
 
 def write_record(run: Path, arguments: Sequence[str], requeued: bool = False) -> None:
-    """Writes the SLURM job to the run folder, so that the requeued job finds it; does nothing outside of a job.
+    """Writes the job to the run folder, so that the job finds it when it is started again.
+
+    Outside of a job it does nothing.
 
     Args:
         run: The run folder.
@@ -43,24 +51,33 @@ def remove_record(run: Path) -> None:
     (run / RECORD).unlink(missing_ok=True)
 
 
-def interrupted_run(runs: Path, arguments: Sequence[str]) -> Path | None:
-    """The run that the same command of the same job was training when the job was requeued.
+def interrupted_run(folders: Iterable[Path], arguments: Sequence[str]) -> Path | None:
+    """The run that the same command of the same job was training when the job was stopped.
 
     Args:
-        runs: The folder of the runs with this name.
+        folders: The folders of the runs with this name.
         arguments: The arguments of the command.
 
     Returns:
-        Its last checkpoint; None if this is no requeued job, or no checkpoint was saved.
+        Its last checkpoint, or the one before if that is missing; None if the job is started for the first time, or no
+        checkpoint was saved, which is printed.
     """
     if job_id() is None:
         return None
-    for file in sorted(runs.glob(f"*/{RECORD}"), key=os.path.getmtime, reverse=True):
+    files = {file for runs in folders for file in runs.glob(f"*/{RECORD}")}
+    for file in sorted(files, key=os.path.getmtime, reverse=True):
         record = _read(file)
-        again = record.get("requeued") or _restarts() > int(record.get("restarts", 0))
-        last = file.parent / "checkpoints" / "last.ckpt"
-        if again and record.get("job") == job_id() and record.get("arguments") == list(arguments) and last.is_file():
-            return last
+        again = record.get("requeued") or _restarts() > _as_restarts(record.get("restarts"))
+        if not again or record.get("job") != job_id() or record.get("arguments") != list(arguments):
+            continue
+        checkpoints = [file.parent / "checkpoints" / name for name in (LAST, PREVIOUS)]
+        found = next((checkpoint for checkpoint in checkpoints if checkpoint.is_file()), None)
+        if found is not None:
+            say(f"job {job_id()} has been started again: resuming from {found}", wrap=False)
+            return found
+        say(f"job {job_id()} has been started again, but {file.parent} has no checkpoint: starting over", wrap=False)
+        if launched_rank() == 0:
+            remove_record(file.parent)
     return None
 
 
@@ -72,8 +89,14 @@ def _read(file: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _restarts() -> int:
-    return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+def _restarts() -> list[int]:
+    """How often the job was started again, by SLURM and by torchrun."""
+    return [int(os.environ.get(name) or 0) for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")]
+
+
+def _as_restarts(value: Any) -> list[int]:
+    """The restarts in a record; earlier versions stored those of SLURM alone."""
+    return [int(number) for number in value] if isinstance(value, list) else [int(value or 0), 0]
 
 
 def requeue_job() -> bool:

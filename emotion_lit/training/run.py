@@ -51,7 +51,7 @@ class RunResult:
         trainer = cli.trainer
         keeper = best_checkpoint(trainer)
         writes = bool(trainer.loggers) and not trainer.fast_dev_run  # type: ignore[attr-defined]
-        folder = Path(trainer.loggers[0].log_dir or "") if writes else None
+        folder = Path(trainer.log_dir or "") if writes else None  # of the first process
         file = folder / "report.json" if folder and trainer.is_global_zero else None
         report = json.loads(file.read_text(encoding="utf-8")) if file and file.is_file() else {}
         score = keeper.best_model_score if keeper else None
@@ -104,6 +104,7 @@ def begin_run() -> None:
         raise SystemExit(0)
     if launchers.is_child():
         platforms.end_with_parent()
+    if launchers.launched_rank() > 0:
         console.silence()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
@@ -82,7 +83,25 @@ def is_another_run(config: Any, checkpoint: checkpoints.Checkpoint) -> bool:
     return moved or config.name != kept.get("name", config.name)
 
 
-class RunLogger(TensorBoardLogger):
+class NextVersion:
+    """Creates the folder of the next version at once, so that jobs that start together have a folder each."""
+
+    root_dir: str
+
+    def _get_next_version(self) -> int:
+        version: int = super()._get_next_version()  # type: ignore[misc]
+        if rank_zero_only.rank:  # type: ignore[attr-defined]
+            return version  # the folder of the first process is used
+        while True:
+            try:
+                Path(self.root_dir, f"version_{version}").mkdir(parents=True)
+            except FileExistsError:
+                version += 1
+            else:
+                return version
+
+
+class RunLogger(NextVersion, TensorBoardLogger):
     """TensorBoard's logger, with errors such as a full disk reported instead of raised."""
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
@@ -107,7 +126,7 @@ class RunLogger(TensorBoardLogger):
             write()
 
 
-class FolderLogger(CSVLogger):
+class FolderLogger(NextVersion, CSVLogger):
     """Provides the run folder, and logs nothing."""
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:

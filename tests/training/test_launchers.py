@@ -196,7 +196,7 @@ def test_processes_that_nobody_counts_on_are_refused(
 ) -> None:
     for name, value in variables.items():
         environment.setenv(name, value)
-    line = failing(capsys, "fit", *SMALL, f"--trainer.default_root_dir={tmp_path}")
+    line = failing(capsys, "fit", *SMALL, "--trainer.devices=1", f"--trainer.default_root_dir={tmp_path}")
     assert message in line
 
 
@@ -229,12 +229,12 @@ def test_a_job_that_the_system_started_again_finds_its_run(tmp_path: Path, monke
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints" / "last.ckpt").touch()
     requeue.write_record(run, ["fit"])
-    assert requeue.interrupted_run(tmp_path, ["fit"]) is None  # the same command twice in one script
+    assert requeue.interrupted_run([tmp_path], ["fit"]) is None  # the same command twice in one script
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert requeue.interrupted_run(tmp_path, ["fit"]) == run / "checkpoints" / "last.ckpt"
-    assert requeue.interrupted_run(tmp_path, ["fit", "--name=b"]) is None
+    assert requeue.interrupted_run([tmp_path], ["fit"]) == run / "checkpoints" / "last.ckpt"
+    assert requeue.interrupted_run([tmp_path], ["fit", "--name=b"]) is None
     monkeypatch.setenv("SLURM_JOB_ID", "5")
-    assert requeue.interrupted_run(tmp_path, ["fit"]) is None
+    assert requeue.interrupted_run([tmp_path], ["fit"]) is None
 
 
 def test_a_process_whose_command_was_killed_does_not_run_it_by_itself(
@@ -248,3 +248,42 @@ def test_a_process_whose_command_was_killed_does_not_run_it_by_itself(
         main(["predict", "--ckpt_path=missing"])
     assert end.value.code == 0
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variables", "layout"),
+    [
+        ({**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}, (4, 2)),
+        ({**TORCHRUN, "WORLD_SIZE": "2"}, (2, 1)),
+        ({**BATCH, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "6", "SLURM_NTASKS_PER_NODE": "2"}, (2, 3)),
+    ],
+)
+def test_devices_and_machines_follow_the_launcher(
+    variables: dict[str, str], layout: tuple[int, int], environment: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    launcher = launchers.detect_launcher()
+    assert launcher is not None
+    assert launcher.layout() == layout
+
+
+def test_torchrun_in_a_job_of_several_machines(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each task of `srun torchrun` is one torchrun, whose processes are what counts."""
+    step = {**BATCH, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_NODEID": "1"}
+    for name, value in {**step, **TORCHRUN, "RANK": "3", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}.items():
+        environment.setenv(name, value)
+    assert launchers.launched_rank() == 3
+    launcher = launchers.detect_launcher()
+    assert launcher is not None
+    assert (launcher.name, launcher.layout()) == ("torchrun", (2, 2))
+    assert launchers.launched_rank() == 3
+    assert not capsys.readouterr().err
+
+
+def test_variables_that_are_left_over_make_no_rank(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("RANK", "3")
+    environment.setenv("SLURM_PROCID", "2")
+    assert launchers.launched_rank() == 0

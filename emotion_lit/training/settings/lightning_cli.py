@@ -101,7 +101,7 @@ class EmotionCLI(LightningCLI):
 
         self.config = parse()
         command = self.config["subcommand"]
-        path = self.config[command].ckpt_path or self._interrupted_run(command)
+        path = self._interrupted_run(command) or self.config[command].ckpt_path
         self.source = Source.read(path, command) if path else None
         if self.source:
             self.config = parse_with_checkpoint(
@@ -111,13 +111,14 @@ class EmotionCLI(LightningCLI):
             self._agree_on_errors()
 
     def _interrupted_run(self, command: str) -> str | None:
-        """The checkpoint of the run that this SLURM job was training when it was requeued."""
+        """The checkpoint of the run that this job was training before it was started again."""
         if command != "fit":
             return None
         config = self.config[command]
-        last = requeue.interrupted_run(Path(config.trainer.default_root_dir or LOGS) / config.name, self.typed)
-        if last:
-            console.say(f"SLURM has started job {requeue.job_id()} again: resuming from {last}")
+        source = checkpoints.run_folder(config.ckpt_path) if config.ckpt_path else None
+        root = Path(config.trainer.default_root_dir or (source.parent.parent if source else LOGS))
+        names = {config.name, source.parent.name} if source else {config.name}
+        last = requeue.interrupted_run([root / name for name in names], self.typed)
         return str(last) if last else None
 
     def _agree_on_errors(self) -> None:
