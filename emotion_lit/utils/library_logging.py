@@ -21,6 +21,7 @@ WARNINGS = (
     r"You are trying to `self.log\(\)` but `Trainer\(barebones.*",  # a line says that no scores are made
     r"Precision .* is not supported by the model summary.*",  # its estimate of bytes
     r"You requested to overfit but enabled .* shuffling.*",  # our batches stay the same then
+    r"CUDA initialization: .*",  # a driver that is too old is reported in another message
     r".*cache-system uses symlinks.*",  # huggingface_hub's on Windows; without them it copies
 )
 LOGGERS = (

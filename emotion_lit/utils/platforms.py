@@ -193,6 +193,16 @@ def misreads_masks(device: torch.device) -> bool:
     return device.type == "mps"
 
 
-def lacks_cuda_build() -> bool:
-    """Whether there is an NVIDIA GPU, but PyTorch was built without CUDA, like PyPI's build for Windows."""
-    return shutil.which("nvidia-smi") is not None and torch.version.cuda is None and torch.version.hip is None
+def cuda_problem() -> str | None:
+    """Why PyTorch cannot use the NVIDIA GPU of this machine; None if it can, or there is none."""
+    if shutil.which("nvidia-smi") is None or torch.version.hip is not None or torch.cuda.is_available():
+        return None
+    if torch.version.cuda is None:  # like PyPI's build for Windows
+        return "this PyTorch is built without CUDA; pytorch.org says which one has it"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (AssertionError, RuntimeError) as error:
+        reason = " ".join(str(error).split()).split(". ")[0]
+        if "driver" in reason:
+            return f"{reason}; update it, or install a PyTorch that was built for it (pytorch.org)"
+    return None  # such as a GPU that CUDA_VISIBLE_DEVICES hides

@@ -246,9 +246,12 @@ def test_only_what_proves_it_is_taken_for_no_network(
 def test_a_pytorch_without_cuda_beside_a_gpu_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: "C:/Windows/System32/nvidia-smi.exe")
     monkeypatch.setattr(torch.version, "cuda", None)
-    assert platforms.lacks_cuda_build()
+    problem = platforms.cuda_problem()
+    assert problem is not None
+    assert problem.startswith("this PyTorch is built without CUDA")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert not platforms.lacks_cuda_build()
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    assert platforms.cuda_problem() is None
 
 
 def test_windows_and_notebooks_take_one_device(monkeypatch: pytest.MonkeyPatch) -> None:

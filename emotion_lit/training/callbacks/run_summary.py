@@ -10,7 +10,6 @@ from emotion_lit.model.parameters import parameter_counts
 from emotion_lit.reporting.tables import shortened, split_rows
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.datamodule import EmotionDataModule
-from emotion_lit.utils import platforms
 from emotion_lit.utils.console import say
 from emotion_lit.utils.console_tables import table
 from emotion_lit.utils.names import dataset_name
@@ -26,8 +25,6 @@ class RunSummary(pl.Callback):
             return
         trained, total = parameter_counts(model)
         device = model.device.type
-        if device == "cpu" and platforms.lacks_cuda_build():
-            say("note: this machine has an NVIDIA GPU, but its PyTorch has no CUDA; pytorch.org says which one has")
         threads = f", {torch.get_num_threads()} threads" if device == "cpu" else f" x {trainer.world_size}"
         say(
             f"\nemotion_lit {__version__} on {device}{threads}, {trainer.precision}\n"
