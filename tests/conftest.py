@@ -101,7 +101,7 @@ def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
     """Leaves out drawing, half of the time of a tiny run."""
     patch.setattr(SummaryWriter, "add_figure", lambda *_, **__: None)
     patch.setattr("emotion_lit.training.report_figures.draw_figures", lambda *_: {})
-    patch.setattr("emotion_lit.training.report_figures._add_embeddings", lambda *_: None)
+    patch.setattr("emotion_lit.training.final_evaluation.embed_validation", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

@@ -64,11 +64,10 @@ class FrozenPart:
         return tokens * self.width * self.dtype.itemsize
 
 
-@torch.inference_mode()
 def fill_vectors(
     part: FrozenPart, batches: Iterable[dict[str, Any]], offsets: npt.NDArray[np.int64], file: Path
 ) -> None:
-    """Computes the outputs of a frozen part, and writes them to their places in a file.
+    """Computes the outputs of a frozen part, and writes them to their places in a file; call it without gradients.
 
     Args:
         part: The part of the network.

@@ -25,6 +25,7 @@ from emotion_lit.model.positions import longest_text
 from emotion_lit.model.settings import ModelSettings
 from emotion_lit.training import weight_averaging
 from emotion_lit.training.datamodule import EmotionDataModule
+from emotion_lit.training.fsdp import share
 from emotion_lit.training.settings.attributes import settings_as_attributes
 from emotion_lit.training.strategies import check_precision, is_checked_when_built, prepare_strategy
 from emotion_lit.utils import distributed, fork_safety
@@ -246,4 +247,4 @@ class CheckpointedModule(pl.LightningModule):
         """Loads weights; builds the network first if necessary."""
         if self.network is None:
             self.build()
-        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+        return super().load_state_dict(share(state_dict, self.state_dict()), strict=strict, assign=assign)

@@ -27,8 +27,9 @@ from emotion_lit.training.callbacks.context import callback_of
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.callbacks.validation import ValidationFigures
 from emotion_lit.training.datamodule import EmotionDataModule
+from emotion_lit.training.fsdp import is_sharded
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.training.report_figures import draw_report, has_tensorboard
+from emotion_lit.training.report_figures import draw_report, embed_validation, has_tensorboard
 from emotion_lit.training.split_predictions import predict_split
 from emotion_lit.utils import device_memory, nonfatal
 from emotion_lit.utils.commands import PROGRAM, command_line
@@ -67,6 +68,7 @@ class FinalEvaluation:
         best = self._best_file()
         validation = self._calibrate(best)
         collected = predict_split(self.trainer, self.model, self.data, "test", "after training, test")
+        embedded = embed_validation(self.trainer, self.model, self.data)
         if not self.trainer.is_global_zero:
             return
         self._store_decision(best)
@@ -75,7 +77,7 @@ class FinalEvaluation:
         with nonfatal.suppress(PREDICTIONS_FILE):
             kept.save(folder / PREDICTIONS_FILE)
         report = self._contents(kept, costs, validation, best)
-        drawn = draw_report(self.trainer, self.model, self.data, report, kept, folder)
+        drawn = draw_report(self.trainer, self.model, self.data, report, kept, folder, embedded)
         report["training"]["evaluation_seconds"] = time.perf_counter() - start + self._earlier_seconds()
         show("\n" + table(headline_rows({f"test {name}": report[name] for name in (BEFORE, AFTER) if name in report})))
         write_report(report, drawn, folder)
@@ -95,7 +97,8 @@ class FinalEvaluation:
         if checkpoint:
             self.model.on_load_checkpoint(checkpoint)
             self.model.load_state_dict(checkpoint["state_dict"])
-        self.model.to(self.trainer.strategy.root_device)  # Lightning has moved it to the CPU by now
+        if not is_sharded(self.trainer.strategy):
+            self.model.to(self.trainer.strategy.root_device)  # Lightning has moved it to the CPU by now
         settings = self.model.settings
         validation, temperature, threshold = calibrate(
             self._validation(checkpoint), settings.temperature, settings.threshold

@@ -13,6 +13,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.network import Network
 from emotion_lit.model.settings import ModelSettings, Schedule
 from emotion_lit.model.tuning import Tuning
+from emotion_lit.training.fsdp import whole
 
 ParameterGroup = dict[str, Any]
 
@@ -151,7 +152,7 @@ def clip_gradients(
     elif kind == "value":
         torch.nn.utils.clip_grad_value_(module.parameters(), value)
     else:
-        return torch.nn.utils.clip_grad_norm_(module.parameters(), value)
+        return whole(torch.nn.utils.clip_grad_norm_(module.parameters(), value))
     return None
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from emotion_lit.evaluation.collector import PredictionCollector
 from emotion_lit.training.datamodule import EmotionDataModule
+from emotion_lit.training.fsdp import no_gradient
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils.console import progress_bar
 from emotion_lit.utils.memory import return_freed_memory
@@ -30,7 +31,7 @@ def predict_split(
     was_training = model.training
     model.eval()
     rows = len(data.rows(split))
-    with torch.inference_mode(), progress_bar(title, rows, enabled=trainer.is_global_zero) as bar:
+    with no_gradient(trainer.strategy), progress_bar(title, rows, enabled=trainer.is_global_zero) as bar:
         for batch in data.evaluation_dataloader(split, whole=True):
             on_device = trainer.strategy.batch_to_device(batch)
             with trainer.precision_plugin.val_step_context():
@@ -61,7 +62,7 @@ def embed_split(
     chosen = np.linspace(0, rows - 1, min(most, rows)).astype(int)
     order = chosen[np.argsort(dataset.padded_lengths[chosen], kind="stable")]
     model.eval()
-    with torch.inference_mode(), trainer.precision_plugin.val_step_context():
+    with no_gradient(trainer.strategy), trainer.precision_plugin.val_step_context():
         parts = np.array_split(order, -(-len(order) // BATCH_SIZE))
         batches = (trainer.strategy.batch_to_device(dataset[part.tolist()]) for part in parts)
         embeddings = [model.embed(batch).float().cpu() for batch in batches]

@@ -1,21 +1,54 @@
-"""Options of DDP, and checks that a network trains with the strategy and precision of the Trainer."""
+"""Options of strategies, and checks that a network trains with the strategy and precision of the Trainer."""
 
 import inspect
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedTokenizerBase
 
+from emotion_lit.errors import UserError
 from emotion_lit.model.network import Network
 from emotion_lit.model.probe import Probe, check_step
-from emotion_lit.utils import distributed
+from emotion_lit.training.fsdp import FSDP, is_sharded
+from emotion_lit.utils import distributed, platforms
 from emotion_lit.utils.console import say
 
+# Parts of the names of strategies that cannot train this model.
+UNSUPPORTED = ("deepspeed", "fsdp", "xla", "modelparallel")
 # The shape of the batch that shows which weights get a gradient.
 ROWS, TOKENS = 2, 16
+
+
+def check_strategy(trainer: Any, compiled: bool) -> None:
+    """Checks that the strategy can train this model on this machine.
+
+    Args:
+        trainer: The settings of the Trainer.
+        compiled: Whether the encoder is compiled.
+
+    Raises:
+        UserError: It cannot.
+    """
+    strategy = trainer.strategy
+    name = strategy if isinstance(strategy, str) else str(getattr(strategy, "class_path", ""))
+    if name == FSDP:
+        if platforms.device_type(trainer.accelerator) != "cuda":
+            raise UserError(
+                "trainer.strategy is fsdp, which shards a model over CUDA GPUs, and PyTorch finds none here; leave it "
+                "out, and several processes use ddp"
+            )
+        if compiled:
+            raise UserError("trainer.strategy fsdp cannot shard a compiled encoder; leave out model.compile_encoder")
+    elif any(part in name.lower() for part in UNSUPPORTED):
+        raise UserError(
+            f"trainer.strategy is {name.rsplit('.')[-1]}, which cannot train this model; leave it out (ddp), or give "
+            "fsdp to shard the model over several GPUs"
+        )
 
 
 def prepare_strategy(strategy: Strategy, network: Network) -> None:
@@ -26,7 +59,7 @@ def prepare_strategy(strategy: Strategy, network: Network) -> None:
         network: The network, on the CPU.
     """
     options = getattr(strategy, "_ddp_kwargs", None)
-    if not isinstance(strategy, DDPStrategy) or options is None:
+    if not isinstance(strategy, DDPStrategy) or is_sharded(strategy) or options is None:
         return
     known = inspect.signature(DistributedDataParallel).parameters
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
@@ -62,6 +95,10 @@ def is_checked_when_built(trainer: pl.Trainer) -> bool:
     return trainer.strategy.root_device.type == "cpu" and str(trainer.precision).endswith("mixed")
 
 
+def _has_shards(network: Network) -> bool:
+    return any(isinstance(weight, DTensor) for weight in network.parameters())
+
+
 def check_precision(trainer: pl.Trainer, network: Network, tokenizer: PreTrainedTokenizerBase) -> None:
     """Checks, before training, that the architecture supports the Trainer's precision.
 
@@ -73,6 +110,6 @@ def check_precision(trainer: pl.Trainer, network: Network, tokenizer: PreTrained
     Raises:
         UserError: A training step fails.
     """
-    if isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):  # other strategies shard the network
+    if isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy) and not _has_shards(network):
         with distributed.fail_together(), trainer.precision_plugin.forward_context():
             check_step(network, Probe(tokenizer), str(trainer.precision))

@@ -10,19 +10,20 @@ from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint.keys import AVERAGING, CURRENT
+from emotion_lit.training.fsdp import is_sharded
 
 # `EMAWeightAveraging` is a subclass. Earlier releases of Lightning have neither.
 WEIGHT_AVERAGING: Any = getattr(lightning_callbacks, "WeightAveraging", ())
 
 
 def check_averaging(trainer: pl.Trainer) -> None:
-    """Rejects weight averaging whose result would never be validated.
+    """Rejects weight averaging whose result would never be validated, or that cannot copy the model.
 
     Args:
         trainer: The Trainer, before training.
 
     Raises:
-        UserError: The Trainer has the callback `StochasticWeightAveraging`.
+        UserError: The Trainer has the callback `StochasticWeightAveraging`, or shards the model.
     """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
@@ -30,6 +31,8 @@ def check_averaging(trainer: pl.Trainer) -> None:
             "StochasticWeightAveraging sets the averaged weights after the last validation, so they would be neither "
             "validated nor saved in a checkpoint; use WeightAveraging or EMAWeightAveraging in trainer.callbacks"
         )
+    if averages(trainer) and is_sharded(trainer.strategy):
+        raise UserError("weight averaging cannot copy a model that trainer.strategy fsdp shards; leave out one of them")
 
 
 def validated_weights(trainer: pl.Trainer, model: pl.LightningModule, checkpoint: dict[str, Any]) -> None:

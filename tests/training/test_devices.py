@@ -60,7 +60,7 @@ def pretend_old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError(TOO_OLD)
 
     pretend_gpus(monkeypatch, 0)
-    monkeypatch.setattr(platforms.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "init", init)
 

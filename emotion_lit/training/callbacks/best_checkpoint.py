@@ -14,6 +14,7 @@ from emotion_lit.model.checkpoint import check_whole, find_checkpoint, update_hy
 from emotion_lit.model.checkpoint.validation import check_name
 from emotion_lit.training.callbacks.checkpoint_names import BEST, SEVERAL, check_neighbors, checked_filename
 from emotion_lit.training.callbacks.finite import check_weights
+from emotion_lit.training.fsdp import local
 from emotion_lit.training.metrics import default_monitor
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.training.monitors import Mode, better
@@ -230,7 +231,7 @@ def best_checkpoint(trainer: pl.Trainer) -> BestCheckpoint | None:
 
 def _sums(model: pl.LightningModule) -> Tensor:
     """The sums of all trainable weights, as a fingerprint."""
-    return torch.stack([weight.detach().float().sum() for weight in model.parameters() if weight.requires_grad])
+    return torch.stack([local(weight.detach()).float().sum() for weight in model.parameters() if weight.requires_grad])
 
 
 def _is_whole(path: str | Path) -> bool:

@@ -24,6 +24,7 @@ from emotion_lit.model.probe import Probe
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.datamodule import EmotionDataModule
+from emotion_lit.training.fsdp import no_gradient
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import caches, distributed
 from emotion_lit.utils.checksums import append_checksum
@@ -145,6 +146,7 @@ class FrozenFeatures(pl.Callback):
                     finish=lambda full: None if part.layers is not None else append_checksum(full),
                 ) as unfinished,
                 trainer.precision_plugin.forward_context(),
+                no_gradient(trainer.strategy),
             ):
                 batches = _with_progress(trainer, loader, f"encode {split}", rows)
                 fill_vectors(part, batches, offsets, unfinished)

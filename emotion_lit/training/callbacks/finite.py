@@ -11,6 +11,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import LAST, PREVIOUS, from_here
 from emotion_lit.training.callbacks.agreement import Agreement
 from emotion_lit.training.callbacks.steps import batches_of_step
+from emotion_lit.training.fsdp import local
 from emotion_lit.utils import distributed
 from emotion_lit.utils.files import replace
 
@@ -79,7 +80,7 @@ def check_weights(trainer: pl.Trainer) -> None:
     Raises:
         UserError: A weight is NaN or infinite.
     """
-    trained = {name: w.detach() for name, w in trainer.lightning_module.named_parameters() if w.requires_grad}
+    trained = {name: local(w.detach()) for name, w in trainer.lightning_module.named_parameters() if w.requires_grad}
     if bool(torch.stack([weight.double().sum() for weight in trained.values()]).isfinite().all()):
         return
     name = next((name for name, weight in trained.items() if not weight.isfinite().all()), None)

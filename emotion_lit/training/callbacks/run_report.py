@@ -5,7 +5,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from emotion_lit.training.callbacks.context import data_of, model_of
-from emotion_lit.utils import nonfatal
+from emotion_lit.utils import distributed, nonfatal
 
 
 class RunReport(pl.Callback):
@@ -31,3 +31,4 @@ class RunReport(pl.Callback):
 
             FinalEvaluation(self, trainer, model, data).write_report(folder, self.baselines)
         nonfatal.summarize()
+        distributed.barrier()  # srun may end a job some time after its first task has ended

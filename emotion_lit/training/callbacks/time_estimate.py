@@ -14,6 +14,7 @@ from emotion_lit.data.loaders import measured_batches
 from emotion_lit.model.graphed_network import RECORDED_AT
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.datamodule import EmotionDataModule
+from emotion_lit.training.fsdp import is_sharded
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import platforms
 from emotion_lit.utils.console import say
@@ -43,7 +44,8 @@ class TimeEstimate(pl.Callback):
         model, data = model_of(self, pl_module), data_of(self, trainer)
         if trainer.fast_dev_run or trainer.max_epochs == trainer.current_epoch:  # type: ignore[attr-defined]
             return
-        if trainer.world_size > 1:  # a backward pass of one process alone would wait for the others
+        # A backward pass of one process alone would wait for the others.
+        if trainer.world_size > 1 or is_sharded(trainer.strategy):
             return
         self.peak_flops = matrix_peak(trainer)
         measured = measured_batches(data.prepared("train"), data.settings, MEASURED, model.device.type)

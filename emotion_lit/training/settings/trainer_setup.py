@@ -20,10 +20,13 @@ from emotion_lit.training.callbacks.interruption import Interruption
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.training.callbacks.progress import EpochSummary, TextProgress
 from emotion_lit.training.callbacks.resumption import check_processes
+from emotion_lit.training.callbacks.shared_cores import SharedCores
 from emotion_lit.training.checkpoint_io import AtomicCheckpointIO
-from emotion_lit.training.devices import check_accelerator
+from emotion_lit.training.devices import check_devices
+from emotion_lit.training.fsdp import FSDP, ShardedStrategy
 from emotion_lit.training.run_folder import is_another_run, loggers
 from emotion_lit.training.settings.checkpoint_settings import Source
+from emotion_lit.training.strategies import check_strategy
 from emotion_lit.utils import console, platforms
 
 # The folder of all runs, unless trainer.default_root_dir is another.
@@ -66,13 +69,13 @@ class TrainerSetup:
         if self.keeps_run:
             from emotion_lit.training.callbacks.fitting import fit_callbacks
 
-            return [EpochSummary(), *self._progress_bar(), *fit_callbacks()]
+            return [SharedCores(), EpochSummary(), *self._progress_bar(), *fit_callbacks()]
         if self.command == "fit":
             console.say(
                 "trainer.barebones only measures the Trainer: no checkpoint, no scores and no report are written"
             )
             return []
-        callbacks: list[pl.Callback] = [EpochSummary(), *self._progress_bar()]
+        callbacks: list[pl.Callback] = [SharedCores(), EpochSummary(), *self._progress_bar()]
         if self.command == "predict" and not self._is_export():
             callbacks.append(EngineChoice(Path(self.config.ckpt_path), bf16=self.config.trainer.precision is None))
         return callbacks
@@ -110,7 +113,13 @@ class TrainerSetup:
         arguments = self.arguments()
         config = self.config.trainer
         launcher = launchers.detect_launcher(config.num_nodes)
-        check_accelerator(config.accelerator)
+        check_devices(config.accelerator, config.devices)
+        check_strategy(config, compiled=self.command == "fit" and self.config.model.compile_encoder)
+        if launcher and config.devices == "auto" and "devices" not in arguments:
+            arguments["devices"], machines = launcher.layout()
+            arguments["num_nodes"] = max(config.num_nodes, machines)
+        if config.strategy == FSDP:
+            arguments |= {"strategy": ShardedStrategy(), "inference_mode": False}
         try:
             if launcher and launcher.name == "srun":
                 launchers.check_stray(Path(arguments.get("default_root_dir", ".")))

@@ -125,7 +125,7 @@ def test_recipes_are_in_the_package_or_beside_it(tmp_path: Path, monkeypatch: py
 
 def test_a_configuration_that_is_missing_lists_the_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = failing(capsys, "fit", "--config=nowhere.yaml")
-    assert "nowhere.yaml; give a file, or one of the recipes: full, head, lora, quickstart" in line
+    assert "nowhere.yaml; give a file, or one of the recipes: cluster, full, head, lora, quickstart" in line
     with pytest.raises(UserError, match=r"there is no configuration nowhere\.yaml; give a file, or one of the recipes"):
         find_config("nowhere.yaml")
     with pytest.raises(UserError, match="is a folder"):
