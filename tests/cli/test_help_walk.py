@@ -243,7 +243,8 @@ def _scores(folder: Path) -> Any:
         return None
     read = json.loads(report.read_text())
     found = [read["before"], read["after"], read["data"]["rows"], read["calibration"]["temperature"]]
-    return [*found, read.get("baselines"), read.get("contamination")]
+    baselines = [{**row, "seconds": None} for row in read.get("baselines") or []]
+    return [*found, baselines, read.get("contamination")]
 
 
 def _events(folder: Path) -> int:
