@@ -18,6 +18,7 @@ from emotion_lit.inference.predictor import Predictor
 from emotion_lit.inference.sample_texts import sample_texts
 from emotion_lit.model.decision import Decision
 from emotion_lit.model.factory import Trained
+from emotion_lit.model.input_limits import is_readable
 from emotion_lit.model.pretrained import reason
 from emotion_lit.utils.console import say
 
@@ -66,7 +67,8 @@ def check_export(model: Trained, folder: Path, format: Format, stated: Contract)
     Raises:
         UserError: It does not load again, or gives other labels or probabilities.
     """
-    texts = [text for text in checked_texts() if len(model.tokenizer(text)["input_ids"])]
+    config = model.network.encoder.config
+    texts = [text for text in checked_texts() if is_readable(model.tokenizer(text)["input_ids"], config)]
     expected = probabilities_alone(model, texts, stated.max_length)
     backbone = model.settings.backbone
     try:

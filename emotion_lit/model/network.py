@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from emotion_lit.errors import UserError
 from emotion_lit.model.cuda_graphs import attention_kernels
+from emotion_lit.model.input_limits import classify_by_end_tokens
 from emotion_lit.model.partial_forward import lower_states, upper_layers
 from emotion_lit.model.pooling import masked_mean
 
@@ -141,8 +142,14 @@ class Network(nn.Module):
         """
         if self.pooling == "mean":
             return self.classify(self.features(input_ids, attention_mask))
+        config = self.body.config
         with attention_kernels(input_ids.device):
-            logits: Tensor = self.body(input_ids=input_ids, attention_mask=attention_mask).logits
+            if config.is_encoder_decoder and config.eos_token_id is not None:
+                return classify_by_end_tokens(self._logits, input_ids, attention_mask, config.eos_token_id)
+            return self._logits(input_ids, attention_mask)
+
+    def _logits(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        logits: Tensor = self.body(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits.float()
 
     def states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:

@@ -167,6 +167,27 @@ def test_their_brothers(
     table[name, "lora"] = Trial(name, "lora", tmp_path, capsys).outcomes(STEPS)
 
 
+def _fit(backbone: Path, folder: Path) -> list[str]:
+    settings = [*SMALL, f"--model.backbone={backbone}", "--trainer.max_epochs=1", "--trainer.precision=32-true"]
+    return ["fit", *settings, f"--trainer.default_root_dir={folder}"]
+
+
+def test_texts_with_several_end_tokens(tmp_path: Path, no_figures: None) -> None:
+    main(_fit(make_encoder("t5", tmp_path / "backbone"), tmp_path))
+    model = load(tmp_path / "emotion" / "version_0")
+    texts = ["no", "so [SEP] sad [SEP]", "what a day", "a [SEP] b"]
+    alone = torch.cat([model.probabilities([text]) for text in texts])
+    torch.testing.assert_close(model.probabilities(texts), alone, atol=1e-5, rtol=0)
+
+
+def test_an_encoder_that_fails_on_short_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Funnel's released encoders have three blocks; their logits depend on the padding, too.
+    backbone = make_encoder("funnel", tmp_path / "backbone", block_sizes=[1, 1, 1], block_repeats=[1, 1, 1])
+    line = failing(capsys, *_fit(backbone, tmp_path))
+    assert "FunnelBaseModel cannot classify texts" in line
+    assert "another backbone" in line
+
+
 @pytest.mark.parametrize(
     ("name", "longest"), [("bert", 160), ("roberta", 158), ("gpt2", 160), ("opt", 160), ("qwen3", None)]
 )
