@@ -1,10 +1,6 @@
 """Exports go to a Hub on the loopback through the real client, and come back as they were."""
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,42 +15,35 @@ from emotion_lit.errors import UserError
 from emotion_lit.utils import hub
 from tests.cli.conftest import Exported
 from tests.cli.exports import run_cards
-from tests.conftest import SHARED, failing
+from tests.cli.upload_hub import LARGE, UploadHub
+from tests.conftest import failing
 
 TEXTS = ["what a day!", "leave me alone"]
+CREATE = "POST /api/repos/create"
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of repositories of a Hub that takes uploads."""
-    tool = SHARED / "tools" / "push_hub.py"
-    if not tool.is_file():
-        pytest.skip("needs the loopback Hub beside the checkout (shared/tools/push_hub.py)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[UploadHub]:
+    """A Hub that takes uploads."""
     folder = tmp_path / "store"
     folder.mkdir()
-    with (tmp_path / "requests.txt").open("w") as log:
-        server = subprocess.Popen([sys.executable, str(tool), str(port), str(folder)], stdout=log)
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        use_hub(monkeypatch, f"http://127.0.0.1:{port}")
-        yield folder
-    finally:
-        server.kill()
-        server.wait()
-        hub.reachable.cache_clear()
+    with UploadHub(folder).running() as served:
+        use_hub(monkeypatch, served.endpoint)
+        yield served
+    hub.reachable.cache_clear()
+
+
+@pytest.fixture
+def store(uploads: UploadHub) -> Path:
+    """The folder of its repositories."""
+    return uploads.folder
 
 
 def use_hub(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     """Makes the client library take a Hub at another place."""
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the Hub here has LFS
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
     template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -73,9 +62,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_repository_holds_the_last_export_and_nothing_else(
-    tiny_run: Path, tiny_backbone: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tiny_backbone: Path, uploads: UploadHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = load(tiny_run).probabilities(TEXTS)
+    store = uploads.folder
     for format in ("adapter", "hf", "onnx"):
         main([*words(tiny_run, tmp_path / "out", f"--format={format}")[:-1], f"--format={format}"])
         assert contents(store / "me" / "emo") == contents(tmp_path / "out")
@@ -85,8 +75,8 @@ def test_a_repository_holds_the_last_export_and_nothing_else(
     printed = capsys.readouterr().err
     assert printed.count("read back") == 3
     assert printed.count("/me/emo/commit/") == 3
-    requests = (tmp_path / "requests.txt").read_text()
-    assert requests.index("/api/whoami-v2") < requests.index("/api/validate-yaml") < requests.index("/api/repos/create")
+    order = [uploads.requests.index(f"{way}") for way in ("GET /api/whoami-v2", "POST /api/validate-yaml", CREATE)]
+    assert order == sorted(order)
 
 
 @pytest.mark.slow
@@ -118,14 +108,14 @@ def test_files_of_others_stay(exported: Exported, store: Path) -> None:
     (mine / "model.safetensors").write_text("years of work")
     (mine / ".gitattributes").write_text("*.bin filter=lfs")
     with pytest.raises(
-        UserError, match="me/emo holds files that are of no export: model.safetensors; .*--overwrite true"
+        UserError, match="me/emo contains files that no export wrote: model.safetensors; .*--overwrite true"
     ):
         send(folder)
     send(folder, overwrite=True)
     assert contents(mine) == {**contents(folder), ".gitattributes": b"*.bin filter=lfs"}
     send(folder)
     (mine / "thesis.txt").write_text("more work")
-    with pytest.raises(UserError, match="of no export: thesis.txt;"):
+    with pytest.raises(UserError, match="no export wrote: thesis.txt;"):
         send(folder)
     assert (mine / "thesis.txt").is_file()
 
@@ -133,9 +123,9 @@ def test_files_of_others_stay(exported: Exported, store: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("a/b/c", "is no Hub id"),
-        ("bad id", "is no Hub id"),
-        ("--x", "is no Hub id"),
+        ("a/b/c", "is not a Hub id"),
+        ("bad id", "is not a Hub id"),
+        ("--x", "is not a Hub id"),
         ("you/emo", "me is logged in, and owners that may be written to are me; give one of these"),
     ],
 )
@@ -152,7 +142,7 @@ def test_a_hub_that_is_out_of_reach(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_hub(monkeypatch, "http://127.0.0.1:9")
-    assert "there is no way to http://127.0.0.1:9; leave out" in failing(capsys, *words(tiny_run, tmp_path / "out"))
+    assert "http://127.0.0.1:9 cannot be reached; leave out" in failing(capsys, *words(tiny_run, tmp_path / "out"))
     hub.reachable.cache_clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE is set" in failing(capsys, *words(tiny_run, tmp_path / "out"))
@@ -204,19 +194,34 @@ def test_a_card_that_the_hub_refuses_makes_no_repository(exported: Exported, sto
 
 @pytest.mark.parametrize(("typed", "private"), [(None, True), (True, True), (False, False)])
 def test_a_new_repository_is_private_unless_asked(
-    exported: Exported, store: Path, monkeypatch: pytest.MonkeyPatch, typed: bool | None, private: bool
+    exported: Exported, uploads: UploadHub, typed: bool | None, private: bool
 ) -> None:
-    asked: list[Any] = []
-    create = HfApi.create_repo
-
-    def recorded(api: HfApi, name: str, **how: Any) -> Any:
-        asked.append(how["private"])
-        return create(api, name, **how)
-
-    monkeypatch.setattr(HfApi, "create_repo", recorded)
     send(exported(False)[1] / "adapter", private=typed)
-    send(exported(False)[1] / "adapter")
-    assert asked == [private, None]
+    assert uploads.private == {"me/emo": private}
+    send(exported(False)[1] / "adapter")  # keeps it as it is
+    assert uploads.private == {"me/emo": private}
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_an_existing_repository_becomes_what_is_asked_before_files_arrive(
+    exported: Exported, uploads: UploadHub, private: bool
+) -> None:
+    send(exported(False)[1] / "adapter", private=not private)
+    uploads.requests.clear()
+    send(exported(False)[1] / "adapter", private=private)
+    assert uploads.private == {"me/emo": private}
+    settings, commit = "PUT /api/models/me/emo/settings", "POST /api/models/me/emo/commit/main"
+    assert uploads.requests.index(settings) < uploads.requests.index(commit)
+
+
+@pytest.mark.parametrize("kind", ["hf", "onnx"])
+def test_weights_go_to_lfs(exported: Exported, uploads: UploadHub, kind: str) -> None:
+    folder = exported(False)[1] / kind
+    weights = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in LARGE}
+    assert weights
+    send(folder)
+    assert sorted(uploads.objects.values()) == sorted(weights.values())
+    assert contents(uploads.folder / "me" / "emo") == contents(folder)
 
 
 def test_what_the_hub_gives_back_is_compared(exported: Exported, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,5 +231,5 @@ def test_what_the_hub_gives_back_is_compared(exported: Exported, store: Path, mo
         return commit(api, name, operations[1:], **how)
 
     monkeypatch.setattr(HfApi, "create_commit", without_the_first)
-    with pytest.raises(UserError, match="me/emo does not hold what was uploaded: README.md"):
+    with pytest.raises(UserError, match="me/emo does not contain what was uploaded: README.md"):
         send(exported(False)[1] / "adapter")
