@@ -52,7 +52,7 @@ def _command() -> None:
         except SystemExit:
             close_streams()
             raise
-        except BaseException as error:  # threads of Rust raise what is no Exception
+        except BaseException as error:  # Rust threads raise errors that are not Exceptions
             line = failures.explain(error)
             console.say(f"error: {line}" if line else failures.unexpected(error), wrap=False)
             close_streams()

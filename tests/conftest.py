@@ -57,10 +57,10 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def super_emotion() -> str:
-    """Real data in Hub layout beside the checkout."""
+    """Real data in Hub layout next to the checkout."""
     folder = SHARED / "data" / "super_emotion"
     if not folder.is_dir():
-        pytest.skip("needs the real data beside the checkout (shared/data/super_emotion)")
+        pytest.skip("needs the real data next to the checkout (shared/data/super_emotion)")
     return str(folder)
 
 

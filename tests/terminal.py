@@ -55,7 +55,7 @@ def at_terminal(
         command: The program and its arguments.
         columns: The width of the terminal.
         cwd: Where to run it.
-        env: Variables to set, beside those of this process.
+        env: Variables to set, besides those of this process.
         timeout: Seconds after which it is killed, and the test fails.
     """
     controller, terminal = pty.openpty()

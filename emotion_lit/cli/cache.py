@@ -109,7 +109,7 @@ def _rows(folder: Path) -> list[list[str]]:
 
 
 def _cells(found: Sequence[os.stat_result]) -> list[str]:
-    # Where the system does not record when a file was read, the time of writing counts.
+    # If the system does not record when a file was read, the time of writing counts.
     used = max((max(file.st_atime, file.st_mtime) for file in found), default=None)
     date = "-" if used is None else time.strftime("%Y-%m-%d", time.localtime(used))
     return [f"{len(found):,}", _size(sum(file.st_size for file in found)), date]

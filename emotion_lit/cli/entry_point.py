@@ -10,7 +10,7 @@ from lightning.pytorch.cli import ArgsType
 
 from emotion_lit.cli import error_handling
 from emotion_lit.errors import UserError, unknown
-from emotion_lit.training.run import begin_run
+from emotion_lit.training.run import start_run
 from emotion_lit.training.settings.lightning_cli import EmotionCLI
 from emotion_lit.utils import library_logging, platforms
 from emotion_lit.utils.commands import COMMANDS, HELP, overview
@@ -34,11 +34,11 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
         KeyboardInterrupt: It was interrupted; the command to resume has been printed.
     """
     open_streams()
-    begin_run()
+    start_run()
     library_logging.quiet_libraries()
     keep_few_kernels()
     keep_freed_memory()
-    platforms.keep_to_cpu_quota()
+    platforms.limit_threads_to_cpu_quota()
     typed = sys.argv[1:] if args is None else args
     if typed in HELP:
         sys.stdout.write(overview())

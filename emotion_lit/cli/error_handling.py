@@ -81,7 +81,7 @@ def _fail(line: str, error: Exception) -> None:
 
 
 def _print_how_to_resume(stop: signals.Stop, typed: Sequence[str]) -> bool:
-    """Prints how to resume, and requeues the job where the signal asks for that.
+    """Prints how to resume, and requeues the job if the signal asks for it.
 
     Returns:
         Whether the job was requeued.

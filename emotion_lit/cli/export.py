@@ -7,10 +7,10 @@ from typing import Any
 
 from emotion_lit.cli.push import find_repository, push
 from emotion_lit.errors import UserError
-from emotion_lit.inference.export_checks import check_export, int8_agreement, say_left_out
+from emotion_lit.inference.export_checks import check_export, int8_agreement, print_int8_left_out
 from emotion_lit.inference.export_files import INT8_FILE, Format
 from emotion_lit.inference.export_loader import is_exported
-from emotion_lit.inference.export_writers import leave_out_int8, write_export
+from emotion_lit.inference.export_writers import remove_int8, write_export
 from emotion_lit.inference.origins import Origin, base_of, data_of
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import quiet_transformers
@@ -99,10 +99,10 @@ def export(
         raise UserError("private is about a repository on the Hub; give --push_to_hub too, or leave it out")
     occupied = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if occupied and not overwrite:
-        raise UserError(f"{output} is there already; give another --output, or --overwrite true")
+        raise UserError(f"{output} already exists; give another --output, or --overwrite true")
     if occupied and not is_exported(output):
         raise UserError(
-            f"{output} holds other files than an export, and is not overwritten; give another --output, or remove "
+            f"{output} contains files that no export wrote, and is not overwritten; give another --output, or remove "
             "it yourself"
         )
     file = checkpoints.find_checkpoint(ckpt_path)
@@ -147,8 +147,8 @@ def _write(model: Trained, folder: Path, format: Format, base: Origin, facts: di
             if int8:
                 checked.append(f"{INT8_FILE}: {agreement}")
             else:
-                leave_out_int8(folder, stated)
-                say_left_out(agreement)
+                remove_int8(folder, stated)
+                print_int8_left_out(agreement)
     card = model_card(CardFacts(contract=stated, base=base, checked=tuple(checked), int8=int8, **facts))
     write_text(folder / "README.md", card)
     return ". ".join(checked)

@@ -1,4 +1,4 @@
-"""Uploads an export to the Hugging Face Hub, where the repository then holds exactly that."""
+"""Uploads an export to the Hugging Face Hub, where the repository then contains exactly that."""
 
 import contextlib
 import json
@@ -64,14 +64,14 @@ def find_repository(name: str, private: bool | None, overwrite: bool) -> Reposit
         validate_repo_id(name)
     except HFValidationError as error:
         raise UserError(
-            f"push_to_hub {name!r} is no Hub id: {' '.join(str(error).split())}; give OWNER/NAME"
+            f"push_to_hub {name!r} is not a Hub id: {' '.join(str(error).split())}; give OWNER/NAME"
         ) from error
     if constants.HF_HUB_OFFLINE:
         raise UserError(f"nothing can be uploaded to {name}: HF_HUB_OFFLINE is set; unset it, or leave out push_to_hub")
     if not hub.reachable():
         raise UserError(
-            f"nothing can be uploaded to {name}: there is no way to {constants.ENDPOINT}; leave out push_to_hub, and "
-            "run the same command again with --overwrite true where there is one"
+            f"nothing can be uploaded to {name}: {constants.ENDPOINT} cannot be reached; leave out push_to_hub, and "
+            "run the same command again with --overwrite true when it is reachable"
         )
     api = HfApi()
     with _reasons(f"nothing can be uploaded to {name}"):
@@ -106,7 +106,7 @@ def _check_card(card: Path) -> None:
 
 
 def push(folder: Path, repository: Repository) -> None:
-    """Uploads an export, removes what the repository held before, and reads it back.
+    """Uploads an export, removes what the repository contained before, and reads it back.
 
     Args:
         folder: The export.
@@ -186,7 +186,7 @@ def _check_own(api: Any, name: str, info: Any, overwrite: bool) -> None:
     others = [file for file in names if not ours or file not in FILES]
     if others:
         raise UserError(
-            f"{name} holds files that are of no export: {listed(others, 5)}; give another --push_to_hub, or "
+            f"{name} contains files that no export wrote: {listed(others, 5)}; give another --push_to_hub, or "
             "--overwrite true to remove them"
         )
 
@@ -205,7 +205,7 @@ def _read_back(api: Any, name: str, revision: str, folder: Path, files: list[str
             if file_sha256(copy) != file_sha256(folder / file):
                 odd.append(file)
     if odd:
-        raise UserError(f"{name} does not hold what was uploaded: {listed(odd)}; run the same command again")
+        raise UserError(f"{name} does not contain what was uploaded: {listed(odd)}; run the same command again")
 
 
 @contextlib.contextmanager
@@ -233,7 +233,7 @@ def _reasons(what: str) -> Iterator[None]:
 
 
 def _message(error: Exception) -> str:
-    """The message of an error, also where the Hub answers in JSON."""
+    """The message of an error, also if the Hub answers in JSON."""
     text = str(error)
     try:
         errors = json.loads(text)["errors"]

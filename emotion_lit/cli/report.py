@@ -31,7 +31,7 @@ def main(args: list[str]) -> None:
         "--output",
         type=Path | None,
         default=None,
-        help="The folder for a comparison; by default `comparison` beside the runs.",
+        help="The folder for a comparison; by default `comparison` next to the runs.",
     )
     typed = parser.parse_args(args)
     report(typed.runs, typed.output)

@@ -33,7 +33,7 @@ def join(paths: Sequence[Path], output: Path | None = None, overwrite: bool = Fa
     rejects = output.with_name(f"{output.name}.rejects.jsonl")
     for one in (output, rejects):
         if one.exists() and not overwrite:
-            raise UserError(f"{one} is there already; give another --output, or --overwrite true")
+            raise UserError(f"{one} already exists; give another --output, or --overwrite true")
     counts = sum((_counts(content) for _, content in shards), Counts())
     try:
         with atomic_path(output) as path:

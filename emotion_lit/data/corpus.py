@@ -135,7 +135,7 @@ def load_corpus(settings: DataSettings, evaluated: str | None = None) -> Corpus:
     repeats: dict[str, int] = {}
     if settings.deduplicate:
         splits, repeats = aggregate_labels(splits, settings.multi_label)
-        _say_merged(repeats["merged"], settings.dataset)
+        _print_merged(repeats["merged"], settings.dataset)
     warnings += data_warnings.label_warnings(splits, label_set.names, settings.multi_label)
     splits, made = make_missing_splits(splits, settings.seed)
     if made:
@@ -160,7 +160,7 @@ def _filtered(label_set: LabelSet, splits: dict[str, Rows], settings: DataSettin
     return label_set, splits
 
 
-def _say_merged(rows: int, dataset: str) -> None:
+def _print_merged(rows: int, dataset: str) -> None:
     if rows:
         say(
             f"{dataset}: {rows:,} rows repeat a text with other labels, and are merged into one row with all labels of "

@@ -176,5 +176,5 @@ def _of_one_kind(files: Sequence[str], split: str, where: str) -> list[str]:
     kept = [file for file in files if data_suffix(Path(file)) in first]
     for one, other in itertools.pairwise(kept):  # sorted, so a file and its compressed copy are neighbors
         if Path(other).with_suffix("") == Path(one) or Path(other).with_suffix("") == Path(one).with_suffix(""):
-            raise UserError(f"{where}: {split} is there twice: {one}, {other}; keep one of them")
+            raise UserError(f"{where}: {split} occurs twice: {one}, {other}; keep one of them")
     return kept

@@ -151,8 +151,8 @@ def _reason(error: Exception) -> str:
     if hub.reachable():
         return f"cannot be read: {reason_of(error)}"
     return (
-        "is not in the cache, and the Hugging Face Hub is out of reach; offline, data.dataset takes a folder, a file, "
-        "or `sample`"
+        "is not in the cache, and the Hugging Face Hub cannot be reached; offline, data.dataset takes a folder, a "
+        "file, or `sample`"
     )
 
 

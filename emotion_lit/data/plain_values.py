@@ -1,4 +1,4 @@
-"""Values of any column, as JSON and CSV can hold them."""
+"""Values of any column, as JSON and CSV can represent them."""
 
 import base64
 import datetime
@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from emotion_lit.data.formats.blocks import JSON_TEXT
-from emotion_lit.data.texts import mended
+from emotion_lit.data.texts import replace_surrogates
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,11 +25,11 @@ def plain(value: Any) -> Any:
         value: A value of a row, or a whole row.
     """
     if isinstance(value, str):
-        return mended(value)
+        return replace_surrogates(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
-        return {mended(key) if isinstance(key, str) else str(key): plain(one) for key, one in value.items()}
+        return {replace_surrogates(key) if isinstance(key, str) else str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     return _text(value)
@@ -44,7 +44,7 @@ def _text(value: Any) -> Any:
         return format(value, "f")
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return mended(str(value))
+    return replace_surrogates(str(value))
 
 
 def to_json(value: Any) -> str:

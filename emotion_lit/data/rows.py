@@ -16,7 +16,7 @@ class Rows:
     Args:
         texts: The texts, ``[rows]``.
         labels: The class ids of each text, the leading class first, ``[rows]``.
-        sources: The corpus that each text comes from, ``[rows]``; empty strings where the data has no such column.
+        sources: The corpus that each text comes from, ``[rows]``; empty strings if the data has no such column.
         skipped: By reason, how many other rows cannot be used, and the place of the first.
     """
 

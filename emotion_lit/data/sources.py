@@ -81,11 +81,11 @@ def _read(readers: Mapping[str, SplitReader], columns: Columns, on_error: OnBadR
     labels = [name for name in columns.needed if name not in (columns.text, columns.names_of_ids)]
     for split, reader in readers.items():
         if splits and not set(labels) <= set(reader.names):
-            _say_without_labels(reader.where, split)
+            _print_without_labels(reader.where, split)
             continue
         read = reader.read([columns.text, *labels], [name for name in (columns.names_of_ids, SOURCE_COLUMN) if name])
         if splits and not all(map(_has_labels, (read.columns[name] for name in labels))):
-            _say_without_labels(reader.where, split)
+            _print_without_labels(reader.where, split)
             continue
         read.drop_without_text(columns.text)
         if not len(read):
@@ -101,7 +101,7 @@ def _has_labels(values: Sequence[Any]) -> bool:
     return any(value not in (None, [], -1, "-1") and not is_missing(str(value).strip()) for value in values)
 
 
-def _say_without_labels(where: str, split: str) -> None:
+def _print_without_labels(where: str, split: str) -> None:
     say(f"{where}: {split} has no labels, and is not used; predict can label it")
 
 
@@ -158,7 +158,8 @@ def _locate(dataset: str, config: str | None, revision: str | None) -> tuple[Pat
         return path, Layout({"train": [""]})
     if not is_hub_id(dataset):
         raise UserError(
-            f"there is no dataset {dataset}: neither a folder, nor a file, nor a Hub id (owner/name); mend data.dataset"
+            f"there is no dataset {dataset}: neither a folder, nor a file, nor a Hub id (owner/name); correct "
+            "data.dataset"
         )
     folder = fetch_dataset(dataset, config, revision)
     return folder, _layout_of(folder, config, f"the dataset {dataset}")

@@ -12,7 +12,7 @@ from emotion_lit.data.batching import Batch, pack
 from emotion_lit.data.formats.readers import TableFormat, stop
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.settings import OnBadRow
-from emotion_lit.data.texts import cut, is_text, mended
+from emotion_lit.data.texts import cut, is_text, replace_surrogates
 from emotion_lit.data.tokenization import Tokens, tokenize
 from emotion_lit.data.window_reader import FOUND, WindowReader
 from emotion_lit.data.windows import Window
@@ -117,7 +117,7 @@ class TextStream(IterableDataset[Batch]):
 
     @property
     def error(self) -> Exception | None:
-        """The error that ended the stream, where several processes share it; they raise it together."""
+        """The error that ended the stream, if several processes share it; they raise it together."""
         return self._error
 
     def survey(self) -> int | None:
@@ -251,8 +251,8 @@ class TextStream(IterableDataset[Batch]):
         return batches
 
     def _tokens(self, texts: Sequence[str]) -> tuple[Tokens, list[str | None]]:
-        """The tokens of texts, and a note about each text that is not read as it stands."""
-        whole = [mended(text) for text in texts]
+        """The tokens of texts, and a note about each text that is not read unchanged."""
+        whole = [replace_surrogates(text) for text in texts]
         read = [cut(text, self.max_length) for text in whole]
         tokens = tokenize(read, self.tokenizer, self.max_length)
         notes: list[str | None] = [

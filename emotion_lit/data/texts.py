@@ -18,7 +18,7 @@ def is_null(value: Any) -> bool:
     return value is None or type(value).__name__ in NULLS or (isinstance(value, float) and value != value)
 
 
-def mended(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """The text with halves of surrogate pairs replaced, which JSON can have, but UTF-8 cannot."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 

@@ -68,7 +68,7 @@ class Window:
         return found
 
     def column(self, column: str, name: str) -> "tuple[pa.Field, pa.ChunkedArray]":
-        """A column with its type; strings of JSON where its values have no one type, see `is_json_text`.
+        """A column with its type; strings of JSON if its values are of several types, see `is_json_text`.
 
         Args:
             column: Its name; of a column that no file has, these are the numbers of the rows.

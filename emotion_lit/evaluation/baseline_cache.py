@@ -69,7 +69,7 @@ def _key(fingerprint: str, truth: Bools) -> str:
 
 
 def _record(rows: int, classes: int) -> np.dtype[np.void]:
-    """One record holds everything, so that a file is complete or missing."""
+    """One record has everything, so that a file is complete or missing."""
     return np.dtype(
         [
             ("probabilities", np.float64, (rows, classes)),

@@ -94,7 +94,7 @@ def fit_temperature(predictions: Predictions) -> float:
         predictions: Those of the validation rows, at temperature 1.
 
     Returns:
-        The temperature; 1 where it cannot be fitted, because there is only one row or all probabilities are equal.
+        The temperature; 1 if it cannot be fitted, because there is only one row or all probabilities are equal.
     """
     from scipy.optimize import minimize_scalar
 

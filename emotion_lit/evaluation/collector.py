@@ -57,6 +57,6 @@ class PredictionCollector:
             thresholds: The decision threshold of each class.
         """
         probabilities, targets, first, rows = (torch.cat(parts).numpy() for parts in zip(*self._parts, strict=True))
-        # Once each: where there are fewer rows than processes, each process has all of them.
+        # Once each: if there are fewer rows than processes, each process has all of them.
         order = np.unique(rows, return_index=True)[1]
         return Predictions.from_arrays(probabilities[order], targets[order], first[order], multi_label, thresholds)

@@ -87,7 +87,7 @@ def macro_f1(counts: Floats, multi_label: bool) -> Floats:
         multi_label: Whether a row may have several classes.
 
     Returns:
-        ``[...]``; zero where there are no rows.
+        ``[...]``; zero if there are no rows.
     """
     tp, fp, fn = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
     present = scored_classes(counts, multi_label)

@@ -35,7 +35,7 @@ class PredictionTable:
         labels: The names of the classes.
         multi_label: Whether a row may have several classes.
         thresholds: The decision threshold of each class, for the fine-tuned model.
-        first: The index of each row's first class, ``[rows]``; -1 where it has none.
+        first: The index of each row's first class, ``[rows]``; -1 if it has none.
         targets: ``[rows, classes]``.
         probabilities: By the name of the model, ``[rows, classes]`` each.
     """

@@ -23,7 +23,7 @@ class Predictions:
         probabilities: ``[rows, classes]``.
         targets: ``[rows, classes]``. Single-label: each class's share of the target. Multi-label: 1 for each class
             that the row has.
-        first: The index of each row's first class, ``[rows]``; -1 where it has none.
+        first: The index of each row's first class, ``[rows]``; -1 if it has none.
         multi_label: Whether a row may have several classes.
         thresholds: The decision threshold of each class, ``[classes]``; multi-label only.
         invalid: Which rows the model gave no finite probabilities for, ``[rows]``. Nothing is predicted for them, and

@@ -109,7 +109,7 @@ def _base_of(folder: Path, stated: Contract) -> str:
     if found is None:
         raise UserError(
             f"its base model, the folder {name} (weights {(stated.network_sha256 or '')[:12]}), is neither there nor "
-            f"beside it; give it with backbone=FOLDER, or export with --format hf"
+            f"next to it; give it with backbone=FOLDER, or export with --format hf"
         )
     return str(found)
 

@@ -83,7 +83,7 @@ def compare(reference: Tensor, others: Tensor, decision: Decision) -> Agreement:
         return Agreement(0, 0, 0.0, 0.0)
     differing = (decision.predicted(reference) != decision.predicted(others)).any(dim=1).sum()
     off = (reference - others).abs().nan_to_num(nan=torch.inf)
-    off[~reference.isfinite()] = 0  # where PyTorch has no number either
+    off[~reference.isfinite()] = 0  # if PyTorch has no number either
     return Agreement(len(reference), int(differing), float(off.mean()), float(off.max()))
 
 

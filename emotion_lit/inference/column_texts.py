@@ -116,7 +116,7 @@ def _any_cell(value: Any, cell: Callable[[str], str]) -> str:
 
 
 def _joined(labels: list[str]) -> str:
-    """Labels in one cell; as JSON where joining them could not be undone."""
+    """Labels in one cell; as JSON if joining them could not be undone."""
     ambiguous = any(LABEL_SEPARATOR in label or label.startswith("[") for label in labels)
     return to_json(labels) if ambiguous else LABEL_SEPARATOR.join(labels)
 

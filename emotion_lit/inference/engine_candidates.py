@@ -67,7 +67,7 @@ def choose_for_input(
         model: The trained model.
         first_batches: Returns batches of the input with about so many texts.
         rows: The number of rows of the input; None if it is not known.
-        checkpoint: The model's checkpoint, beside which ONNX files are kept.
+        checkpoint: The model's checkpoint; ONNX files are kept next to it.
         device_type: Where PyTorch computes.
         earlier: The engine of the run that this one resumes; it is compared again.
 

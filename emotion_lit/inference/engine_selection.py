@@ -46,7 +46,7 @@ def make_engine(name: str, model: Trained, checkpoint: Path | None = None) -> En
     Args:
         name: One of `ENGINES`.
         model: The trained model.
-        checkpoint: Its checkpoint, beside which ONNX files are kept.
+        checkpoint: Its checkpoint; ONNX files are kept next to it.
 
     Raises:
         UserError: The packages for ONNX are missing, or the architecture cannot be written as ONNX.
@@ -75,7 +75,7 @@ def choose(
         candidates: Names of engines.
         model: The trained model.
         batches: The texts to compare on, as tokens.
-        checkpoint: The model's checkpoint, beside which ONNX files are kept.
+        checkpoint: The model's checkpoint; ONNX files are kept next to it.
         timed: Whether to measure the speed of the candidates; else they are tried in the given order.
         again: Whether the candidate was chosen by an earlier run, so that it is only rejected if the texts show that
             it disagrees.

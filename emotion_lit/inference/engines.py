@@ -26,10 +26,10 @@ class Engine(Protocol):
         """Computes calibrated probabilities.
 
         Args:
-            batch: ``input_ids`` and, where texts are padded, ``attention_mask``, both ``[rows, tokens]``.
+            batch: ``input_ids`` and, if texts are padded, ``attention_mask``, both ``[rows, tokens]``.
 
         Returns:
-            ``[rows, classes]``, on any device; NaN in a row where the model gives no finite numbers.
+            ``[rows, classes]``, on any device; NaN in a row for which the model gives no finite numbers.
         """
 
 

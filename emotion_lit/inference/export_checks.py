@@ -180,7 +180,7 @@ def _ties(decision: Decision, expected: Tensor, found: Tensor) -> bool:
     return bool((margins[rows] <= 2 * SAME_NUMBERS).all())
 
 
-def say_left_out(agreement: Agreement) -> None:
+def print_int8_left_out(agreement: Agreement) -> None:
     """Prints why there is no file with 8-bit weights.
 
     Args:

@@ -136,7 +136,7 @@ def check_configuration(folder: Path, stated: Contract) -> None:
     if not isinstance(content, dict) or "id2label" not in content:  # of an earlier release
         return
     if CONFIG_KEY in content and parse_contract(content[CONFIG_KEY], str(file)) != replace(stated, weights=None):
-        raise UserError(f"its {CONFIG_FILE} and its {LABELS_FILE} differ about {CONFIG_KEY}; export it again")
+        raise UserError(f"its {CONFIG_FILE} and its {LABELS_FILE} disagree about {CONFIG_KEY}; export it again")
     ids = {str(place): label for place, label in enumerate(stated.labels)}
     expected = {
         "id2label": ids,
@@ -145,7 +145,7 @@ def check_configuration(folder: Path, stated: Contract) -> None:
     }
     for key, value in expected.items():
         if content.get(key) != value:
-            raise UserError(f"its {CONFIG_FILE} and its {LABELS_FILE} differ about {key}; export it again")
+            raise UserError(f"its {CONFIG_FILE} and its {LABELS_FILE} disagree about {key}; export it again")
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, stated: Contract) -> None:
@@ -191,7 +191,7 @@ def check_format(folder: Path, stated: Contract) -> None:
     else:
         odd = found[1:] if len(formats) > 1 else []
     if odd:
-        raise UserError(f"it holds {odd[0]} of another export; remove it, or export again")
+        raise UserError(f"it contains {odd[0]} of another export; remove it, or export again")
 
 
 def check_weights(folder: Path, stated: Contract) -> str:

@@ -8,9 +8,9 @@ LABELS_FILE = "labels.json"
 CONFIG_FILE = "config.json"
 ONNX_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
 ADAPTER_CONFIG, TOKENIZER_CONFIG = "adapter_config.json", "tokenizer_config.json"
-# The files that hold weights; an export has those of its own format, and no others.
+# The files with weights; an export has those of its own format, and no others.
 WEIGHT_FILES = ("model.safetensors", "adapter_model.safetensors", ONNX_FILE, INT8_FILE)
-# Everything that an export may hold.
+# All files that an export may have.
 FILES = (
     *("README.md", LABELS_FILE, CONFIG_FILE, *WEIGHT_FILES),
     *(ADAPTER_CONFIG, "tokenizer.json", TOKENIZER_CONFIG),

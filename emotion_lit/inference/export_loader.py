@@ -71,7 +71,7 @@ class Export:
             path: The folder.
 
         Raises:
-            UserError: It is no export, or damaged.
+            UserError: It is not an export, or it is damaged.
         """
         folder = Path(expanded(path))
         contract = read_contract(folder)
@@ -170,7 +170,7 @@ class Export:
 
 
 def is_exported(folder: Path) -> bool:
-    """Whether `export` wrote a folder, and it holds nothing else.
+    """Whether `export` wrote a folder, and it contains nothing else.
 
     Args:
         folder: The folder.

@@ -66,7 +66,7 @@ def write_export(model: Trained, folder: Path, format: Format, base: str) -> Con
     return stated
 
 
-def leave_out_int8(folder: Path, stated: Contract) -> None:
+def remove_int8(folder: Path, stated: Contract) -> None:
     """Removes the file of 8-bit weights.
 
     Args:

@@ -117,7 +117,7 @@ class FileOutput:
             limited: Whether the stream may have been left before its end.
 
         Returns:
-            The numbers of rows; None where a limit has left something, and the parts are kept.
+            The numbers of rows; None if a limit has left something out, and the parts are kept.
 
         Raises:
             UserError: The input has changed since the start of the run, a part has been damaged, or another process
@@ -158,7 +158,7 @@ class FileOutput:
         return distributed.on_rank_zero(publish)
 
     def meet(self, error: Exception | None = None) -> None:
-        """Waits for all processes, and ends them with one line where some have failed.
+        """Waits for all processes, and ends them with one line if some have failed.
 
         Args:
             error: The error of this one.

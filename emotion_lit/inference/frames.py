@@ -68,14 +68,12 @@ def texts_of(frame: Frame, column: str) -> list[str]:
         column: The column.
 
     Raises:
-        UserError: It holds no strings.
+        UserError: It has no strings.
     """
     values = frame.values(column)
     others = [value for value in values if not isinstance(value, str) and not is_null(value)]
     if others and not any(isinstance(value, str) for value in values):
-        raise UserError(
-            f"the column {column!r} holds no texts, but values such as {others[0]!r}; name the one that does"
-        )
+        raise UserError(f"the column {column!r} has no texts, but values such as {others[0]!r}; name the one that does")
     return [value if isinstance(value, str) else "" for value in values]
 
 

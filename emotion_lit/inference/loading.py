@@ -13,7 +13,7 @@ from emotion_lit.model.factory import restore
 from emotion_lit.utils import platforms
 from emotion_lit.utils.console import say
 
-NOT_USED = "backbone {backbone} is not used: {path} holds the whole model"
+NOT_USED = "backbone {backbone} is not used: {path} contains the whole model"
 
 
 def load(path: str | Path, backbone: str | None = None, device: str | None = None) -> Predictor:
@@ -21,7 +21,7 @@ def load(path: str | Path, backbone: str | None = None, device: str | None = Non
 
     Args:
         path: A checkpoint that `fit` wrote, its run folder, a folder that `export` wrote, or the Hub id of a repository
-            that holds an export or a `best.ckpt`.
+            with an export or a `best.ckpt`.
         backbone: Where the base model of a `head` or `lora` checkpoint, or of an adapter, is, if not where it was: a
             folder or a Hub id.
         device: A torch device. The default is a GPU if there is one, but the CPU for an export. ONNX Runtime always

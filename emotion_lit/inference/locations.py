@@ -17,7 +17,7 @@ from emotion_lit.utils.paths import expanded
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 CHECKPOINTS = ("best.ckpt", "checkpoints/best.ckpt")
-# Small files that show whether a repository holds an export, without its weights.
+# Small files that show whether a repository has an export, without its weights.
 DESCRIPTIONS = (LABELS_FILE, CONFIG_FILE)
 
 
@@ -58,8 +58,8 @@ def fetch_model(name: str) -> Path:
     if any((folder / one).is_file() for one in CHECKPOINTS):
         return folder
     raise UserError(
-        f"the model {name} on the Hugging Face Hub has no labels.json of an export and no best.ckpt, so it is none of "
-        "emotion_lit's; give one that `export` wrote, or use transformers.pipeline"
+        f"the model {name} on the Hugging Face Hub has no labels.json of an export and no best.ckpt, so emotion_lit "
+        "did not write it; give one that `export` wrote, or use transformers.pipeline"
     )
 
 
@@ -103,7 +103,7 @@ def _clear_errors(name: str) -> Iterator[None]:
             line = f"cannot be fetched: {reason_of(error)}"
         else:
             raise UserError(
-                f"{nowhere}, no model of this name is in the cache, and the Hugging Face Hub is out of reach; offline, "
-                "give the path of a checkpoint, a run or an export"
+                f"{nowhere}, no model of this name is in the cache, and the Hugging Face Hub cannot be reached; "
+                "offline, give the path of a checkpoint, a run or an export"
             ) from error
         raise UserError(f"the model {name} {line}") from error

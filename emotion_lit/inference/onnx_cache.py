@@ -1,4 +1,4 @@
-"""ONNX files of a checkpoint: written once, and kept beside the checkpoint or in the cache."""
+"""ONNX files of a checkpoint: written once, and kept next to the checkpoint or in the cache."""
 
 import contextlib
 from pathlib import Path
@@ -13,11 +13,11 @@ from emotion_lit.utils.files import reason_of, why_not_writable
 
 
 def onnx_file(model: Trained, checkpoint: Path | None, int8: bool) -> Path:
-    """The ONNX file of a model; it is written where there is none yet.
+    """The ONNX file of a model; it is written if there is none yet.
 
     Args:
         model: The model.
-        checkpoint: Its checkpoint, beside which the file is kept; without one, or where that folder is read-only, the
+        checkpoint: Its checkpoint; the file is kept next to it. Without one, or if that folder is read-only, the
             file is kept in the cache.
         int8: Whether its weights have 8 bits.
 
@@ -62,7 +62,7 @@ def remove_onnx(model: Trained, checkpoint: Path | None) -> None:
 
 
 def _candidates(model: Trained, checkpoint: Path | None, int8: bool) -> list[Path]:
-    """Where the file may be: beside the checkpoint, then in the cache."""
+    """Where the file may be: next to the checkpoint, then in the cache."""
     name = f"{model.weights_sha256[:16]}-{model.decision.temperature:.6f}{'.int8' if int8 else ''}.onnx"
     beside = [checkpoint.parent / f"{checkpoint.stem}.onnx"] if checkpoint else []
     return [folder / name for folder in (*beside, caches.cache_dir() / "onnx")]

@@ -36,7 +36,7 @@ class OnnxEngine:
     """ONNX Runtime on the CPU.
 
     Args:
-        network: A file that `write_onnx` wrote, or its content. Copies of the engine hold the content.
+        network: A file that `write_onnx` wrote, or its content. Copies of the engine have the content.
         decision: How the file's logits become probabilities. Files of `write_onnx` contain the temperature, so its
             temperature is 1 for them.
     """

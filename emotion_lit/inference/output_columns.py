@@ -152,7 +152,7 @@ def input_rows(window: Window, id_column: str, text_column: str, kept: Sequence[
 
     Args:
         window: The window.
-        id_column: The column of row ids; where no file has it, the ids are row numbers from zero.
+        id_column: The column of row ids; if no file has it, the ids are row numbers from zero.
         text_column: The column of texts.
         kept: Other columns.
     """

@@ -25,7 +25,7 @@ class Counts:
         rows: Rows that are written.
         rejects: Rows that cannot be read.
         unlabeled: Written rows without a label.
-        first_unlabeled: The first of these, counted from one; zero where there is none.
+        first_unlabeled: The first of these, counted from one; zero if there is none.
     """
 
     rows: int = 0
@@ -87,7 +87,7 @@ class State:
 
     @classmethod
     def read(cls, file: Path) -> "State | None":
-        """The state in a file; None where there is none, or one of an early release, which had no sidecars.
+        """The state in a file; None if there is none, or one of an early release, which had no sidecars.
 
         Args:
             file: The file.

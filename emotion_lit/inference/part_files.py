@@ -26,7 +26,7 @@ class Part:
         first_unlabelled: The first of these, counted from one.
         digest: A hash of the input up to the end of the window.
         sha256: The hash of the file of rows.
-        rejects_sha256: The hash of the file of rejects; "" where there are none.
+        rejects_sha256: The hash of the file of rejects; "" if there are none.
     """
 
     rows: int

@@ -72,12 +72,12 @@ class PredictionOutput:
 
         Args:
             made_from: What decides the bytes of the output, by the name that a message gives it, as JSON takes it. A
-                run only goes on after rows that were made from the same.
+                run only continues after rows that were made from the same.
             overwrite: Whether an output that is there may be replaced, and the parts of another one thrown away.
             source: The file or folder of the texts, as it was given.
 
         Raises:
-            UserError: The output cannot be written, is there already, or is one of the inputs.
+            UserError: The output cannot be written, already exists, or is one of the inputs.
         """
         self._sink.open(made_from, overwrite, source)
         self._is_open = True

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import pack
 from emotion_lit.data.padding import Padding, pad
-from emotion_lit.data.texts import cut, is_text, mended
+from emotion_lit.data.texts import cut, is_text, replace_surrogates
 from emotion_lit.data.tokenization import tokenize
 from emotion_lit.inference import frames
 from emotion_lit.inference.engines import Engine
@@ -124,7 +124,7 @@ class Predictor:
         """
         result = torch.full((len(texts), len(self.labels)), torch.nan)
         readable = np.array([place for place, text in enumerate(texts) if is_text(text)], dtype=np.int64)
-        read = [cut(mended(texts[place]), self.max_length) for place in readable]
+        read = [cut(replace_surrogates(texts[place]), self.max_length) for place in readable]
         tokens, padding = tokenize(read, self.tokenizer, self.max_length), Padding.of(self.tokenizer)
         order = np.argsort(tokens.lengths, kind="stable")
         for places in pack(tokens.lengths[order], self.tokens_per_batch):

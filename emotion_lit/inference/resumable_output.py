@@ -28,7 +28,7 @@ JOINED, JOINED_REJECTS = "joined", "joined.rejects"
 
 
 class Parts:
-    """The parts of an output, in a folder beside it.
+    """The parts of an output, in a folder next to it.
 
     Several processes may add parts; the first one does everything else.
 
@@ -37,7 +37,7 @@ class Parts:
         empty: A table with its columns and no rows.
         form: The format; by default that of the output's suffix.
         shard: The shard that the output is, if it is one.
-        state: How far the output is, where another process has opened it.
+        state: How far the output is, if another process has opened it.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Parts:
             raise UserError(
                 f"another run is writing {self.target}; wait for it, or give another --prediction.path"
             ) from None
-        except (OSError, NotImplementedError) as error:  # FileLock's, where the file system has no locks
+        except (OSError, NotImplementedError) as error:  # FileLock's, if the file system has no locks
             if isinstance(error, OSError) and error.errno not in NO_LOCKS:
                 raise
             say(f"{self.target.parent} has no locks: nothing would stop a second run that writes {self.target}")
@@ -110,14 +110,14 @@ class Parts:
             self.state = kept
             differs = [VERSION] if VERSION in differs else differs
             raise UserError(
-                f"{self.rows_kept():,} rows of {self.target} are kept from a run that was broken off, but since then "
+                f"{self.rows_kept():,} rows of {self.target} are kept from an interrupted run, but since then "
                 f"{' and '.join(differs)} changed; change it back to resume, or start over with "
                 "--prediction.overwrite true"
             )
         for file in (self.target, self.rejects):
             if file.exists() and not overwrite:
                 raise UserError(
-                    f"{file} is there already; give another --prediction.path, or --prediction.overwrite true"
+                    f"{file} already exists; give another --prediction.path, or --prediction.overwrite true"
                 )
         return None
 

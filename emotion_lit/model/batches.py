@@ -29,7 +29,7 @@ def check_inputs(batch: Any) -> None:
         return
     found = f"the keys {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
     raise UserError(
-        "a batch should be a dict of tensors with input_ids [rows, tokens] and, where there is padding, "
+        "a batch should be a dict of tensors with input_ids [rows, tokens] and, if there is padding, "
         f"attention_mask; this one is {found}. Tokenize with model.tokenizer, or use EmotionDataModule"
     )
 

@@ -18,7 +18,7 @@ ATTENTION = "emotion_lit_eager"
 BYTES = 256
 # Arguments with which some architectures change the attention weights; not supported here.
 OTHER_ATTENTION = ("softcap", "s_aux", "position_bias", "head_mask")
-REGISTER = 16  # float32 values in an AVX-512 register; it holds twice as many values in half precision
+REGISTER = 16  # float32 values in an AVX-512 register; it has room for twice as many values in half precision
 
 
 class ByteDropout(nn.Dropout):

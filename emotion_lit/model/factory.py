@@ -14,7 +14,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.bundled_files import bundle_files, load_bundled
 from emotion_lit.model.checkpoint import complete_weights
 from emotion_lit.model.decision import Decision
-from emotion_lit.model.fast_paths import take_fast_paths
+from emotion_lit.model.fast_paths import install_fast_paths
 from emotion_lit.model.lora_weights import load_merged
 from emotion_lit.model.network import Network
 from emotion_lit.model.positions import longest_text
@@ -64,7 +64,7 @@ def build(
     if not checkpoint:
         check_network(network, probe)
     if settings.fast_paths:
-        take_fast_paths(network, probe)
+        install_fast_paths(network, probe)
     network.train()  # transformers returns it without dropout, and Lightning leaves that as it is
     return built
 
@@ -106,7 +106,7 @@ def _with_merged_adapters(settings: ModelSettings, checkpoint: checkpoints.Check
     if not load_merged(built.network, settings, checkpoint["state_dict"]):
         return None
     if settings.fast_paths:
-        take_fast_paths(built.network, Probe(built.tokenizer))
+        install_fast_paths(built.network, Probe(built.tokenizer))
     return built
 
 
@@ -119,7 +119,7 @@ class Trained:
         tokenizer: Its tokenizer.
         settings: The model's settings.
         identity: The backbone's ``name``, ``network_sha256`` and ``tokenizer_sha256``.
-        max_length: Where texts are cut, in tokens.
+        max_length: The maximum length of a text, in tokens.
         tokens_per_batch: The size of a batch in tokens, padding included.
         weights_sha256: The hash of the weights that the checkpoint stores.
     """

@@ -19,7 +19,7 @@ from emotion_lit.utils.console import say
 TOLERANCE, SHARE = 1e-5, 1e-3
 
 
-def take_fast_paths(network: Network, probe: Probe) -> None:
+def install_fast_paths(network: Network, probe: Probe) -> None:
     """Installs the fast paths of a new network: the last layer for the first token only, and merged LoRA layers.
 
     Args:
@@ -27,7 +27,7 @@ def take_fast_paths(network: Network, probe: Probe) -> None:
         probe: Two texts.
     """
     if network.pooling == "cls" and first_token.suits(network.body):
-        take(
+        install_if_equal(
             "the last layer for the first token only",
             network,
             lambda: first_token.keep_first_token(network.body),
@@ -44,7 +44,7 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
     try:
         from emotion_lit.model import merged_lora
     except Exception as error:  # another version of peft has other layers
-        leave_out(name, network, reason_of(error))
+        print_left_out(name, network, reason_of(error))
         return
 
     def logits() -> Tensor:
@@ -52,7 +52,7 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
         return probe.logits(network)
 
     with merged_lora.trained_alike(network.encoder):
-        take(
+        install_if_equal(
             name,
             network,
             lambda: merged_lora.compute_merged(network.encoder),
@@ -62,8 +62,8 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
         )
 
 
-def take_attention(network: Network, probe: Probe, expected: Tensor | None = None) -> None:
-    """Installs eager attention, which is faster on a CPU; `leave_training_paths` restores the original.
+def install_eager_attention(network: Network, probe: Probe, expected: Tensor | None = None) -> None:
+    """Installs eager attention, which is faster on a CPU; `remove_training_paths` restores the original.
 
     Args:
         network: The network.
@@ -72,7 +72,7 @@ def take_attention(network: Network, probe: Probe, expected: Tensor | None = Non
     """
     expected = probe.logits(network) if expected is None else expected
     if attention.has_exchangeable_attention(network.encoder):
-        take(
+        install_if_equal(
             "eager attention",
             network,
             lambda: cpu_kernels.use_eager_attention(network.encoder),
@@ -82,15 +82,15 @@ def take_attention(network: Network, probe: Probe, expected: Tensor | None = Non
         )
 
 
-def take_unread_masks(network: Network, probe: Probe) -> None:
-    """Installs attention masks that are not read, which would wait for a GPU; `leave_training_paths` undoes it.
+def install_unread_masks(network: Network, probe: Probe) -> None:
+    """Installs attention masks that are not read, which would wait for a GPU; `remove_training_paths` undoes it.
 
     Args:
         network: The network.
         probe: Two texts.
     """
     if attention.has_exchangeable_attention(network.encoder):
-        take(
+        install_if_equal(
             "attention masks that are not read",
             network,
             lambda: attention.use_unread_masks(network.encoder),
@@ -100,16 +100,16 @@ def take_unread_masks(network: Network, probe: Probe) -> None:
         )
 
 
-def take_training_paths(network: Network, probe: Probe) -> None:
-    """Installs the fast paths for training on a CPU; `leave_training_paths` restores the originals.
+def install_training_paths(network: Network, probe: Probe) -> None:
+    """Installs the fast paths for training on a CPU; `remove_training_paths` restores the originals.
 
     Args:
         network: The network.
         probe: Two texts.
     """
     expected = probe.logits(network)
-    take_attention(network, probe, expected)
-    take(
+    install_eager_attention(network, probe, expected)
+    install_if_equal(
         "byte dropout",
         network,
         lambda: cpu_kernels.use_byte_dropout(network.encoder),
@@ -119,7 +119,7 @@ def take_training_paths(network: Network, probe: Probe) -> None:
     )
 
 
-def leave_training_paths(network: Network) -> None:
+def remove_training_paths(network: Network) -> None:
     """Restores the original attention and dropout.
 
     Args:
@@ -136,7 +136,7 @@ def can_run_apart(network: Network, probe: Probe) -> bool:
         network: A network with frozen lower layers.
         probe: Two texts.
     """
-    return take(
+    return install_if_equal(
         "frozen lower layers run once",
         network,
         lambda: check_layers(network.layers),
@@ -146,7 +146,7 @@ def can_run_apart(network: Network, probe: Probe) -> bool:
     )
 
 
-def take(
+def install_if_equal(
     name: str,
     network: Network,
     install: Callable[[], None],
@@ -174,11 +174,11 @@ def take(
         problem = reason_of(error)
     if problem:
         undo()
-        leave_out(name, network, problem)
+        print_left_out(name, network, problem)
     return not problem
 
 
-def leave_out(name: str, network: Network, problem: str) -> None:
+def print_left_out(name: str, network: Network, problem: str) -> None:
     """Prints that a fast path is not used.
 
     Args:

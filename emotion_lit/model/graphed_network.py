@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from emotion_lit.data.batching import Batch
 from emotion_lit.model.batches import classify
 from emotion_lit.model.cuda_graphs import Recorder
-from emotion_lit.model.fast_paths import leave_out
+from emotion_lit.model.fast_paths import print_left_out
 from emotion_lit.model.mixed_precision import StepWeights
 from emotion_lit.model.network import Network
 from emotion_lit.model.probe import reason_of
@@ -102,7 +102,9 @@ class GraphedNetwork:
             self._recorded[shape] = recorded
         except Exception as error:  # architectures may raise anything
             self._may_record = False
-            leave_out(f"CUDA graphs of {'more' if self._recorded else 'all'} shapes", self.network, reason_of(error))
+            print_left_out(
+                f"CUDA graphs of {'more' if self._recorded else 'all'} shapes", self.network, reason_of(error)
+            )
         self.seconds += time.perf_counter() - start
 
 

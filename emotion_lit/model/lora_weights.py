@@ -33,7 +33,7 @@ def load_merged(network: Network, settings: ModelSettings, weights: Mapping[str,
     """Loads the weights of a checkpoint of ``lora`` tuning: adapters are merged, and the head is replaced.
 
     Args:
-        network: The network without adapters; unchanged where the weights do not fit.
+        network: The network without adapters; unchanged if the weights do not fit.
         settings: The settings of the checkpoint.
         weights: Its weights, by their names in the LightningModule.
 
@@ -81,7 +81,7 @@ def merge_lora(network: nn.Module, weights: Mapping[str, Tensor], scaling: float
         a, b = weights.get(f"{layer}{A}"), weights.get(f"{layer}{B}")
         module = modules.get(layer)
         if a is None or b is None or not isinstance(module, nn.Linear | Conv1D):
-            raise LoraMismatchError(f"{layer} has no LoRA weights, or is no linear layer")
+            raise LoraMismatchError(f"{layer} has no LoRA weights, or is not a linear layer")
         weight = module.weight if isinstance(module, nn.Linear) else module.weight.T  # GPT-2's are transposed
         if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1] or weight.shape != (b.shape[0], a.shape[1]):
             shapes = " x ".join(str(list(tensor.shape)) for tensor in (b, a))

@@ -15,7 +15,7 @@ FONT, BOXES = "DejaVu Sans", ".LastResort"
 
 
 def use_fonts_for(figure: Figure, names: Iterable[str]) -> Figure:
-    """Sets the fonts of a figure so that all characters of some names are drawn, where the machine has such fonts."""
+    """Sets the fonts of a figure so that all characters of some names are drawn, if the machine has such fonts."""
     fonts = _fonts("".join(sorted(set("".join(names)))))
     if fonts:
         for text in figure.findobj(Text):

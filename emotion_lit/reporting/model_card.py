@@ -155,7 +155,7 @@ def _use(facts: CardFacts) -> list[str]:
 
 def _scores(report: Report | None) -> str:
     if report is None:
-        return "Not available: there was no report beside the checkpoint."
+        return "Not available: there was no report next to the checkpoint."
     rows = headline_rows({name: report[name] for name in ("before", "after") if name in report})
     count = report["data"]["rows"].get("test")
     return f"On {count:,} test texts, before and after fine-tuning:\n\n{markdown_table(rows)}"

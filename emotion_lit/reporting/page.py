@@ -60,7 +60,7 @@ class Section:
 def write_page(
     sections: Sequence[Section], figures: Mapping[str, Figure], folder: Path, name: str, subtitle: str = ""
 ) -> None:
-    """Writes ``<name>.md`` with its figures beside it, and ``<name>.html`` with its figures inside.
+    """Writes ``<name>.md`` with its figures next to it, and ``<name>.html`` with its figures inside.
 
     Args:
         sections: The sections; the title of the first one is the page's.

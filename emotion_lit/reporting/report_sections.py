@@ -87,7 +87,7 @@ def _accuracy(report: Report) -> str:
 
 
 def _classes_scored(report: Report) -> str:
-    """The number of classes that macro-F1 averages, where that is not all of them."""
+    """The number of classes that macro-F1 averages, if that is not all of them."""
     after = report[AFTER]
     scored, classes = after.get("macro_f1_classes"), len(after["per_class"])
     return "" if scored in (None, classes) else f" (here {scored:,} of {classes:,} classes)"
@@ -186,7 +186,7 @@ def _calibration(report: Report) -> list[Part]:
     if calibration["thresholds"]:
         named = zip(report["confusion"]["labels"], calibration["thresholds"], strict=True)
         parts.append(
-            "A class is predicted where its calibrated probability reaches its decision threshold. Unless "
+            "A class is predicted if its calibrated probability reaches its decision threshold. Unless "
             "model.threshold was set, each threshold is the one with the best F1 on the validation split:"
         )
         parts.append(Table([["class", "threshold"], *([shown(label), f"{value:.3f}"] for label, value in named)]))

@@ -66,7 +66,7 @@ def read_report(folder: Path) -> Report:
         raise UserError(f"there is no run folder {folder}; runs are in logs/<name>/version_N")
     again = how_to_end(folder)
     if not file.is_file():
-        raise UserError(f"{folder} has no report.json: the run has not ended, or this is no run folder; {again}")
+        raise UserError(f"{folder} has no report.json: the run has not ended, or this is not a run folder; {again}")
     try:
         report: Report = with_present_keys(json.loads(file.read_text(encoding="utf-8")))
         missing = REQUIRED - set(report)

@@ -54,7 +54,7 @@ def add_report(writer: Any, report: dict[str, Any], drawn: Mapping[str, Figure],
 
 
 def _errors(errors: Sequence[dict[str, Any]]) -> str:
-    """As a block of code, because texts are no Markdown."""
+    """As a block of code, because texts are not Markdown."""
     lines = [
         f"    {one['confidence']:.3f}  {shown(one['truth'])} predicted as {shown(one['prediction'])}: "
         f"{' '.join(one['text'].split())}"

@@ -223,7 +223,7 @@ class CheckpointedModule(pl.LightningModule):
                 checkpoint[weights] = {name: w for name, w in checkpoint[weights].items() if name in trained}
         data = getattr(self.trainer, "datamodule", None)
         length = min(default := DataSettings.max_length, self.longest_text(default) or default)
-        # `load` and `predict` need these also where the user trained with loaders of their own.
+        # `load` and `predict` need these also if the user trained with loaders of their own.
         settings = {"max_length": length, "multi_label": self.multi_label}
         settings = data.settings.saved if isinstance(data, EmotionDataModule) else settings
         folder = getattr(self.trainer.checkpoint_callback, "dirpath", None) or "."
@@ -241,7 +241,7 @@ class CheckpointedModule(pl.LightningModule):
         if checkpoints.CURRENT in checkpoint:
             checkpoint[checkpoints.CURRENT] = {**self.state_dict(), **checkpoint[checkpoints.CURRENT]}
             if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
-                weight_averaging.check_goes_on(self.trainer, checkpoint, None)
+                weight_averaging.check_resumable(self.trainer, checkpoint, None)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Loads weights; builds the network first if necessary."""

@@ -144,7 +144,7 @@ class EmotionDataModule(pl.LightningDataModule):
         longest = getattr(self._model, "longest_text", None) or partial(longest_text, self.settings.backbone, None)
         check_max_length(self.settings.max_length, self.tokenizer, longest(self.settings.max_length))
         if stage in ("validate", "test"):
-            self._notice_other_data(STAGE_SPLITS[stage][0])
+            self._choose_rows(STAGE_SPLITS[stage][0])
         for split in STAGE_SPLITS[stage]:
             if split in self.tokenized.datasets:
                 continue
@@ -154,7 +154,7 @@ class EmotionDataModule(pl.LightningDataModule):
                 say(f"{rows:,} of {available:,} rows of {split} are evaluated (data.{SIZE_KEYS[split]})")
         share_lengths([self.prepared(split) for split in STAGE_SPLITS[stage]], self._device)
 
-    def _notice_other_data(self, split: str) -> None:
+    def _choose_rows(self, split: str) -> None:
         """Chooses all rows of a split, and the classes of the model, if it was trained on other data."""
         trained_on = getattr(self._model, "trained_on", None)
         if self._model is None or (trained_on is not None and is_same_dataset(self.settings.saved, trained_on)):

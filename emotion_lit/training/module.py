@@ -79,7 +79,7 @@ class EmotionClassifier(CheckpointedModule):
     # Steps
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits of a batch, ``[batch, classes]``; see `batches.classify` for what a batch holds."""
+        """Logits of a batch, ``[batch, classes]``; see `batches.classify` for the keys of a batch."""
         check_inputs(batch)
         return self.acceleration.classify(self.built, batch)
 
@@ -111,7 +111,7 @@ class EmotionClassifier(CheckpointedModule):
         return self._evaluation_step("test", batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One prediction step; returns probabilities, ``[batch, classes]``, NaN where texts are missing."""
+        """One prediction step; returns probabilities, ``[batch, classes]``, NaN for missing texts."""
         if self._trainer is not None and self.trainer.predict_loop.return_predictions:
             self._predicted.append(rows_of(batch))
         if "window" in batch and "input_ids" not in batch:

@@ -20,7 +20,7 @@ class RunResult:
     """The result of a training run.
 
     Attributes:
-        run_folder: The folder of the run, ``logs/<name>/version_N``; None where nothing is written
+        run_folder: The folder of the run, ``logs/<name>/version_N``; None if nothing is written
             (``trainer.barebones`` or ``trainer.fast_dev_run``).
         best_checkpoint: The checkpoint with the best validation score, which `load` and `predict` take.
         report: The file ``report.json``.
@@ -88,16 +88,16 @@ def fit(settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] |
         KeyboardInterrupt: It was interrupted; `fit` with `{"ckpt_path": RUN_FOLDER}` resumes it.
     """
     with _as_function():
-        begin_run()
+        start_run()
         library_logging.quiet_libraries()
         values = nested_settings(settings, overrides)
         identity = json.dumps(values, sort_keys=True, default=str)  # by which a requeued job finds its run
         return RunResult.of(EmotionCLI({"subcommand": "fit", "fit": values}, ["fit", identity]))
 
 
-def begin_run() -> None:
+def start_run() -> None:
     """Clears the messages of an earlier run, and disables the output of all processes but the first."""
-    console.begin_log()
+    console.start_log()
     nonfatal.clear()
     failures.run_folder = None
     if launchers.is_orphan():  # it would run the command a second time

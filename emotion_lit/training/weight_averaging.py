@@ -54,7 +54,7 @@ def validated_weights(trainer: pl.Trainer, model: pl.LightningModule, checkpoint
         checkpoint.pop(key, None)
 
 
-def check_goes_on(trainer: pl.Trainer, checkpoint: dict[str, Any], config: Path | None) -> None:
+def check_resumable(trainer: pl.Trainer, checkpoint: dict[str, Any], config: Path | None) -> None:
     """Checks that a run with weight averaging is resumed with it, because the optimizer needs the other weights.
 
     Args:

@@ -46,7 +46,7 @@ def cache_dir(chosen: str | Path | None = None) -> Path:
     """
     named = chosen or os.environ.get(VARIABLE)
     if named:
-        return Path(os.path.expanduser(named))  # noqa: PTH111, which raises where there is no home
+        return Path(os.path.expanduser(named))  # noqa: PTH111, which raises if there is no home
     return _default_dir()
 
 
@@ -103,7 +103,7 @@ def _folder_of(name: str, default: str) -> Path:
     base, cache = os.environ.get("HF_HOME"), os.environ.get("XDG_CACHE_HOME")
     if name.startswith("HF_") and (base or cache):
         return Path(base or f"{cache}/huggingface") / Path(default).name
-    return Path(os.path.expanduser(default))  # noqa: PTH111, which raises where there is no home
+    return Path(os.path.expanduser(default))  # noqa: PTH111, which raises if there is no home
 
 
 def _can_be_made(folder: Path) -> bool:

@@ -42,7 +42,7 @@ examples:
 
 
 def command_line(*words: object) -> str:
-    """A command line to paste into a shell, with words quoted where necessary.
+    """A command line to paste into a shell, with words quoted if necessary.
 
     Args:
         words: The words; paths are written with slashes.

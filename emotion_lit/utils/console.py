@@ -51,7 +51,7 @@ _bars_enabled = True
 _silent = False
 
 
-def begin_log() -> None:
+def start_log() -> None:
     """Starts a new log, for a new command."""
     global _log, _silent
     _log, _silent = _Log(), False

@@ -101,7 +101,7 @@ def on_rank_zero(work: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def fail_together() -> Iterator[None]:
-    """Ends all processes if one of them fails in the block, which must not hold collective operations.
+    """Ends all processes if one of them fails in the block, which must not contain collective operations.
 
     Raises:
         Exception: The error of this process, if it has the lowest rank of those that failed.

@@ -30,7 +30,7 @@ REFUSALS = {
     errno.EACCES: "change its permissions, or give another place",
     errno.EPERM: "change its permissions, or give another place",
     errno.ENOTDIR: "a file is where a folder should be; move it, or give another place",
-    errno.EEXIST: "something is there already; move it, or give another place",
+    errno.EEXIST: "something already exists; move it, or give another place",
     errno.EISDIR: "a folder is where a file should be; move it, or give another place",
     errno.ENAMETOOLONG: "give a shorter name",
     errno.ENOLCK: "the file system has no locks; give a folder on another one",

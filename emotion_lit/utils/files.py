@@ -230,7 +230,7 @@ def why_not_writable(folder: Path) -> str | None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # `tempfile` would try two billion names where Windows denies access (cpython#66305).
+        # `tempfile` would try two billion names if Windows denies access (cpython#66305).
         probe = temporary_name(folder / "probe")
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:

@@ -21,10 +21,10 @@ def enable() -> None:
     Otherwise PyTorch would wait in the child for threads that only the parent has (pytorch#17199).
     """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_hold_tokenizers, after_in_parent=_release_tokenizers, after_in_child=_in_child)
+        os.register_at_fork(before=_keep_tokenizers, after_in_parent=_release_tokenizers, after_in_child=_in_child)
 
 
-def _hold_tokenizers() -> None:
+def _keep_tokenizers() -> None:
     global _tokenizers_before
     _tokenizers_before = os.environ.get(TOKENIZERS)
     os.environ[TOKENIZERS] = "false"  # otherwise the child prints a long warning, or hangs if it is true

@@ -33,7 +33,7 @@ def expanded(path: Any) -> Any:
         return [expanded(one) for one in path]
     if not isinstance(path, str | os.PathLike) or not str(path).startswith("~"):
         return path
-    whole = os.path.expanduser(path)  # noqa: PTH111, which raises where there is no home
+    whole = os.path.expanduser(path)  # noqa: PTH111, which raises if there is no home
     if str(whole).startswith("~"):
         raise UserError(f"{path}: there is no such home folder; give the whole path")
     return Path(whole) if isinstance(path, Path) else whole

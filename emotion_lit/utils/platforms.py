@@ -87,7 +87,7 @@ def cpu_quota(root: Path = CGROUPS) -> float | None:
         return None
 
 
-def keep_to_cpu_quota() -> None:
+def limit_threads_to_cpu_quota() -> None:
     """Limits PyTorch to as many threads as the CPU quota of a container; more threads would block each other.
 
     A number of threads that the user has set is kept.

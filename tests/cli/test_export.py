@@ -88,8 +88,12 @@ CONTRADICTIONS: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "padding": ("hf", lambda folder: edited(folder / "tokenizer_config.json", padding_side="left"), "padding_side"),
     "cut": ("onnx", lambda folder: edited(folder / "tokenizer_config.json", model_max_length=64), "max_length is 64"),
     "side": ("adapter", lambda folder: edited(folder / "tokenizer_config.json", truncation_side="left"), "truncation"),
-    "several": ("hf", lambda folder: edited(folder / "labels.json", multi_label=True, thresholds=[0.1] * 7), "differ"),
-    "order": ("hf", lambda folder: edited(folder / "labels.json", labels=list("abcdefg")), "labels.json differ"),
+    "several": (
+        "hf",
+        lambda folder: edited(folder / "labels.json", multi_label=True, thresholds=[0.1] * 7),
+        "disagree",
+    ),
+    "order": ("hf", lambda folder: edited(folder / "labels.json", labels=list("abcdefg")), "labels.json disagree"),
     "temperature": ("hf", lambda folder: edited(folder / "labels.json", temperature=2.0), "does not describe"),
     "two exports": ("hf", lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"x"), "of another export"),
     "int8 of another": ("onnx", lambda folder: (folder / "model_int8.onnx").write_bytes(b"x"), r"model_int8.onnx"),
@@ -159,7 +163,7 @@ def test_an_adapter_takes_its_own_base_alone(exports: Path, tiny_backbone: Path,
     if (folder / "config.json").is_file():  # which states the same
         stated = json.loads((folder / "config.json").read_text())["emotion_lit"]
         edited(folder / "config.json", emotion_lit={**stated, "base_model": "./nowhere/bert"})
-    with pytest.raises(UserError, match=r"the folder ./nowhere/bert \(weights .*\), is neither there nor beside it"):
+    with pytest.raises(UserError, match=r"the folder ./nowhere/bert \(weights .*\), is neither there nor next to it"):
         load(folder)
     shutil.copytree(tmp_path / "other", tmp_path / "export" / "bert")
     with pytest.raises(UserError, match="give the original with backbone=FOLDER"):
@@ -281,7 +285,7 @@ def test_only_an_export_is_overwritten(tiny_run: Path, tmp_path: Path, capsys: p
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear diary")
     words = ("export", f"--ckpt_path={tiny_run}", f"--output={tmp_path / 'mine'}", "--overwrite=true")
-    assert "holds other files than an export" in failing(capsys, *words)
+    assert "contains files that no export wrote" in failing(capsys, *words)
     assert (tmp_path / "mine" / "diary.txt").is_file()
     folder = export(tiny_run, tmp_path / "out", "onnx")
     main(["export", f"--ckpt_path={tiny_run}", f"--output={folder}", "--format=hf", "--overwrite=true"])

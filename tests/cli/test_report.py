@@ -75,7 +75,7 @@ def test_what_is_missing_is_named(run: Path, tmp_path: Path, capsys: pytest.Capt
     (run / "report.json").write_text('{"after": {')
     assert "report.json is incomplete" in failing(capsys, "report", str(run))
     (run / "report.json").unlink()
-    assert "the run has not ended, or this is no run folder; resume with: " in failing(capsys, "report", str(run))
+    assert "the run has not ended, or this is not a run folder; resume with: " in failing(capsys, "report", str(run))
     assert "runs" in failing(capsys, "report")
 
 
@@ -118,7 +118,7 @@ def test_only_runs_on_the_same_rows_labels_and_metric_are_ranked(run: Path, caps
     assert "2 runs on 42 test texts of sample, 7 classes, single-label" in said.out
     assert said.out.count("1 run on 42 test texts of sample") == 3
     assert "1 run on 42 test texts of sample, 7 classes, multi-label" in said.out
-    page = (run.parent / "comparison" / "comparison.md").read_text()  # beside the runs
+    page = (run.parent / "comparison" / "comparison.md").read_text()  # next to the runs
     assert page.count("| no |") == 1
     assert "| yes |" not in page
     assert "their scores do not compare" in page

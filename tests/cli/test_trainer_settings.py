@@ -165,7 +165,7 @@ def test_the_rate_that_is_found_is_used(fit: Fit) -> None:
         ("--model.lora.dropout=2", "model.lora.dropout is 2.0; it should be at least 0 and below 1"),
         ("--checkpoint.dirpath=/dev/null/x", "checkpoint.dirpath /dev/null/x cannot be written"),
         ("--name=", "name is empty"),
-        ("--name=../own", "name is ../own, which leads out of the folder of runs"),
+        ("--name=../own", "name is ../own, which is outside of the folder of runs"),
     ],
 )
 def test_it_is_refused_before_the_work(

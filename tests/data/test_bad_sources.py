@@ -53,7 +53,7 @@ SKIP = "leave them out with --data.on_error"
         ({"d/train.csv": GOOD, "d/test.csv": b"txt,label\na,joy\n"}, "d", {}, ["test.csv: column 'text' is not known"]),
         ({"d/x.csv": GOOD, "d/y.csv": b"text,emotion\na,joy\n"}, "d", {}, ["y.csv: column 'label' is not known"]),
         ({"d/train.csv": GOOD, "d/train.tsv": b"text\tlabel\n"}, "d", {}, ["train is there in several formats"]),
-        ({"d/train.csv": GOOD, "d/train.csv.gz": b""}, "d", {}, ["train is there twice: train.csv, train.csv.gz"]),
+        ({"d/train.csv": GOOD, "d/train.csv.gz": b""}, "d", {}, ["train occurs twice: train.csv, train.csv.gz"]),
         ({"d/book.xlsx": b"PK"}, "d", {}, ["book.xlsx", "import pandas; pandas.read_excel("]),
         (
             {"d/train.csv": GOOD, "d/test.xlsx": b"PK"},
@@ -61,7 +61,7 @@ SKIP = "leave them out with --data.on_error"
             {},
             ["test.xlsx is named like test, but is not read; convert"],
         ),
-        ({"d/notes.md": b"hello"}, "d", {}, ["the folder", "holds no file of .csv"]),
+        ({"d/notes.md": b"hello"}, "d", {}, ["the folder", "has no file of .csv"]),
         ({"d/train.csv": GOOD}, "d", {"config": "raw"}, ["has no configurations; leave data.config out"]),
         ({"a.csv": GOOD}, "a.csv", {"config": "raw"}, ["data.config is raw, but", "is one file; leave it out"]),
         ({"a.csv": GOOD}, "a.csv", {"revision": "v1"}, ["data.revision is v1, but", "is not on the Hub; leave it out"]),

@@ -101,8 +101,8 @@ def test_a_default_configuration_and_a_folder_of_one() -> None:
         ),
         (["train.csv"], "raw", "it has no configurations; leave data.config out"),
         (["train.csv", "train.jsonl"], None, "train is there in several formats: train.csv, train.jsonl"),
-        (["train.csv", "train.csv.gz"], None, "train is there twice: train.csv, train.csv.gz"),
-        (["train.csv.gz", "train.csv.zst"], None, "train is there twice: train.csv.gz, train.csv.zst"),
+        (["train.csv", "train.csv.gz"], None, "train occurs twice: train.csv, train.csv.gz"),
+        (["train.csv.gz", "train.csv.zst"], None, "train occurs twice: train.csv.gz, train.csv.zst"),
         (["data/unsplit-00000-of-00001.parquet"], None, "it has no rows of train, validation, test"),
     ],
 )

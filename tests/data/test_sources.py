@@ -187,7 +187,7 @@ def test_offline_the_cache_serves(tmp_path: Path) -> None:
         assert content("me/plain") == WHOLE
     with hub_at("http://127.0.0.1:9", tmp_path / "cache"):
         assert content("me/plain") == WHOLE
-        line = "me/other is not in the cache, and the Hugging Face Hub is out of reach; offline, data.dataset takes"
+        line = "me/other is not in the cache, and the Hugging Face Hub cannot be reached; offline, data.dataset takes"
         assert line in refused("me/other")
 
 

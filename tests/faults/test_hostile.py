@@ -319,7 +319,7 @@ def test_only_an_export_is_overwritten(run: Path, exports: Path, tmp_path: Path)
     other.mkdir()
     (other / "labels.json").write_text("[]")
     for folder in (mine, other):
-        with pytest.raises(UserError, match="holds other files than an export"):
+        with pytest.raises(UserError, match="contains files that no export wrote"):
             export(run, folder, overwrite=True)
     assert (mine / "thesis.docx").read_text() == "years of work"
     (mine / "thesis.docx").unlink()

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import failing
 
 MIB = 2**20
-# In MiB, beside the libraries. There are a few copies of the longest line.
+# In MiB, besides the libraries. There are a few copies of the longest line.
 MOST = 300
 READ = """
 import re, sys

@@ -87,7 +87,7 @@ def test_without_the_hub_the_message_says_what_works(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     hub.reachable.cache_clear()
     try:
-        with pytest.raises(UserError, match="out of reach. Offline, model.backbone takes `embedded`"):
+        with pytest.raises(UserError, match="cannot be reached. Offline, model.backbone takes `embedded`"):
             backbone.load_tokenizer("nobody/no-such-model")
     finally:
         hub.reachable.cache_clear()

@@ -29,7 +29,7 @@ TUNINGS = ("head", "lora", "full")
 QUICK = [("gpt2", "lora"), ("xlnet", "full"), ("qwen3", "full"), ("deberta-v2", "lora"), ("layoutlm", "head")]
 STEPS = ("fit", "resume", "predict", "hf", "adapter", "onnx")
 NO_LINEAR, PADDING, WORDS = "has no linear layers that LoRA", "depend on the padding", "cannot classify texts with"
-# What is refused, by architecture, tuning and step; None stands for any tuning.
+# What is refused, by architecture, tuning and step; None means any tuning.
 REFUSED: dict[tuple[str, str | None, str], str] = {
     ("funnel", "head", "fit"): WORDS,
     ("squeezebert", "lora", "fit"): NO_LINEAR,
@@ -42,7 +42,7 @@ REFUSED: dict[tuple[str, str | None, str], str] = {
     ("yoso", None, "fit"): PADDING,
     ("nystromformer", None, "fit"): PADDING,
     ("canine", None, "fit"): WORDS,
-    ("perceiver", None, "fit"): "is no whole PerceiverModel: missing or of another shape: ",
+    ("perceiver", None, "fit"): "is not a complete PerceiverModel: missing or of another shape: ",
 }
 # Their arithmetic overflows with fewer bits, inside of transformers.
 SINGLE_ONLY = ("deberta",)
@@ -71,7 +71,7 @@ class Trial:
         self.run = folder / "emotion" / "version_0"
 
     def outcomes(self, steps: tuple[str, ...]) -> list[str]:
-        """What came of the steps: works, refused, or nothing where there is no trained model."""
+        """What came of the steps: works, refused, or nothing if there is no trained model."""
         found: list[str] = []
         for step in steps:
             if found and found[0] == "refused":

@@ -15,7 +15,7 @@ from emotion_lit import EmotionClassifier
 from emotion_lit.cli import main
 from emotion_lit.model import cpu_kernels, fast_paths, first_token, merged_lora
 from emotion_lit.model.cpu_kernels import ByteDropout
-from emotion_lit.model.fast_paths import can_run_apart, difference, leave_training_paths, take_training_paths
+from emotion_lit.model.fast_paths import can_run_apart, difference, install_training_paths, remove_training_paths
 from emotion_lit.model.merged_lora import MergedLoraLinear
 from emotion_lit.model.probe import Probe
 from emotion_lit.training.datamodule import EmotionDataModule
@@ -52,11 +52,11 @@ def test_the_embedded_encoder_takes_all_of_them(tuning: str, capsys: pytest.Capt
     model = built("embedded", tuning=tuning)
     of_building = fast_paths_of(model)
     assert model.network is not None
-    take_training_paths(model.network, Probe(model.tokenizer))
+    install_training_paths(model.network, Probe(model.tokenizer))
     expected = {"head": set(), "lora": {"first token", "MergedLoraLinear"}, "full": {"first token"}}[tuning]
     assert of_building == expected
     assert fast_paths_of(model) == {*expected, "attention", "ByteDropout"}
-    leave_training_paths(model.network)
+    remove_training_paths(model.network)
     assert fast_paths_of(model) == expected
     assert LEFT_OUT not in capsys.readouterr().err
 
@@ -106,7 +106,7 @@ def test_one_that_changes_anything_or_fails_is_left_out(
     expected = logits(built(tmp_path, fast_paths=False))
     fine = built(tmp_path)
     assert fine.network is not None
-    take_training_paths(fine.network, Probe(fine.tokenizer))
+    install_training_paths(fine.network, Probe(fine.tokenizer))
     if name == "byte_dropout" and broken is off:
         monkeypatch.setattr(cpu_kernels, name, lambda values, p: torch.nn.functional.dropout(values, p / 2))
     else:
@@ -114,7 +114,7 @@ def test_one_that_changes_anything_or_fails_is_left_out(
     capsys.readouterr()
     model = built(tmp_path)
     assert model.network is not None
-    take_training_paths(model.network, Probe(model.tokenizer))
+    install_training_paths(model.network, Probe(model.tokenizer))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"{LEFT_OUT}{line}, with BertModel (")
@@ -130,7 +130,7 @@ def test_a_library_without_a_private_name(
     monkeypatch.setitem(sys.modules, "emotion_lit.model.merged_lora", None)  # its import fails
     model = built(tiny_backbone)
     assert model.network is not None
-    take_training_paths(model.network, Probe(model.tokenizer))
+    install_training_paths(model.network, Probe(model.tokenizer))
     assert fast_paths_of(model) == {"first token", "ByteDropout"}
     assert capsys.readouterr().err.count(LEFT_OUT) == 2
 
@@ -190,7 +190,7 @@ def test_fit_and_predict_without_them(
 
     more = ["--data.dataset=sample", "--data.train_size=40", "--data.val_size=14", "--data.test_size=14"]
     words = [f"--model.backbone={tiny_backbone}", "--trainer.max_steps=1", f"--trainer.default_root_dir={tmp_path}"]
-    monkeypatch.setattr(fast_paths, "take", refused)
+    monkeypatch.setattr(fast_paths, "install_if_equal", refused)
     main(["fit", *more, *words, "--model.tuning=full", "--model.trainable_layers=1", "--model.fast_paths=false"])
     run = tmp_path / "emotion" / "version_0"
     output = tmp_path / "out.csv"

@@ -45,7 +45,7 @@ def test_an_encoder_that_is_not_whole(how: Callable[[Weights], object], tmp_path
     make_encoder("bert", tmp_path)
     change(tmp_path, how)
     with pytest.raises(
-        UserError, match=r"is no whole BertModel: missing or of another shape: 1 weight \(bert\."
+        UserError, match=r"is not a complete BertModel: missing or of another shape: 1 weight \(bert\."
     ) as info:
         network(tmp_path)
     assert "\n" not in str(info.value)

@@ -8,7 +8,7 @@ from emotion_lit.evaluation.predictions import Predictions
 from emotion_lit.reporting import fonts
 from emotion_lit.reporting.figures import confusion_figure, svg
 
-# matplotlib brings fonts with these letters, beside its own that lacks them.
+# matplotlib brings fonts with these letters, besides its own that lacks them.
 COVERED, BESIDE = "\ue0d1", {"DejaVu Sans", "STIXGeneral", "STIXNonUnicode"}
 
 

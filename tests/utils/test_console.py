@@ -30,7 +30,7 @@ def test_a_run_keeps_its_log_without_bars(train: Train) -> None:
 
 
 def test_what_a_full_stream_loses_stands_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    console.begin_log()
+    console.start_log()
     console.keep_log(tmp_path / "run.log", only_if_lost=True)
     console.say("said before")
     assert not (tmp_path / "run.log").exists()

@@ -139,7 +139,7 @@ def test_threads_keep_to_the_quota_unless_they_are_set(
     monkeypatch.setenv("OMP_NUM_THREADS", variable)
     try:
         torch.set_num_threads(2)
-        platforms.keep_to_cpu_quota()
+        platforms.limit_threads_to_cpu_quota()
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

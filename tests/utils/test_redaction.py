@@ -23,7 +23,7 @@ def test_no_token_is_in_a_log_or_a_traceback(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(failures, "run_folder", None)  # of an earlier test's run
     monkeypatch.setattr("sys.argv", ["emotion_lit", "fit", f"--data.dataset=https://user:secret@host/{TOKEN}"])
-    console.begin_log()
+    console.start_log()
     console.say(f"{TOKEN} is wrong")
     console.keep_log(tmp_path / "run.log")
     failures.unexpected(ValueError(f"{TOKEN} at https://user:secret@host"))

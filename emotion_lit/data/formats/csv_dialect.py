@@ -165,8 +165,8 @@ def _quoting(dialect: Dialect, lines: list[str]) -> tuple[Dialect, Rows, float]:
         before = any(field.startswith(' "') for row in best[1] for field in row)
         rows, other_share, other_merged, other_open = _parsed(other, lines)
         # A backslash at the end of a text would hide the quotation mark that ends it.
-        mends = (merged and not other_merged and other_open <= is_open) or (other.skip_blank and before)
-        if other_share > best[2] or (mends and other_share >= max(best[2], 1 - other.skip_blank)):
+        resolves = (merged and not other_merged and other_open <= is_open) or (other.skip_blank and before)
+        if other_share > best[2] or (resolves and other_share >= max(best[2], 1 - other.skip_blank)):
             best, merged, is_open = (other, rows, other_share), other_merged, other_open
     return best
 

@@ -63,12 +63,12 @@ def record_files(path: str) -> list[str]:
         first, count = min(set(found) - set(files)), len(found) - len(files)
         say(f"warning: {first} is a link to a place outside of {folder}, and is not read ({count} such links)")
     if not files:
-        raise UserError(f"the folder {path} holds no file of {', '.join(SUFFIXES)}")
+        raise UserError(f"the folder {path} has no file of {', '.join(SUFFIXES)}")
     return [str(file) for file in sorted(files, key=Path.as_posix)]  # the same order on every system
 
 
 def is_inside(file: Path, folder: Path) -> bool:
-    """Whether a file in a folder is no link to a place outside of it.
+    """Whether a file in a folder is not a link to a place outside of it.
 
     Args:
         file: The file.
@@ -146,7 +146,7 @@ def _uncompressed(file: Path) -> Iterator[BinaryIO]:
 def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     members = [file for file in archive.infolist() if not (file.is_dir() or file.filename.startswith("__MACOSX/"))]
     if len(members) != 1:
-        raise UserError(f"{path} holds {len(members)} files where one is expected; unpack it and name one of them")
+        raise UserError(f"{path} contains {len(members)} files where one is expected; unpack it and name one of them")
     if members[0].flag_bits & 1:
         raise UserError(f"{path} needs a password; unpack it yourself")
     return members[0]

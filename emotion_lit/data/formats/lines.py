@@ -125,7 +125,7 @@ def read_chunks(
     Args:
         chunks: The file.
         fast: Reads a whole chunk; None if Arrow might read it differently.
-        careful: Reads a chunk row by row; None stands for a line that is too long.
+        careful: Reads a chunk row by row; None means a line that is too long.
     """
     while (chunk := chunks.take()) != b"":
         block = fast(chunk) if chunk else None

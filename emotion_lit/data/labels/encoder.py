@@ -92,7 +92,7 @@ def encode(columns: Sequence[LabelColumn], settings: LabelSettings, on_error: On
     if settings.multi_label:
         missing = {code: NO_LABEL for code, label in enumerate(parsed.all) if label.form == "missing"}
         for column, codes in zip(columns, distinct.codes, strict=True):
-            _say_missing(column, _rows_of(codes, missing))
+            _print_missing(column, _rows_of(codes, missing))
     labels = [[ids[code] for code in codes.tolist()] for codes in distinct.codes]
     return Encoded(LabelSet(classes.names, _origin(classes, parsed, ids, settings)), labels, unusable)
 
@@ -136,7 +136,7 @@ def _refuse(column: LabelColumn, unusable: Mapping[int, str]) -> None:
         )
 
 
-def _say_missing(column: LabelColumn, rows: Mapping[int, str]) -> None:
+def _print_missing(column: LabelColumn, rows: Mapping[int, str]) -> None:
     if rows:
         say(
             f"note: {len(rows):,} of {len(column.values):,} rows of {column.where} have no label, the first is "

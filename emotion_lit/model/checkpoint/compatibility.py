@@ -12,7 +12,7 @@ FIXED_SETTINGS = ("labels", "multi_label", "tuning", "pooling", "lora", "trainab
 
 
 def check_settings(settings: dict[str, Any], saved: dict[str, Any]) -> None:
-    """Checks that a model's settings suit the weights of a checkpoint; prints a note where they change predictions.
+    """Checks that a model's settings suit the weights of a checkpoint; prints a note if they change predictions.
 
     Args:
         settings: The model's settings.

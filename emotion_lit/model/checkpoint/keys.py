@@ -6,7 +6,7 @@ Checkpoint = dict[str, Any]
 
 # Raise it when an older version would misread a checkpoint, and add to `migrations` how the earlier format is read.
 FORMAT = 2
-# Our own part of a checkpoint, beside Lightning's.
+# Our own part of a checkpoint, besides Lightning's.
 KEY = "emotion_lit"
 MODEL_KEY = "hyper_parameters"
 DATA_KEY = "datamodule_hyper_parameters"

@@ -1,4 +1,4 @@
-"""What a checkpoint stores beside its weights so that it loads anywhere."""
+"""The metadata that a checkpoint stores besides its weights, so that it loads anywhere."""
 
 from pathlib import Path
 from typing import Any

@@ -31,7 +31,7 @@ def portable(section: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def relative_path(path: str | os.PathLike[str]) -> str:
-    """A path relative to the working folder; only its name where there is no relative path, on another drive.
+    """A path relative to the working folder; only its name if there is no relative path, on another drive.
 
     Args:
         path: The path of a file or a folder, or the name of something that is neither.
@@ -51,7 +51,7 @@ def _relative(path: str, start: str) -> str | None:
 
 
 def _setting(settings: dict[str, Any], key: str) -> tuple[dict[str, Any], str, Any]:
-    """The dict that holds a setting, its name there, and its value or None."""
+    """The dict that contains a setting, its name there, and its value or None."""
     *outer, name = key.split(".")
     for part in outer:
         settings = settings.get(part) or {}

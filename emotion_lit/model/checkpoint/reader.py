@@ -102,7 +102,7 @@ def read_unchanged(file: Path) -> Checkpoint:
         checkpoint: Checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{file} holds more than weights and settings; give one that `python -m emotion_lit fit` wrote"
+            f"{file} contains more than weights and settings; give one that `python -m emotion_lit fit` wrote"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise UserError(f"{file} is truncated or damaged; copy it again from where it was made") from error

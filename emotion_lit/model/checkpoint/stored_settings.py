@@ -62,5 +62,5 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value  # None too, which may have been set where the default is another value
+            flat[prefix + key] = value  # None too, which may have been set although the default is another value
     return flat

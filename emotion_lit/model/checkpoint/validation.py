@@ -1,4 +1,4 @@
-"""Checks that a checkpoint, which may come from anywhere, holds plain settings of known types, and real weights.
+"""Checks that a checkpoint, which may come from anywhere, has plain settings of known types, and real weights.
 
 Nothing in it may run code, write files, or take more memory than the file itself.
 """
@@ -123,4 +123,6 @@ def check_name(name: Any) -> None:
         UserError: It may lead elsewhere.
     """
     if not isinstance(name, str) or Path(name).name != name or not name.endswith(".ckpt") or re.search(r"[\\\0]", name):
-        raise UserError(f"the checkpoint names {shown_value(name)} as one beside it, which it cannot be; train again")
+        raise UserError(
+            f"the checkpoint names {shown_value(name)} as one of its folder, which it cannot be; train again"
+        )

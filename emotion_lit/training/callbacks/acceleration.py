@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 from emotion_lit.data.batching import Batch
 from emotion_lit.model.batches import classify
 from emotion_lit.model.cuda_graphs import Recorder, recorder_for
-from emotion_lit.model.fast_paths import leave_training_paths, take_training_paths, take_unread_masks
+from emotion_lit.model.fast_paths import install_training_paths, install_unread_masks, remove_training_paths
 from emotion_lit.model.graphed_network import GraphedNetwork
 from emotion_lit.model.mixed_precision import FrozenWeights
 from emotion_lit.model.network import Network
@@ -62,13 +62,13 @@ class Acceleration(pl.Callback):
         self._remove(network)  # from a `fit` that was interrupted
         self._summary = None
         if settings.fast_paths and device.type == "cpu":
-            take_training_paths(network, Probe(pl_module.tokenizer))
+            install_training_paths(network, Probe(pl_module.tokenizer))
         if not is_checked_when_built(trainer):
             check_precision(trainer, network, pl_module.tokenizer)
         if settings.compile_encoder:
             network.encoder.compile(dynamic=True)
         elif settings.fast_paths and (recorder := recorder_for(device)) and _has_whole_weights(trainer, network):
-            take_unread_masks(network, Probe(pl_module.tokenizer))
+            install_unread_masks(network, Probe(pl_module.tokenizer))
             self._use_graphs(trainer, network, recorder)
 
     def _use_graphs(self, trainer: pl.Trainer, network: Network, recorder: Recorder) -> None:
@@ -89,7 +89,7 @@ class Acceleration(pl.Callback):
 
     def _remove(self, network: Network) -> None:
         self._summary, self.graphs = self.graph_summary, None
-        leave_training_paths(network)
+        remove_training_paths(network)
         if self._frozen is not None:
             self._frozen.restore()
             self._frozen = None

@@ -28,7 +28,7 @@ def checked_filename(filename: str) -> str:
     plain = re.sub(r"{.*?}", "", filename)
     if "/" in plain or "\\" in plain or not filename:
         raise UserError(
-            f"checkpoint.filename is {filename!r}, which is no name; give the folder with checkpoint.dirpath"
+            f"checkpoint.filename is {filename!r}, which is not a file name; give the folder with checkpoint.dirpath"
         )
     if filename in RESERVED and filename != BEST:
         raise UserError(f"checkpoint.filename is {filename}, the name of the checkpoint to resume from; choose another")
@@ -52,7 +52,7 @@ def check_neighbors(trainer: pl.Trainer, best: ModelCheckpoint) -> None:
 
 
 def check_unused(dirpath: str | Path | None) -> None:
-    """Checks that the folder of a new run does not hold the best checkpoint of another one.
+    """Checks that the folder of a new run does not have the best checkpoint of another one.
 
     Args:
         dirpath: `checkpoint.dirpath`.
@@ -62,7 +62,7 @@ def check_unused(dirpath: str | Path | None) -> None:
     """
     if dirpath and (Path(dirpath) / f"{BEST}.ckpt").is_file():
         raise UserError(
-            f"checkpoint.dirpath {dirpath} holds {BEST}.ckpt of another run, which this one would replace; "
+            f"checkpoint.dirpath {dirpath} contains {BEST}.ckpt of another run, which this one would replace; "
             "give another folder, or move that file"
         )
 

@@ -8,7 +8,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.inference.engine_candidates import Wanted, choose_for_input
 from emotion_lit.inference.engine_selection import make_engine
 from emotion_lit.inference.engines import TORCH, FallbackEngine, TorchEngine, engine_error
-from emotion_lit.model.fast_paths import take_attention
+from emotion_lit.model.fast_paths import install_eager_attention
 from emotion_lit.model.probe import Probe
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
@@ -37,13 +37,13 @@ class EngineChoice(pl.Callback):
         if writer is None:
             raise UserError("the callback EngineChoice needs PredictionWriter; give the Trainer both")
         if model.settings.fast_paths and model.device.type == "cpu" and model.network is not None:
-            take_attention(model.network, Probe(model.tokenizer))
+            install_eager_attention(model.network, Probe(model.tokenizer))
         name = writer.decide(lambda earlier: self._choose(writer, trainer, model, earlier))
         if name != TORCH:  # without an engine, the model itself computes
             trained = model.trained
             try:
                 engine, fallback = make_engine(name, trained, self.checkpoint), TorchEngine(model.built, model.decision)
-                model.predict_with(FallbackEngine(name, engine, fallback, on_fallback=writer.go_on_with_torch))
+                model.predict_with(FallbackEngine(name, engine, fallback, on_fallback=writer.fall_back_to_torch))
             except Exception as error:  # on another process than the one that has chosen
                 say(f"{name} is not used: {engine_error(error)}; continuing with PyTorch", from_all=True)
         if writer.engine != TORCH and distributed.rank() == 0:

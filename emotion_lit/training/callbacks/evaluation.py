@@ -10,7 +10,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.evaluation.collector import PredictionCollector
 from emotion_lit.model.checkpoint import find_checkpoint, run_folder
 from emotion_lit.training.callbacks.context import data_of, model_of
-from emotion_lit.training.callbacks.run_summary import say_warnings
+from emotion_lit.training.callbacks.run_summary import print_warnings
 from emotion_lit.training.datamodule import LIMITS
 from emotion_lit.utils.console import say, show
 from emotion_lit.utils.console_tables import table
@@ -25,8 +25,8 @@ class Evaluation(pl.Callback):
     """Prints the metrics of `validate` and `test`, and keeps them with the predictions of each row.
 
     Args:
-        path: A `.json` file for the metrics. The predictions of each row go beside it, as `.parquet`. By default
-            evaluation.json in the run folder of the checkpoint, or beside a checkpoint that is in no run folder.
+        path: A `.json` file for the metrics. The predictions of each row go next to it, as `.parquet`. By default
+            evaluation.json in the run folder of the checkpoint, or next to a checkpoint outside of a run folder.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -85,7 +85,7 @@ class Evaluation(pl.Callback):
         show(table(headline_rows(columns)) + "\n\n" + table(shortened(class_rows(columns), "in the evaluation")))
         if summary[AFTER]["per_source"]:
             show("\n" + table(source_rows(columns)))
-        say_warnings(data)
+        print_warnings(data)
         file = Path(self.path) if self.path else _default_path(str(trainer.ckpt_path))
         _save({"split": split, "data": data.describe(), **summary}, kept, file)
 

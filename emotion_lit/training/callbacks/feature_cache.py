@@ -32,7 +32,7 @@ from emotion_lit.utils.console import progress_bar, say
 from emotion_lit.utils.files import reason_of, sweep, temporary_name
 from emotion_lit.utils.memory import available_memory
 
-# Token states may take this share of the free disk, and of the free memory, where the system caches the file.
+# Token states may take this share of the free disk, and of the free memory, in which the system caches the file.
 SHARE_OF_FREE = 0.5
 
 

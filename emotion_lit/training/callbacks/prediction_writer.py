@@ -25,7 +25,7 @@ class PredictionWriter(pl.Callback):
 
     Args:
         path: A `.csv`, `.jsonl` or `.parquet` file, or - for JSON lines on stdout. The file grows in a hidden folder
-            beside it; after an interruption, the same command resumes where it stopped. Several processes share the
+            next to it; after an interruption, the same command resumes where it stopped. Several processes share the
             work.
         engine: The engine that computes: `torch`, `onnx` (ONNX Runtime), or `auto`, which tries both on some of the
             texts, also in half precision, and takes the fastest that agrees with `torch` in single precision.
@@ -128,7 +128,7 @@ class PredictionWriter(pl.Callback):
         """
         return self._output.choose_engine(choose) if self._output else choose(None)
 
-    def go_on_with_torch(self) -> None:
+    def fall_back_to_torch(self) -> None:
         """Makes a later run begin with PyTorch, after an engine has failed."""
         if self._output is not None:
             self._output.remember_engine(TORCH)

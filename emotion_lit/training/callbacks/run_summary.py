@@ -32,10 +32,10 @@ class RunSummary(pl.Callback):
             f"{trained:,} of {total:,} parameters are trainable ({trained / total:.1%})\n"
             f"data   {data_lines(data)}"
         )
-        say_warnings(data)
+        print_warnings(data)
 
 
-def say_warnings(data: EmotionDataModule) -> None:
+def print_warnings(data: EmotionDataModule) -> None:
     """Prints the warnings about the data, one on each line."""
     for warning in data.describe()["warnings"]:
         say(f"warning: {warning}")

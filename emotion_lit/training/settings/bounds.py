@@ -59,6 +59,6 @@ def check_bounds(command: str, settings: Any) -> None:
         raise UserError("name is empty; give the run a name, or leave it out")
     if ".." in PurePosixPath(settings["name"]).parts or settings["name"].startswith("/"):
         raise UserError(
-            f"name is {settings['name']}, which leads out of the folder of runs; trainer.default_root_dir takes "
-            "another one"
+            f"name is {settings['name']}, which is outside of the folder of runs; to write "
+            "elsewhere, set trainer.default_root_dir"
         )

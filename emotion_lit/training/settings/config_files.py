@@ -14,7 +14,7 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MOST_BYTES, MOST_VALUES, MOST_LEVELS = 2**20, 100_000, 50
 
 
-# In the wheel, recipes are inside the package; in a checkout, beside it.
+# In the wheel, recipes are inside the package; in a checkout, next to it.
 _PACKAGE = Path(__file__).resolve().parents[2]
 RECIPE_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
@@ -98,7 +98,7 @@ def read_config(path: str) -> str:
         raise UserError(f"{path} is not a configuration; it should have lines such as name: my_run")
     if twice := _repeated_key(settings):
         raise UserError(
-            f"{path}, line {twice.start_mark.line + 1}: the key {twice.value} is there twice; leave one of them out"
+            f"{path}, line {twice.start_mark.line + 1}: the key {twice.value} occurs twice; leave one of them out"
         )
     return text
 

@@ -28,7 +28,7 @@ from emotion_lit.training.settings.checkpoint_settings import Source, parse_with
 from emotion_lit.training.settings.parser import EmotionParser, configs_first, for_command
 from emotion_lit.training.settings.trainer_setup import LOGS, TRAINER_DEFAULTS, TrainerSetup
 from emotion_lit.training.settings.unused_settings import report_unused, typed_keys
-from emotion_lit.training.weight_averaging import check_goes_on
+from emotion_lit.training.weight_averaging import check_resumable
 from emotion_lit.utils import console, platforms
 from emotion_lit.utils.commands import COMMANDS, PROGRAM
 from emotion_lit.utils.files import why_not_writable
@@ -199,7 +199,7 @@ class EmotionCLI(LightningCLI):
                 check_unused(keeper.dirpath)
         if self.source:
             run = checkpoints.run_folder(config.ckpt_path)
-            check_goes_on(self.trainer, self.source.checkpoint, run / "config.yaml" if run else None)
+            check_resumable(self.trainer, self.source.checkpoint, run / "config.yaml" if run else None)
 
 
 def padding_multiple(compiled: bool, accelerator: Any) -> int:

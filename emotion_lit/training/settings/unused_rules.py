@@ -125,7 +125,7 @@ RULES = (
     ),
     Rule(
         ("early_stopping.check_finite",),
-        _if("a metric that is no loss", lambda settings: not str(settings["early_stopping.monitor"]).endswith("loss")),
+        _if("metrics other than losses", lambda settings: not str(settings["early_stopping.monitor"]).endswith("loss")),
         "it is always finite; a training loss that is not finite stops the training",
     ),
     Rule(

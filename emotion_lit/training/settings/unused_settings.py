@@ -75,7 +75,7 @@ def typed_keys(words: Sequence[str]) -> list[str]:
 def report_unused(command: str, words: Sequence[str], settings: Settings, defaults: Settings) -> None:
     """Prints a line about each setting that was given and has no effect.
 
-    Settings of other commands are reported only where they are typed: a configuration may be shared by all commands.
+    Settings of other commands are reported only if they are typed: a configuration may be shared by all commands.
 
     Args:
         command: The command.

@@ -9,7 +9,7 @@ import pytest
 
 from emotion_lit.data.formats.readers import TableFormat, column_names, read_blocks
 from emotion_lit.errors import UserError
-from emotion_lit.utils.console import begin_log
+from emotion_lit.utils.console import start_log
 
 ROWS = [
     (f"the {thing} made me cry, number {number}", ("joy", "fear")[number % 2]) for number, thing in enumerate("abcdef")
@@ -19,7 +19,7 @@ PLAIN = "text,labels\n" + "".join(f'"{text}",{label}\n' for text, label in ROWS)
 
 @pytest.fixture(autouse=True)
 def _nothing_said() -> None:
-    begin_log()
+    start_log()
 
 
 def table(separator: str, header: str = "text{}labels\n") -> str:

@@ -87,7 +87,7 @@ def test_a_zip_of_several_files_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
         archive.writestr("a.csv", "text\n")
         archive.writestr("b.csv", "text\n")
-    with pytest.raises(UserError, match="holds 2 files where one is expected"):
+    with pytest.raises(UserError, match="contains 2 files where one is expected"):
         list(read_blocks(str(tmp_path / "a.csv.zip")))
 
 

@@ -51,7 +51,7 @@ def test_a_folder_is_read_in_order_of_names(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_texts_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no file"):
+    with pytest.raises(UserError, match="has no file"):
         record_files(str(tmp_path))
 
 

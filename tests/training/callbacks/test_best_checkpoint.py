@@ -119,7 +119,7 @@ def test_a_loss_is_minimized_and_early_stopping_knows_it_too(fit: Any, tmp_path:
         (["--checkpoint.save_top_k=0"], "checkpoint.save_top_k is 0, so no checkpoint would be kept"),
         (["--checkpoint.save_top_k=-2"], "at least 1, or -1 for all"),
         (["--checkpoint.filename=last"], "checkpoint.filename is last, the name of the checkpoint to resume from"),
-        (["--checkpoint.filename=a/b"], "checkpoint.filename is 'a/b', which is no name"),
+        (["--checkpoint.filename=a/b"], "checkpoint.filename is 'a/b', which is not a file name"),
         (
             ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.monitor=val/macro_f1"],
             "the ModelCheckpoint in trainer.callbacks: mode is min, but a larger val/macro_f1 is better",

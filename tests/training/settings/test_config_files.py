@@ -38,7 +38,7 @@ def hub_on_loopback(*served: str) -> Iterator[dict[str, str]]:
     """A Hub on the loopback, for the real client libraries; gives the environment that they need."""
     tool = SHARED / "tools" / "mini_hub.py"
     if not tool.is_file():
-        pytest.skip("needs the loopback Hub beside the checkout (shared/tools/mini_hub.py)")
+        pytest.skip("needs the loopback Hub next to the checkout (shared/tools/mini_hub.py)")
     port = free_port()
     server = subprocess.Popen([sys.executable, str(tool), str(port), *served], stdout=subprocess.DEVNULL)
     try:
