@@ -83,6 +83,13 @@ class FinalEvaluation:
         write_report(report, drawn, folder)
         say(_next_steps(folder, best, has_tensorboard(self.trainer)), wrap=False)
 
+    def calibrate_best(self) -> None:
+        """Fits temperature and thresholds of the best checkpoint on validation, and leaves the test split alone."""
+        best = self._best_file()
+        self._calibrate(best)
+        if self.trainer.is_global_zero:
+            self._store_decision(best)
+
     def _best_file(self) -> Path | None:
         """The best checkpoint; for a run without a validation, one of the weights as they are now."""
         keeper = best_checkpoint(self.trainer)

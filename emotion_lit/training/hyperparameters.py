@@ -7,6 +7,8 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from emotion_lit.training.module import EmotionClassifier
+from emotion_lit.training.optim import parameter_groups
 from emotion_lit.utils.names import shown
 
 # The settings of the Trainer that are shown, and the names of the learning rates of the model's parts.
@@ -31,6 +33,15 @@ def hyperparameters(trainer: pl.Trainer, report: dict[str, Any]) -> dict[str, in
         part = group.get("name", "").split("/")[0]
         found[LEARNING_RATES.get(part, f"model/learning_rate_{part}")] = group["initial_lr"]
     return {key: _plain(value) for key, value in found.items()}
+
+
+def effective_settings(model: EmotionClassifier) -> dict[str, float]:
+    """The values of settings whose defaults depend on the encoder, by dotted key; its network is built."""
+    dropouts = [one.p for one in model.built.modules() if isinstance(one, torch.nn.Dropout)]
+    rates = {group["name"].split("_")[0]: group["lr"] for group in parameter_groups(model.built, model.settings)}
+    found = {"model.dropout": max(dropouts, default=0.0)}
+    found |= {"model.learning_rate": rates["encoder"]} if "encoder" in rates else {}
+    return found | ({"model.head_learning_rate": rates["head"]} if "head" in rates else {})
 
 
 def _plain(value: Any) -> int | float | str:

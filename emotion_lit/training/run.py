@@ -1,11 +1,13 @@
 """A training run as a function: settings in, scores and files out."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import lightning.pytorch as pl
 
 from emotion_lit.errors import UserError
 from emotion_lit.training import launchers
@@ -66,7 +68,11 @@ class RunResult:
         )
 
 
-def fit(settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> RunResult:
+def fit(
+    settings: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> RunResult:
     """Trains a model and reports its scores before and after, as `python -m emotion_lit fit` does.
 
     ``fit("quickstart", {"trainer.max_epochs": 1}).after["macro_f1"]`` trains a recipe for one epoch.
@@ -79,6 +85,8 @@ def fit(settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] |
     Args:
         settings: A mapping as in a YAML configuration, the path of one, or the name of a recipe.
         overrides: Settings that override those; nested, or by dotted key.
+        callbacks: Lightning callbacks besides those in ``trainer.callbacks``. They are not part of the run's
+            ``config.yaml``.
 
     Returns:
         The scores and the files of the run.
@@ -92,7 +100,25 @@ def fit(settings: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] |
         library_logging.quiet_libraries()
         values = nested_settings(settings, overrides)
         identity = json.dumps(values, sort_keys=True, default=str)  # by which a requeued job finds its run
-        return RunResult.of(EmotionCLI({"subcommand": "fit", "fit": values}, ["fit", identity]))
+        return RunResult.of(EmotionCLI({"subcommand": "fit", "fit": values}, ["fit", identity], callbacks))
+
+
+def score_test_split(ckpt_path: Path, overrides: Mapping[str, Any] | None = None) -> None:
+    """Scores a checkpoint on the test split, as `python -m emotion_lit test` does.
+
+    Args:
+        ckpt_path: The checkpoint.
+        overrides: Settings that override those of the checkpoint; nested, or by dotted key.
+
+    Raises:
+        UserError: The checkpoint cannot be read, or a setting does not fit it.
+        KeyboardInterrupt: It was interrupted.
+    """
+    with _as_function():
+        begin_run()
+        library_logging.quiet_libraries()
+        values = nested_settings({"ckpt_path": str(ckpt_path)}, overrides)
+        EmotionCLI({"subcommand": "test", "test": values}, ["test"])
 
 
 def start_run() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit.evaluation.predictions import Floats
-from emotion_lit.training.callbacks.context import data_of, model_of
+from emotion_lit.training.callbacks.context import data_of, is_reported, model_of
 from emotion_lit.training.split_predictions import predict_split
 from emotion_lit.utils.console import say
 
@@ -31,7 +31,7 @@ class BeforeFineTuning(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Predicts, unless a run that is being resumed has done so."""
-        if self._probabilities is not None:
+        if self._probabilities is not None or not is_reported(trainer):
             return
         if trainer.ckpt_path:  # the model is already fine-tuned
             say("the scores before fine-tuning are not known for these test rows; the report leaves them out")

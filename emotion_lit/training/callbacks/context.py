@@ -50,3 +50,11 @@ def callback_of(callback: pl.Callback, trainer: pl.Trainer, kind: type[Kind]) ->
         if isinstance(other, kind):
             return other
     raise UserError(f"the callback {type(callback).__name__} needs {kind.__name__}; add it to the Trainer's callbacks")
+
+
+def is_reported(trainer: pl.Trainer) -> bool:
+    """Whether the run scores the test split and writes a report (``report.enabled``)."""
+    from emotion_lit.training.callbacks.run_report import RunReport  # which imports callbacks that ask this
+
+    reports = [one for one in trainer.callbacks if isinstance(one, RunReport)]  # type: ignore[attr-defined]
+    return all(one.enabled for one in reports)

@@ -21,7 +21,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.fast_paths import can_run_apart
 from emotion_lit.model.features import FrozenPart, features_key, fill_vectors
 from emotion_lit.model.probe import Probe
-from emotion_lit.training.callbacks.context import data_of, model_of
+from emotion_lit.training.callbacks.context import data_of, is_reported, model_of
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.fsdp import no_gradient
@@ -58,7 +58,7 @@ class FrozenFeatures(pl.Callback):
             return
         if part is None or not (part.layers is None or _pays(part, trainer, model, data)):
             return
-        for split in SPLITS:
+        for split in SPLITS if is_reported(trainer) else ("train", "validation"):
             outputs = self._outputs(part, trainer, model, data, split)
             if part.layers is None:
                 data.prepared(split).features = outputs

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from emotion_lit.data.batching import Batch, padded_tokens
 from emotion_lit.data.loaders import measured_batches
 from emotion_lit.model.graphed_network import RECORDED_AT
-from emotion_lit.training.callbacks.context import data_of, model_of
+from emotion_lit.training.callbacks.context import data_of, is_reported, model_of
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.fsdp import is_sharded
 from emotion_lit.training.module import EmotionClassifier
@@ -32,12 +32,14 @@ class TimeEstimate(pl.Callback):
 
     Attributes:
         peak_flops: Floating-point operations per second of a large matrix product in the run's precision.
+        seconds: How long the run will take; None if that is not known.
         flops_per_token: Floating-point operations of a training step for each token of the batch, including padding.
     """
 
     def __init__(self) -> None:
         self.peak_flops = 0.0
         self.flops_per_token = 0.0
+        self.seconds: float | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Times a few training steps, without updating the weights."""
@@ -65,11 +67,13 @@ class TimeEstimate(pl.Callback):
     def _print(self, trainer: pl.Trainer, data: EmotionDataModule, per_trained: float, per_scored: float) -> None:
         tokens = {split: int(data.prepared(split).tokens.lengths.sum()) for split in ("train", "validation", "test")}
         epoch = tokens["train"] * per_trained + tokens["validation"] * per_scored
-        last = tokens["test"] * per_scored
+        last = tokens["test"] * per_scored if is_reported(trainer) else 0.0
         epochs = _epochs_left(trainer)
         if epochs > 0:
+            self.seconds = epochs * epoch + last
             each = f"{epochs} epoch{'s' * (epochs > 1)} of {duration(epoch)}"
-            say(f"about {duration(epochs * epoch + last)}: {each}, and {duration(last)} for the test scores")
+            test = f", and {duration(last)} for the test scores" if last else ""
+            say(f"about {duration(self.seconds)}: {each}{test}")
 
 
 def _epochs_left(trainer: pl.Trainer) -> int:

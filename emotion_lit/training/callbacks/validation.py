@@ -12,7 +12,7 @@ from emotion_lit.evaluation.predictions import Predictions
 from emotion_lit.reporting.figures import confusion_figure, reliability_figure
 from emotion_lit.reporting.tensorboard import CUSTOM_SCALARS, add_precision_recall_curves
 from emotion_lit.training.callbacks.best_checkpoint import best_checkpoint
-from emotion_lit.training.callbacks.context import model_of
+from emotion_lit.training.callbacks.context import is_reported, model_of
 from emotion_lit.utils import nonfatal
 
 
@@ -56,7 +56,7 @@ class ValidationFigures(pl.Callback):
         start = time.perf_counter()
         predictions = self._collected.gathered().predictions(model.multi_label, list(model.decision.thresholds))
         self._keep_if_best(trainer, predictions)
-        if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
+        if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger) and is_reported(trainer):
             with nonfatal.suppress("TensorBoard's figures"):
                 writer, step = trainer.logger.experiment, max(trainer.global_step - 1, 0)  # that of the scalars
                 writer.add_figure("validation/confusion", confusion_figure(predictions, model.labels), step)

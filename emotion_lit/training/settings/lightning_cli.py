@@ -45,9 +45,15 @@ class EmotionCLI(LightningCLI):
     Args:
         args: The words of a command line, or settings as a mapping, `{"subcommand": "fit", "fit": {...}}`.
         typed: The words that identify the command; by default those of the command line.
+        callbacks: Callbacks besides those of the settings.
     """
 
-    def __init__(self, args: ArgsType, typed: Sequence[str] | None = None) -> None:
+    shown_command: str | None = None  # in the usage, if it is not the one that is parsed
+
+    def __init__(
+        self, args: ArgsType, typed: Sequence[str] | None = None, callbacks: Sequence[pl.Callback] = ()
+    ) -> None:
+        self.callbacks = list(callbacks)
         self.typed = list(typed if typed is not None else args if isinstance(args, list) else [])
         super().__init__(
             EmotionClassifier,
@@ -88,7 +94,7 @@ class EmotionCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses the arguments; with a checkpoint, twice, the second time with its settings as defaults."""
         for name in self.subcommands():
-            for_command(self._parser(name), name)
+            for_command(self._parser(name), name, self.shown_command)
             if name == "predict":
                 self._parser(name).set_defaults({"return_predictions": False})  # predictions are written batch by batch
             elif name != "fit":
@@ -176,7 +182,7 @@ class EmotionCLI(LightningCLI):
         setup = TrainerSetup(command, self.config[command], self.config_init[command].trainer, self.source, self.typed)
         if not setup.keeps_run:
             self.save_config_callback = None
-        self.trainer_defaults = {**self.trainer_defaults, "callbacks": setup.callbacks()}
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*setup.callbacks(), *self.callbacks]}
         create = super().instantiate_trainer
         return setup.create(lambda **arguments: create(**kwargs, **arguments))
 

@@ -143,6 +143,10 @@ class EmotionParser(LightningArgumentParser):
         hint = self._hint(line)
         raise UserError(line.rstrip(".") + hint if hint else line) from ex
 
+    def listed_settings(self) -> list[str]:
+        """The settings that the help lists and errors suggest, by dotted key."""
+        return [key for key in self._types() if self.is_listed(key)]
+
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """The help page, with the settings that the command uses."""
         with self._only_listed():
@@ -164,7 +168,7 @@ class EmotionParser(LightningArgumentParser):
                 action.help = text
 
     def _hint(self, line: str) -> str:
-        known = [key for key in self._types() if self.is_listed(key)]
+        known = self.listed_settings()
         words = NOT_ACCEPTED.findall(line)
         if "nrecognized arguments" in line:
             words += OPTION.findall(line)
@@ -190,15 +194,16 @@ HELP = {
 }
 
 
-def for_command(parser: Any, command: str) -> None:
+def for_command(parser: Any, command: str, shown: str | None = None) -> None:
     """Limits the help of a parser to the settings that a command uses.
 
     Args:
         parser: The command's `EmotionParser`, or that of all commands.
-        command: The command that is typed.
+        command: The command whose settings they are.
+        shown: The command that is typed, if it is another one.
     """
     parser.is_listed = functools.partial(is_listed, command)
-    parser.usage = f"{' '.join(PROGRAM)} {command} [--config FILE_OR_RECIPE] [--KEY VALUE ...]"
+    parser.usage = f"{' '.join(PROGRAM)} {shown or command} [--config FILE_OR_RECIPE] [--KEY VALUE ...]"
     for action in parser._actions:
         action.help = HELP.get(action.dest, action.help)
 
