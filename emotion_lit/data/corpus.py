@@ -1,9 +1,10 @@
 """The rows that a run uses: read, filtered, without duplicates, sampled."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,13 @@ from emotion_lit.utils.console import say
 SIZE_KEYS = {"train": "train_size", "validation": "val_size", "test": "test_size"}
 # Rows that are hashed at once.
 CHUNK = 4096
+# Settings that the rows do not depend on.
+OF_TOKENS_AND_BATCHES = (
+    *("backbone", "max_length", "tokens_per_batch", "batch_size", "pad_to_multiple_of", "num_workers", "cache_dir"),
+    *("predict_path", "id_column", "keep_columns"),
+)
+
+_kept: "dict[str, Corpus] | None" = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,17 @@ class Corpus:
         }
 
 
+@contextlib.contextmanager
+def corpora_kept() -> Iterator[None]:
+    """Inside this block, `load_corpus` reads the rows of equal settings once, although files may change."""
+    global _kept
+    outer, _kept = _kept, {} if _kept is None else _kept
+    try:
+        yield
+    finally:
+        _kept = outer
+
+
 def load_corpus(settings: DataSettings, evaluated: str | None = None) -> Corpus:
     """Reads a dataset, and filters, deduplicates and samples its rows. Equal settings and files give equal rows.
 
@@ -120,6 +139,16 @@ def load_corpus(settings: DataSettings, evaluated: str | None = None) -> Corpus:
     Raises:
         UserError: The dataset, a column or a row cannot be read, or a setting does not fit the data.
     """
+    if _kept is None:
+        return _load(settings, evaluated)
+    rows_of = {name: value for name, value in asdict(settings).items() if name not in OF_TOKENS_AND_BATCHES}
+    key = json.dumps([rows_of, evaluated], sort_keys=True)
+    if key not in _kept:
+        _kept[key] = _load(settings, evaluated)
+    return replace(_kept[key], settings=settings)
+
+
+def _load(settings: DataSettings, evaluated: str | None) -> Corpus:
     label_set, splits = read_dataset(settings)
     skipped = {split: rows.skipped for split, rows in splits.items() if rows.skipped}
     if evaluated:

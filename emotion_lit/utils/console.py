@@ -8,6 +8,7 @@ import io
 import sys
 import textwrap
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,6 +50,7 @@ class _Log:
 _log = _Log()
 _bars_enabled = True
 _silent = False
+_only_in_log = False
 
 
 def start_log() -> None:
@@ -73,6 +75,21 @@ def silence() -> None:
     global _silent
     _silent = True
     enable_bars(False)
+
+
+@contextlib.contextmanager
+def only_in_log(enabled: bool = True) -> Iterator[None]:
+    """Inside this block, output goes to the log of the run alone; progress bars are still shown.
+
+    Args:
+        enabled: False changes nothing.
+    """
+    global _only_in_log
+    before, _only_in_log = _only_in_log, enabled or _only_in_log
+    try:
+        yield
+    finally:
+        _only_in_log = before
 
 
 def say(text: str, wrap: bool = True, from_all: bool = False) -> None:
@@ -110,6 +127,8 @@ def show(text: str) -> None:
 
 def _write(text: str, stream: TextIO, wrap: bool) -> None:
     _log.add(text)
+    if _only_in_log:
+        return
     width = terminal_width(stream)
     if wrap and width:
         text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
