@@ -23,6 +23,7 @@ PAGES = (
     *("emotion_lit/inference/README.md", "emotion_lit/evaluation/README.md", "emotion_lit/data/README.md"),
     *("emotion_lit/cli/README.md", "emotion_lit/model/README.md", "emotion_lit/utils/README.md"),
     "emotion_lit/cluster/README.md",
+    "emotion_lit/sweep/README.md",
     *("emotion_lit/README.md", "emotion_lit/data/sample/README.md", "tests/README.md", "tests/benchmarks/README.md"),
     *(".github/CONTRIBUTING.md", "CHANGELOG.md", "logs/README.md"),
 )
@@ -87,6 +88,8 @@ def run(words: list[str]) -> None:
         words = [*words, *fewer]
     elif words[0] == "predict":
         words = [*words, "--prediction.overwrite=true"]
+    elif words[0] == "sweep":
+        words = [*words, *SMALL, "--trials=2"]
     main(words)
 
 
@@ -133,9 +136,10 @@ def test_configurations_are_accepted(page: str, tmp_path: Path) -> None:
     for number, block in enumerate(blocks(page, "yaml")):
         file = tmp_path / f"{number}.yaml"
         file.write_text(block, encoding="utf-8")
-        assert isinstance(yaml.safe_load(block), dict)
+        settings = yaml.safe_load(block)
+        assert isinstance(settings, dict)
         with pytest.raises(SystemExit, match="^0$"):
-            main(["fit", "--config", str(file), "--print_config"])
+            main(["sweep" if "sweep" in settings else "fit", "--config", str(file), "--print_config"])
 
 
 def anchors(page: Path) -> set[str]:

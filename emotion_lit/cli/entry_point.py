@@ -17,8 +17,8 @@ from emotion_lit.utils.commands import COMMANDS, HELP, overview
 from emotion_lit.utils.memory import keep_few_kernels, keep_freed_memory
 from emotion_lit.utils.streams import open_streams
 
-# Commands that need no Trainer.
-TOOLS = ("join", "export", "report", "cache")
+# Commands in modules of their own, with the same names.
+TOOLS = ("join", "sweep", "export", "report", "cache")
 
 
 def main(args: ArgsType = None) -> EmotionCLI | None:

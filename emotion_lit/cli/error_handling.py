@@ -91,7 +91,7 @@ def _print_how_to_resume(stop: signals.Stop, typed: Sequence[str]) -> bool:
     command = typed[0] if typed else ""
     if run and (run / "checkpoints" / "last.ckpt").is_file():
         console.say(f"{what}; resume with: {resume_command(run)}", wrap=False)
-    elif command == "predict":
+    elif command in ("predict", "sweep"):
         console.say(f"{what}; the same command resumes where it stopped")
     else:
         console.say(f"{what}; no checkpoint was saved to resume from")

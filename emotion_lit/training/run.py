@@ -115,7 +115,7 @@ def score_test_split(ckpt_path: Path, overrides: Mapping[str, Any] | None = None
         KeyboardInterrupt: It was interrupted.
     """
     with _as_function():
-        begin_run()
+        start_run()
         library_logging.quiet_libraries()
         values = nested_settings({"ckpt_path": str(ckpt_path)}, overrides)
         EmotionCLI({"subcommand": "test", "test": values}, ["test"])

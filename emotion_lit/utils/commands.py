@@ -14,6 +14,7 @@ COMMANDS = {
     "test": "Evaluate a checkpoint on the test split.",
     "predict": "Label texts with a checkpoint.",
     "join": "Join the shards of a prediction.",
+    "sweep": "Search for better settings of fit, within a budget.",
     "export": "Export a checkpoint to transformers, peft or ONNX Runtime.",
     "report": "Rebuild the report of a run, or compare several runs.",
     "cache": "Show the size of the cache, or clear it.",
