@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Without a mask these derive one from the token ids.
+MASK_FROM_TOKENS = ("flaubert", "xlm")
+
 Classify = Callable[[Tensor, Tensor | None], Tensor]
 
 
@@ -19,6 +22,19 @@ def fewest_tokens(config: Any) -> int:
     """
     blocks = getattr(config, "block_sizes", None)
     return 2 ** (len(blocks) - 1) + 1 if isinstance(blocks, list) and len(blocks) > 1 else 1
+
+
+def complete_mask(input_ids: Tensor, attention_mask: Tensor | None, config: Any) -> Tensor | None:
+    """Gives a mask of ones to architectures that take each padding token for padding if they get no mask.
+
+    Args:
+        input_ids: Token ids, ``[batch, tokens]``; a text that spells out the padding token has it too.
+        attention_mask: 1 for tokens and 0 for padding, ``[batch, tokens]``; None if nothing is padded.
+        config: The configuration of the encoder.
+    """
+    if attention_mask is None and config.model_type in MASK_FROM_TOKENS:
+        return torch.ones_like(input_ids)
+    return attention_mask
 
 
 def classify_by_end_tokens(classify: Classify, input_ids: Tensor, attention_mask: Tensor | None, end: int) -> Tensor:

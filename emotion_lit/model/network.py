@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from emotion_lit.errors import UserError
 from emotion_lit.model.cuda_graphs import attention_kernels
-from emotion_lit.model.input_limits import classify_by_end_tokens
+from emotion_lit.model.input_limits import classify_by_end_tokens, complete_mask
 from emotion_lit.model.partial_forward import lower_states, upper_layers
 from emotion_lit.model.pooling import masked_mean
 
@@ -149,8 +149,8 @@ class Network(nn.Module):
             return self._logits(input_ids, attention_mask)
 
     def _logits(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        logits: Tensor = self.body(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits.float()
+        mask = complete_mask(input_ids, attention_mask, self.encoder.config)
+        return cast(Tensor, self.body(input_ids=input_ids, attention_mask=mask).logits).float()
 
     def states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """The token states that enter the lowest trainable layer, i.e. the output of the frozen layers.
@@ -190,6 +190,7 @@ class Network(nn.Module):
         Returns:
             ``[batch, 3 * hidden]``.
         """
+        attention_mask = complete_mask(input_ids, attention_mask, self.encoder.config)
         with attention_kernels(input_ids.device):
             output = self.body(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
         # The first state is the embeddings; some architectures apply another LayerNorm after the last layer.

@@ -42,7 +42,7 @@ MODE = Literal["min", "max"] | None
 # The settings of `BestCheckpoint`, `LastCheckpoint`, `RunReport` and `EarlyStopping`.
 BEST: Types = {"monitor": str | None, "mode": MODE, "save_top_k": int, "dirpath": str | None, "filename": str}
 LAST: Types = {"every_minutes": float}
-REPORT: Types = {"baselines": bool}
+REPORT: Types = {"baselines": bool, "enabled": bool}
 EARLY_STOPPING: Types = {
     "monitor": str | None,
     "mode": MODE,
