@@ -230,7 +230,8 @@ class CheckpointedModule(pl.LightningModule):
         checkpoints.add_metadata(checkpoint, self.settings.as_plain(), settings, self._identity, self._files, folder)
 
     def on_load_checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
-        """Checks that a checkpoint fits, and adds the frozen weights that it leaves out."""
+        """Checks that a checkpoint fits, brings it to the current format, and adds the frozen weights it leaves out."""
+        checkpoints.migrate(checkpoint)
         data = getattr(self._trainer, "datamodule", None)
         if isinstance(data, EmotionDataModule):
             data.check_not_trained_on(checkpoint[checkpoints.DATA_KEY])

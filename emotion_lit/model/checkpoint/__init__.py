@@ -14,6 +14,7 @@ from emotion_lit.model.checkpoint.keys import (
 )
 from emotion_lit.model.checkpoint.locations import find_checkpoint, from_here, is_export, newest_checkpoint, run_folder
 from emotion_lit.model.checkpoint.metadata import add_metadata, update_hyperparameters
+from emotion_lit.model.checkpoint.migrations import migrate
 from emotion_lit.model.checkpoint.paths import portable, relative_path
 from emotion_lit.model.checkpoint.reader import check_whole, read_checkpoint, read_to_resume
 from emotion_lit.model.checkpoint.stored_settings import check_folder, stored_settings
@@ -38,6 +39,7 @@ __all__ = [
     "find_checkpoint",
     "from_here",
     "is_export",
+    "migrate",
     "newest_checkpoint",
     "portable",
     "read_checkpoint",

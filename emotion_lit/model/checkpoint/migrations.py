@@ -3,7 +3,12 @@
 from collections.abc import Callable
 
 from emotion_lit.model.checkpoint.hashes import files_sha256
-from emotion_lit.model.checkpoint.keys import FORMAT, KEY, MODEL_KEY, Checkpoint
+from emotion_lit.model.checkpoint.keys import FORMAT, KEY, MODEL_KEY, TRAINER_KEY, Checkpoint
+
+# Settings of format 1 that have no effect any more: last.ckpt is saved after every epoch, in the folder of best.ckpt.
+GONE = ("every_n_epochs", "dirpath")
+# The state of the callback `BeforeFineTuning`; the first version kept scores in it instead of predictions.
+BEFORE = "Baseline"
 
 
 def _from_1(checkpoint: Checkpoint) -> None:
@@ -14,6 +19,14 @@ def _from_1(checkpoint: Checkpoint) -> None:
     if isinstance(model, dict):
         model.setdefault("trainable_layers", None)
         model.setdefault("temperature", None)
+        if "compile" in model:
+            model["compile_encoder"] = model.pop("compile")
+    trainer = checkpoint.get(TRAINER_KEY)
+    if isinstance(trainer, dict) and isinstance(trainer.get("last"), dict):
+        trainer["last"] = {key: value for key, value in trainer["last"].items() if key not in GONE}
+    callbacks = checkpoint.get("callbacks")
+    if isinstance(callbacks, dict) and "probabilities" not in (callbacks.get(BEFORE) or ()):
+        callbacks.pop(BEFORE, None)
 
 
 # How to get from each earlier format to the next one.
