@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PreTrainedTokenizerBase
 
@@ -13,10 +15,13 @@ from emotion_lit.data.downloads import hub_folder
 from emotion_lit.data.formats.files import record_files
 from emotion_lit.data.padding import Padding
 from emotion_lit.data.settings import DataSettings
+from emotion_lit.data.shapes import batch_lengths
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.tokenized_dataset import TokenizedDataset
 from emotion_lit.errors import UserError
-from emotion_lit.utils import distributed
+from emotion_lit.utils import distributed, platforms
+
+CPU = torch.device("cpu")
 
 
 class BatchLoader(DataLoader[Batch]):
@@ -56,16 +61,13 @@ class BatchLoader(DataLoader[Batch]):
         yield from super().__iter__()
 
 
-def train_loader(
-    dataset: TokenizedDataset, settings: DataSettings, pin_memory: bool = False, device: str = "cpu"
-) -> BatchLoader:
+def train_loader(dataset: TokenizedDataset, settings: DataSettings, device: torch.device = CPU) -> BatchLoader:
     """Shuffled batches for training.
 
     Args:
         dataset: The training rows.
         settings: The size and the seed of the batches.
-        pin_memory: Whether the batches are copied from here to a CUDA GPU.
-        device: The device type, by which ``tokens_per_batch: auto`` is chosen.
+        device: The device that computes.
 
     Raises:
         UserError: There are fewer rows than processes.
@@ -74,19 +76,20 @@ def train_loader(
         distributed.check_rows(len(dataset), "train")
     sampler = BatchSampler(
         dataset.padded_lengths,
-        training_budget_of(dataset, settings, device),
+        training_budget_of(dataset, settings, device.type),
         settings.batch_size,
         shuffle=True,
         seed=settings.seed,
         recurs=bool(dataset.steps),
     )
+    pin_memory = dataset.place(device, settings.num_workers)
     return BatchLoader(dataset, sampler, settings.num_workers, pin_memory)
 
 
 def evaluation_loader(
     dataset: TokenizedDataset,
     settings: DataSettings,
-    pin_memory: bool = False,
+    device: torch.device = CPU,
     spread: bool = False,
     share: tuple[int, int] | None = None,
     tokens_per_batch: int | None = None,
@@ -96,7 +99,7 @@ def evaluation_loader(
     Args:
         dataset: The rows.
         settings: The size and the seed of the batches.
-        pin_memory: Whether the batches are copied from here to a CUDA GPU.
+        device: The device that computes.
         spread: Whether the first batches need texts of all lengths, because not all batches will be used.
         share: The number of this process, and of all processes, if not all processes of the run take part.
         tokens_per_batch: The token budget; by default a multiple of that of training.
@@ -112,6 +115,7 @@ def evaluation_loader(
         spread=spread,
         recurs=bool(dataset.steps),
     )
+    pin_memory = dataset.place(device, settings.num_workers)
     return BatchLoader(dataset, sampler, settings.num_workers, pin_memory)
 
 
@@ -124,6 +128,22 @@ def training_budget_of(dataset: TokenizedDataset, settings: DataSettings, device
         device: The device type.
     """
     return training_budget(settings.tokens_per_batch, device, int(dataset.tokens.offsets[-1]))
+
+
+def share_lengths(datasets: Sequence[TokenizedDataset], settings: DataSettings, device: torch.device) -> None:
+    """Lets the shapes of batches recur where a device does extra work for new ones; all splits have the same lengths.
+
+    Args:
+        datasets: The splits of a run, that of training first.
+        settings: The size of the batches.
+        device: The device that computes.
+    """
+    steps: tuple[int, ...] = ()
+    if datasets and platforms.prepares_shapes(device):
+        lengths = np.concatenate([dataset.rounded_lengths for dataset in datasets])
+        steps = batch_lengths(lengths, training_budget_of(datasets[0], settings, device.type))
+    for dataset in datasets:
+        dataset.use_lengths(steps)
 
 
 def measured_batches(dataset: TokenizedDataset, settings: DataSettings, count: int, device: str = "cpu") -> list[Batch]:

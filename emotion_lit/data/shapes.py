@@ -4,6 +4,8 @@ A GPU does extra work for every new shape: captured graphs, plans of attention, 
 pay.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,45 +13,65 @@ Lengths = npt.NDArray[np.int64]
 
 # With the batch of the remaining rows, the shapes of a split.
 MOST_LENGTHS = 23
-# Fewer lengths are enough if they add no more than this share of padding. Batches that mix two lengths add some, too.
-PADDING_SHARE = 0.03
+# The share of padding up to which fewer lengths are better: each shape then recurs more often.
+PADDING = 0.07
 # Different lengths that are told apart; the time of the search grows with its square.
 MOST_DISTINCT = 512
 
 
-def batch_lengths(lengths: Lengths, most: int = MOST_LENGTHS, padding_share: float = PADDING_SHARE) -> tuple[int, ...]:
-    """The lengths to which batches are padded: those with the least padding, and no more of them than needed.
-
-    They divide the sorted rows into groups, each padded to its longest row. The best division is found exactly, by
-    dynamic programming over the different lengths.
+def batch_lengths(
+    lengths: Lengths, tokens_per_batch: int, most: int = MOST_LENGTHS, padding: float = PADDING
+) -> tuple[int, ...]:
+    """The lengths to which batches are padded: as few as a share of padding allows, and those with the least padding.
 
     Args:
         lengths: Tokens per row, ``[rows]``.
+        tokens_per_batch: The token budget of a batch.
         most: The largest number of lengths.
-        padding_share: The share of padding at which fewer lengths are enough.
+        padding: The share of padding that is allowed, if so many lengths can keep to it.
 
     Returns:
         The lengths, ascending; the last one is that of the longest row.
     """
+    steps: tuple[int, ...] = ()
+    for steps in divisions(lengths, most):
+        if padding_share(lengths, round_up(lengths, steps), tokens_per_batch) <= padding:
+            break
+    return steps
+
+
+def divisions(lengths: Lengths, most: int) -> Iterator[tuple[int, ...]]:
+    """The best lengths of batches, by their number.
+
+    Lengths divide the sorted rows into groups, each padded to its longest row. The division with the least padding is
+    found exactly, by dynamic programming over the different lengths.
+
+    Args:
+        lengths: Tokens per row, ``[rows]``.
+        most: The largest number.
+
+    Yields:
+        The lengths, ascending: first one, then two, and so on.
+    """
     if not len(lengths):
-        return ()
+        return
     step = -(-int(lengths.max()) // MOST_DISTINCT)
     distinct, counts = np.unique(np.minimum(-(-lengths // step) * step, lengths.max()), return_counts=True)
     rows = np.concatenate([[0], np.cumsum(counts)])
     # The padded tokens of a group from one place in the sorted lengths (first axis) to another (second axis).
     group = np.concatenate([[0], distinct]) * (rows - rows[:, None])
     group = np.where(np.tri(len(rows), dtype=np.bool_), np.inf, group)
-    enough = lengths.sum() / (1 - padding_share)
     best, starts = group[0], [np.zeros(len(rows), dtype=np.int64)]
-    while len(starts) < min(most, len(distinct)) and best[-1] > enough:
-        total = best[:, None] + group
-        starts.append(total.argmin(axis=0))
-        best = total.min(axis=0)
-    place, chosen = len(distinct), []
-    for start in reversed(starts):
-        chosen.append(int(distinct[place - 1]))
-        place = int(start[place])
-    return tuple(reversed(chosen))
+    for number in range(1, min(most, len(distinct)) + 1):
+        if number > 1:
+            total = best[:, None] + group
+            best = total.min(axis=0)
+            starts.append(total.argmin(axis=0))
+        place, chosen = len(distinct), []
+        for start in reversed(starts):
+            chosen.append(int(distinct[place - 1]))
+            place = int(start[place])
+        yield tuple(reversed(chosen))
 
 
 def round_up(lengths: Lengths, steps: tuple[int, ...]) -> Lengths:

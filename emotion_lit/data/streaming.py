@@ -8,9 +8,10 @@ import numpy as np
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit.data.batching import Batch, pack
+from emotion_lit.data.batching import Batch
 from emotion_lit.data.formats.readers import TableFormat, stop
-from emotion_lit.data.padding import Padding, pad
+from emotion_lit.data.packing import Packing
+from emotion_lit.data.padding import Padding
 from emotion_lit.data.settings import OnBadRow
 from emotion_lit.data.texts import cut, is_text, replace_surrogates
 from emotion_lit.data.tokenization import Tokens, tokenize
@@ -66,9 +67,7 @@ class TextStream(IterableDataset[Batch]):
         self.text_key = self._windows.text_key
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.tokens_per_batch = tokens_per_batch
-        self.padding = padding
-        self.multiple = multiple
+        self.packing = Packing(tokens_per_batch, padding, multiple)
         self._digest: str | None = None
         self._window_count: int | None = None
         self._digests: list[str] = []
@@ -239,11 +238,8 @@ class TextStream(IterableDataset[Batch]):
         is_readable = np.fromiter(map(is_text, texts), dtype=np.bool_, count=len(texts))
         readable, missing = np.flatnonzero(is_readable), np.flatnonzero(~is_readable)
         tokens, notes = self._tokens([texts[place] for place in readable])
-        order = np.argsort(tokens.lengths, kind="stable")
         batches: list[Batch] = []
-        for places in pack(tokens.lengths[order], self.tokens_per_batch):
-            chosen = order[places]
-            padded = pad(tokens, chosen.tolist(), self.padding, self.multiple)
+        for chosen, padded in self.packing.batches(tokens):
             batches.append({**padded, **_rows(window, readable[chosen], [notes[place] for place in chosen])})
         if len(missing) or not texts:
             batches.append(_rows(window, missing, [NO_TEXT] * len(missing)))

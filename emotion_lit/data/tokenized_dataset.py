@@ -1,7 +1,6 @@
 """The tokenized rows of a split, with their targets."""
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +13,10 @@ from emotion_lit.data.corpus import Corpus
 from emotion_lit.data.device_rows import DeviceRows
 from emotion_lit.data.labels.label_set import LabelSet
 from emotion_lit.data.padding import Padding, pad
-from emotion_lit.data.shapes import batch_lengths, round_up
+from emotion_lit.data.shapes import round_up
 from emotion_lit.data.tokenization import Tokens, cached_tokens
 from emotion_lit.data.vectors import StoredVectors
-from emotion_lit.utils import device_memory, platforms
+from emotion_lit.utils import device_memory
 from emotion_lit.utils.console import say
 
 # The tokens and targets of a split may take this share of the free memory of a device.
@@ -138,16 +137,3 @@ def tokenize_split(
     targets = LabelSet(classes).targets(rows.labels, settings.multi_label)
     first = np.array([ids[0] if ids else -1 for ids in rows.labels], dtype=np.int64)
     return TokenizedDataset(tokens, targets, first, Padding.of(tokenizer), settings.pad_to_multiple_of)
-
-
-def share_lengths(datasets: Sequence[TokenizedDataset], device: torch.device) -> None:
-    """Lets the shapes of batches recur where a device does extra work for new ones; all splits have the same lengths.
-
-    Args:
-        datasets: The splits of a run.
-        device: The device that computes.
-    """
-    recurs = bool(datasets) and platforms.prepares_shapes(device)
-    steps = batch_lengths(np.concatenate([dataset.rounded_lengths for dataset in datasets])) if recurs else ()
-    for dataset in datasets:
-        dataset.use_lengths(steps)

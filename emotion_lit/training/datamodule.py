@@ -20,11 +20,11 @@ from emotion_lit.data.settings import DataSettings, OnBadRow, Size, is_same_data
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.tokenization import check_max_length
 from emotion_lit.data.tokenized_corpus import TokenizedCorpus
-from emotion_lit.data.tokenized_dataset import TokenizedDataset, share_lengths
+from emotion_lit.data.tokenized_dataset import TokenizedDataset
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.positions import longest_text
-from emotion_lit.training.evaluation_budget import evaluation_budget
+from emotion_lit.training.evaluation_budget import evaluation_budget, use_shapes
 from emotion_lit.training.settings.attributes import documented_by, settings_as_attributes
 from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
@@ -152,7 +152,7 @@ class EmotionDataModule(pl.LightningDataModule):
             rows, available = len(self.rows(split)), self.corpus.available[split]
             if stage != "fit" and rows < available:
                 say(f"{rows:,} of {available:,} rows of {split} are evaluated (data.{SIZE_KEYS[split]})")
-        share_lengths([self.prepared(split) for split in STAGE_SPLITS[stage]], self._device)
+        loaders.share_lengths([self.prepared(one) for one in STAGE_SPLITS[stage]], self.settings, self._device)
 
     def _choose_rows(self, split: str) -> None:
         """Chooses all rows of a split, and the classes of the model, if it was trained on other data."""
@@ -182,9 +182,7 @@ class EmotionDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training rows; in a resumed epoch, the remaining ones."""
-        dataset = self.prepared("train")
-        pin_memory = dataset.place(self._device, self.settings.num_workers)
-        loader = loaders.train_loader(dataset, self.settings, pin_memory, self._device.type)
+        loader = loaders.train_loader(self.prepared("train"), self.settings, self._device)
         trainer = self.trainer
         if trainer is not None:  # which may have ended its training
             progress = trainer.fit_loop.epoch_loop.batch_progress
@@ -214,12 +212,12 @@ class EmotionDataModule(pl.LightningDataModule):
             limit = getattr(self.trainer, "overfit_batches", 0) or getattr(self.trainer, LIMITS[split])
         spread = limit != 1.0 or isinstance(limit, int)
         dataset = self.prepared(split)
-        pin_memory = dataset.place(self._device, self.settings.num_workers)
         budget = evaluation_budget(self.trainer, dataset, self.settings)
-        return loaders.evaluation_loader(dataset, self.settings, pin_memory, spread, share, budget)
+        return loaders.evaluation_loader(dataset, self.settings, self._device, spread, share, budget)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Batches of the texts to label, read as a stream."""
+        use_shapes(self.trainer, self.stream, self.settings)
         return DataLoader(self.stream, batch_size=None)
 
     @property

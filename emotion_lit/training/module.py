@@ -117,7 +117,8 @@ class EmotionClassifier(CheckpointedModule):
         if "window" in batch and "input_ids" not in batch:
             return torch.full((len(batch["places"]), len(self.labels)), math.nan)
         check_inputs(batch)
-        return self.memory_limit.run(self._engine or (lambda part: self.probabilities(self(part))), batch)
+        probabilities = self.memory_limit.run(self._engine or (lambda part: self.probabilities(self(part))), batch)
+        return probabilities[: len(batch["places"])] if "places" in batch else probabilities  # others are repeated
 
     def on_predict_epoch_start(self) -> None:
         """Forgets the rows of an earlier prediction."""

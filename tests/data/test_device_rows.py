@@ -17,7 +17,7 @@ def test_a_gathered_batch_is_the_padded_one(side: str, monkeypatch: pytest.Monke
     data.tokenizer.padding_side = side
     data.setup("fit")
     dataset = data.prepared("validation")
-    dataset.use_lengths(batch_lengths(dataset.rounded_lengths, most=3))
+    dataset.use_lengths(batch_lengths(dataset.rounded_lengths, 1024, most=3))
     choices = [np.random.default_rng(seed).permutation(60)[: 8 * seed + 1].tolist() for seed in range(4)]
     padded = [dataset[rows] for rows in choices]
     assert not dataset.place(CPU)  # which gathers nothing

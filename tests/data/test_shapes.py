@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from emotion_lit.data.batching import BatchSampler, shapes_of
-from emotion_lit.data.shapes import batch_lengths, pack_full, padding_share, round_up
+from emotion_lit.data.shapes import batch_lengths, divisions, pack_full, padding_share, round_up
 from emotion_lit.data.tokenized_dataset import TokenizedDataset
 from emotion_lit.training.datamodule import EmotionDataModule
 
@@ -17,34 +17,37 @@ LENGTHS = np.clip(RANDOM.lognormal(2.9, 0.6, 20_000).astype(np.int64), 3, 128)
 def test_lengths_are_those_with_the_least_padding(seed: int) -> None:
     lengths = np.random.default_rng(seed).integers(3, 13, size=40)
     longest = int(lengths.max())
-    for most in (1, 2, 3):
-        others = itertools.combinations(range(3, longest), most - 1)
+    found = list(divisions(lengths, 3))
+    for number, chosen in enumerate(found, start=1):
+        others = itertools.combinations(range(3, longest), number - 1)
         best = min(int(round_up(lengths, (*one, longest)).sum()) for one in others)
-        chosen = batch_lengths(lengths, most, padding_share=0)
-        assert len(chosen) == most
+        assert len(chosen) == number
         assert int(round_up(lengths, chosen).sum()) == best
+    assert len(found) == 3
 
 
 def test_no_more_lengths_than_needed() -> None:
-    assert batch_lengths(np.array([7, 7, 7, 12]), padding_share=0) == (7, 12)
-    assert batch_lengths(np.array([19, 20] * 50)) == (20,)
-    assert batch_lengths(np.array([], dtype=np.int64)) == ()
-    few, many = (batch_lengths(LENGTHS, padding_share=share) for share in (0.1, 0.01))
+    assert batch_lengths(np.array([7, 7, 7, 12]), 21, padding=0) == (7, 12)
+    assert batch_lengths(np.array([19, 20] * 50), 20) == (20,)
+    assert batch_lengths(np.array([], dtype=np.int64), 20) == ()
+    few, many = (batch_lengths(LENGTHS, 1024, padding=share) for share in (0.2, 0))
     assert len(few) < len(many) == 23
+    assert padding_share(LENGTHS, round_up(LENGTHS, few), 1024) <= 0.2
+    assert padding_share(LENGTHS, round_up(LENGTHS, few[1:]), 1024) > 0.2
 
 
 def test_long_texts_have_lengths_too() -> None:
     lengths = RANDOM.integers(3, 8191, size=3000)
-    chosen = batch_lengths(lengths)
+    chosen = batch_lengths(lengths, 65536)
     assert len(chosen) <= 23
     assert chosen[-1] == lengths.max()
-    assert 1 - lengths.sum() / round_up(lengths, chosen).sum() < 0.08
+    assert padding_share(lengths, round_up(lengths, chosen), 65536) < 0.08
 
 
 @pytest.mark.parametrize("budget", [1024, 2048, 8192])
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_few_shapes_recur_in_every_epoch_with_little_padding(budget: int, world_size: int) -> None:
-    padded = round_up(LENGTHS, batch_lengths(LENGTHS))
+    padded = round_up(LENGTHS, batch_lengths(LENGTHS, budget))
     assert padding_share(LENGTHS, padded, budget) < 0.08
     for rank in range(world_size):
         sampler = BatchSampler(padded, budget, shuffle=True, rank=rank, world_size=world_size, recurs=True)
@@ -68,7 +71,7 @@ def test_few_shapes_recur_in_every_epoch_with_little_padding(budget: int, world_
 def test_every_row_once_with_recurring_shapes(
     batch_size: int | None, shuffle: bool, world_size: int, rows: int
 ) -> None:
-    lengths = round_up(LENGTHS[:rows], batch_lengths(LENGTHS[:rows]))
+    lengths = round_up(LENGTHS[:rows], batch_lengths(LENGTHS[:rows], 512))
     for epoch in range(2):
         shares = []
         for rank in range(world_size):
@@ -94,7 +97,7 @@ def datasets() -> dict[str, TokenizedDataset]:
 
 def test_real_texts_have_few_shapes_and_little_padding(datasets: dict[str, TokenizedDataset]) -> None:
     dataset = datasets["train"]
-    dataset.use_lengths(batch_lengths(dataset.rounded_lengths))
+    dataset.use_lengths(batch_lengths(dataset.rounded_lengths, 1024))
     batches = BatchSampler(dataset.padded_lengths, 1024, shuffle=True, rank=0, world_size=1, recurs=True)
     padded = sum(dataset[rows]["input_ids"].numel() for rows in batches)
     dataset.use_lengths(())

@@ -72,3 +72,22 @@ def test_a_run_has_few_shapes_and_the_scores_of_one_on_a_cpu(
     before = [column for column in tables[0].columns if "before" in column and tables[0][column].dtype.kind == "f"]
     assert before
     np.testing.assert_allclose(tables[0][before], tables[1][before], atol=1e-5)
+
+
+def test_predictions_have_few_shapes_and_are_those_of_a_cpu(
+    gpu: Counter[tuple[bool, int, int]], tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join("so " * (1 + 7 * row % 23) + "happy" for row in range(300)))
+    words = ["predict", f"--ckpt_path={tiny_run}", f"--data.predict_path={texts}", "--data.tokens_per_batch=auto"]
+    monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 64)
+    gpu.clear()
+    main([*words, f"--prediction.path={tmp_path / 'gpu.csv'}"])
+    shapes = {(rows, length): count for (_, rows, length), count in gpu.items()}
+    probe = (4096 // 128, 128)
+    assert len(set(shapes) - {probe}) < sum(shapes.values()) / 2
+    assert len({length for _, length in shapes}) == len(shapes) <= 24  # each length has one number of rows
+    monkeypatch.undo()
+    main([*words, f"--prediction.path={tmp_path / 'cpu.csv'}"])
+    found, expected = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("gpu", "cpu"))
+    pd.testing.assert_frame_equal(found, expected, atol=1e-5)
