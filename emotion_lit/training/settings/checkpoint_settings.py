@@ -1,6 +1,6 @@
 """The settings stored in a checkpoint, which are the defaults of the command that loads it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 from emotion_lit.data.settings import DATASET_SPECIFIC, is_same_dataset
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.training.settings.unused_settings import typed_keys
+from emotion_lit.utils.paths import expanded
 
 if TYPE_CHECKING:
     from emotion_lit.inference.export_loader import Export
+
+# With these a command prints something else than its results.
+ASKING = ("--help", "-h", "--print_config")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,22 @@ class Source:
         return cls(file, checkpoints.read_checkpoint(file))
 
 
+def typed_checkpoint(words: Sequence[str]) -> str | None:
+    """The checkpoint that a command line names; None if it names none, or only asks for help or settings.
+
+    Args:
+        words: The words of the command line.
+    """
+    path = None
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in ASKING:
+            return None
+        if flag == "--ckpt_path":
+            path = value if equals else following
+    return None if path in (None, "", "null") else str(expanded(path))
+
+
 def parse_with_checkpoint(
     source: Source, command: str, typed: list[str], parser: Any, config: Any, parse: Callable[[], Any]
 ) -> Any:
@@ -65,7 +85,7 @@ def parse_with_checkpoint(
         command: The command.
         typed: The words of the command line.
         parser: The parser of the command.
-        config: The settings without the checkpoint, of all commands.
+        config: The settings without the checkpoint, of all commands; only used by `fit`.
         parse: Parses the same arguments again.
 
     Returns:

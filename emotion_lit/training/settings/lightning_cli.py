@@ -24,7 +24,7 @@ from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.training.run_folder import LOG, RunConfig, is_another_run
 from emotion_lit.training.settings.bounds import check_bounds
-from emotion_lit.training.settings.checkpoint_settings import Source, parse_with_checkpoint
+from emotion_lit.training.settings.checkpoint_settings import Source, parse_with_checkpoint, typed_checkpoint
 from emotion_lit.training.settings.parser import EmotionParser, configs_first, for_command
 from emotion_lit.training.settings.trainer_setup import LOGS, TRAINER_DEFAULTS, TrainerSetup
 from emotion_lit.training.settings.unused_settings import report_unused, typed_keys
@@ -92,22 +92,28 @@ class EmotionCLI(LightningCLI):
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parses the arguments; with a checkpoint, twice, the second time with its settings as defaults."""
+        """Parses the arguments; the settings of a checkpoint are the defaults.
+
+        They are parsed twice if a configuration may name the checkpoint, and once if its name is typed.
+        """
         for name in self.subcommands():
             for_command(self._parser(name), name, self.shown_command)
             if name == "predict":
                 self._parser(name).set_defaults({"return_predictions": False})  # predictions are written batch by batch
             elif name != "fit":
                 self._parser(name).set_defaults({"verbose": False})  # `Evaluation` prints a table
-        for_command(self.parser, next(iter(self.subcommands())))
+        command = next(iter(self.subcommands()))
+        for_command(self.parser, command)
         given = args if isinstance(args, dict | Namespace) else configs_first(self.typed, COMMANDS)
 
         def parse() -> Namespace:
             return parser.parse_args(given) if isinstance(given, list) else parser.parse_object(given)
 
-        self.config = parse()
-        command = self.config["subcommand"]
-        path = self._interrupted_run(command) or self.config[command].ckpt_path
+        path = typed_checkpoint(given) if command == "predict" and isinstance(given, list) else None
+        self.config = None if path else parse()
+        if path is None:
+            command = self.config["subcommand"]
+            path = self._interrupted_run(command) or self.config[command].ckpt_path
         self.source = Source.read(path, command) if path else None
         if self.source:
             self.config = parse_with_checkpoint(
