@@ -34,6 +34,7 @@ from emotion_lit.inference.engines import (
 from emotion_lit.inference.onnx_cache import onnx_file, remove_onnx
 from emotion_lit.inference.onnx_engine import OnnxEngine
 from emotion_lit.model.factory import Trained
+from emotion_lit.model.half_weights import with_half_weights
 from emotion_lit.utils.console import say
 
 # The number of texts on which the speed is measured.
@@ -51,8 +52,13 @@ def make_engine(name: str, model: Trained, checkpoint: Path | None = None) -> En
     Raises:
         UserError: The packages for ONNX are missing, or the architecture cannot be written as ONNX.
     """
-    if name in (TORCH, TORCH_BF16):
-        return TorchEngine(model.network, model.decision, torch.bfloat16 if name == TORCH_BF16 else None)
+    if name == TORCH:
+        return TorchEngine(model.network, model.decision)
+    if name == TORCH_BF16:
+        network = model.network
+        if model.settings.fast_paths:
+            network = with_half_weights(network, torch.bfloat16, model.tokenizer)
+        return TorchEngine(network, model.decision, torch.bfloat16)
     # The file contains the temperature.
     return OnnxEngine(onnx_file(model, checkpoint, int8=name == ONNX_INT8), replace(model.decision, temperature=1.0))
 

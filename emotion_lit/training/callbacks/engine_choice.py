@@ -3,18 +3,24 @@
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engine_candidates import Wanted, choose_for_input
 from emotion_lit.inference.engine_selection import make_engine
 from emotion_lit.inference.engines import TORCH, FallbackEngine, TorchEngine, engine_error
 from emotion_lit.model.fast_paths import install_eager_attention
+from emotion_lit.model.half_weights import with_half_weights
+from emotion_lit.model.precision import BFLOAT, HALF
 from emotion_lit.model.probe import Probe
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import distributed
 from emotion_lit.utils.console import say
+
+# Precisions in which the weights are cast.
+MIXED = {BFLOAT: torch.bfloat16, HALF: torch.float16}
 
 
 class EngineChoice(pl.Callback):
@@ -39,7 +45,12 @@ class EngineChoice(pl.Callback):
         if model.settings.fast_paths and model.device.type == "cpu" and model.network is not None:
             install_eager_attention(model.network, Probe(model.tokenizer))
         name = writer.decide(lambda earlier: self._choose(writer, trainer, model, earlier))
-        if name != TORCH:  # without an engine, the model itself computes
+        dtype = MIXED.get(str(trainer.precision))
+        if name == TORCH:  # without an engine, the model itself computes
+            if dtype is not None and model.network is not None and model.settings.fast_paths:
+                network = with_half_weights(model.network, dtype, model.tokenizer)
+                model.predict_with(TorchEngine(network, model.decision, dtype))
+        else:
             trained = model.trained
             try:
                 engine, fallback = make_engine(name, trained, self.checkpoint), TorchEngine(model.built, model.decision)

@@ -13,8 +13,10 @@ from emotion_lit.errors import UserError
 from emotion_lit.inference.lora_merge import merged_network
 from emotion_lit.inference.onnx_engine import OnnxEngine
 from emotion_lit.inference.onnx_export import write_onnx
+from emotion_lit.model import half_weights
 from emotion_lit.model.checkpoint import read_checkpoint
 from emotion_lit.model.factory import restore
+from emotion_lit.model.half_weights import PackedLinear
 from emotion_lit.model.network import Network
 from emotion_lit.utils.checksums import append_checksum
 from tests.conftest import ROOT, failing, leave_out_figures
@@ -97,6 +99,26 @@ def test_auto_measures_and_loses_no_row(tiny: Path, tmp_path: Path, capsys: pyte
     rows = predict(tiny, tmp_path / "auto.csv", "--prediction.engine=auto")
     assert [row["id"] for row in rows] == [str(row) for row in range(len(SAMPLE.read_text().splitlines()))]
     assert "engine: " in capsys.readouterr().err
+
+
+def test_mixed_precision_casts_weights_once(
+    tiny: Path, ours: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers: list[PackedLinear] = []
+
+    def pack(*how: Any) -> PackedLinear:
+        layers.append(PackedLinear(*how))
+        return layers[-1]
+
+    monkeypatch.setattr(half_weights, "PackedLinear", pack)
+    rows = predict(tiny, tmp_path / "half.csv", "--trainer.precision=bf16-mixed")
+    assert layers
+    agree = sum(row["label"] == other["label"] for row, other in zip(rows, ours, strict=True))
+    assert agree >= 0.97 * len(ours)
+    made = len(layers)
+    predict(tiny, tmp_path / "autocast.csv", "--trainer.precision=bf16-mixed", "--model.fast_paths=false")
+    predict(tiny, tmp_path / "single.csv")
+    assert len(layers) == made
 
 
 def test_int8_needs_onnx(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
