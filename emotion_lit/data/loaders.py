@@ -180,7 +180,10 @@ def loader_state(
 
 
 def prediction_stream(
-    settings: DataSettings, tokenizer: PreTrainedTokenizerBase, files: Sequence[str] | None = None
+    settings: DataSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    files: Sequence[str] | None = None,
+    pin_memory: bool = False,
 ) -> TextStream:
     """The texts to label, as a stream.
 
@@ -188,6 +191,7 @@ def prediction_stream(
         settings: The files, their columns, and the size of the batches.
         tokenizer: The backbone's tokenizer.
         files: The files, if not those of ``settings``.
+        pin_memory: Whether the batches are for a CUDA GPU.
 
     Raises:
         UserError: There is nothing to read.
@@ -204,6 +208,7 @@ def prediction_stream(
         settings.on_error,
         settings.pad_to_multiple_of,
         settings.table_format,
+        pin_memory,
     )
 
 

@@ -55,7 +55,7 @@ class Packing:
             if self._steps:
                 yield chosen, self._filled(tokens, chosen, int(lengths[chosen[-1]]))
             else:
-                yield chosen, pad(tokens, chosen.tolist(), self.padding, self.multiple)
+                yield chosen, pad(tokens, chosen, self.padding, self.multiple)
 
     def _choose_shapes(self, lengths: Lengths, choose_budget: Callable[[Lengths], int]) -> None:
         self.tokens_per_batch, self._choose_budget = choose_budget(lengths), None

@@ -50,7 +50,11 @@ class Padding:
 
 
 def pad(
-    tokens: Tokens, rows: Sequence[int], padding: Padding, multiple: int = 1, length: int | None = None
+    tokens: Tokens,
+    rows: Sequence[int] | npt.NDArray[np.int64],
+    padding: Padding,
+    multiple: int = 1,
+    length: int | None = None,
 ) -> dict[str, Any]:
     """Pads rows to the longest of them, or to a given length.
 
@@ -68,15 +72,13 @@ def pad(
     """
     lengths = tokens.lengths[rows]
     longest = length or -(-int(lengths.max()) // multiple) * multiple
-    ids = np.full((len(rows), longest), padding.token, dtype=np.int64)
     first = longest - lengths if padding.left else np.zeros_like(lengths)
-    for place, row in enumerate(rows):
-        ids[place, first[place] : first[place] + lengths[place]] = tokens.ids[
-            tokens.offsets[row] : tokens.offsets[row + 1]
-        ]
+    places = np.arange(longest)
+    there = (places >= first[:, None]) & (places < (first + lengths)[:, None])
+    sources = (tokens.offsets[rows] - first)[:, None] + places  # where there is a token, its index in `tokens.ids`
+    ids = np.full((len(rows), longest), padding.token, dtype=np.int64)
+    ids[there] = tokens.ids[sources[there]]
     batch: dict[str, Any] = {"input_ids": torch.from_numpy(ids), "tokens": int(lengths.sum())}
-    if length or int(lengths.min()) < longest:
-        places = np.arange(longest)
-        there = (places >= first[:, None]) & (places < (first + lengths)[:, None])
+    if length or not there.all():
         batch["attention_mask"] = torch.from_numpy(there.astype(np.int64))
     return batch

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
@@ -19,19 +20,22 @@ from emotion_lit.data.window_reader import FOUND, WindowReader
 from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
 from emotion_lit.utils import distributed
+from emotion_lit.utils.device_copies import pinned
 from emotion_lit.utils.prefetch import ahead
 
 WINDOW = 8192
 NO_TEXT = "no text: null, empty or not a string"
 HALF_CHARACTER = "half a character was replaced"
 
+Notes = npt.NDArray[np.object_]  # of str | None
+
 
 class TextStream(IterableDataset[Batch]):
     """Batches of texts of similar length, read from files.
 
     Each batch has its ``window``, the ``places`` of its texts in the window, their ``row`` numbers in the input, and a
-    note about each text in ``notes`` (None for most). The last batch of a window has the rows without a text, and no
-    tensors.
+    note about each text in ``notes`` (None for most), as arrays. The last batch of a window has the rows without a
+    text, and no tensors.
 
     Args:
         files: The files to read, or ``-`` for standard input.
@@ -45,6 +49,7 @@ class TextStream(IterableDataset[Batch]):
         on_error: ``stop`` at a row that cannot be read, or ``skip`` it into the window's rejects.
         multiple: The length of a batch is rounded up to a multiple of this number of tokens.
         text_format: How text files are divided into rows and columns.
+        pin_memory: Whether the batches are for a CUDA GPU.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class TextStream(IterableDataset[Batch]):
         on_error: OnBadRow = "stop",
         multiple: int = 1,
         text_format: TableFormat = FOUND,
+        pin_memory: bool = False,
     ) -> None:
         self.files = files
         on_reject = _ignore if on_error == "skip" else stop
@@ -68,6 +74,7 @@ class TextStream(IterableDataset[Batch]):
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.packing = Packing(tokens_per_batch, padding, multiple)
+        self.pin_memory = pin_memory
         self._digest: str | None = None
         self._window_count: int | None = None
         self._digests: list[str] = []
@@ -237,23 +244,25 @@ class TextStream(IterableDataset[Batch]):
         texts = window.values(self.text_key)
         is_readable = np.fromiter(map(is_text, texts), dtype=np.bool_, count=len(texts))
         readable, missing = np.flatnonzero(is_readable), np.flatnonzero(~is_readable)
-        tokens, notes = self._tokens([texts[place] for place in readable])
+        tokens, notes = self._tokens([texts[place] for place in readable.tolist()])
         batches: list[Batch] = []
         for chosen, padded in self.packing.batches(tokens):
-            batches.append({**padded, **_rows(window, readable[chosen], [notes[place] for place in chosen])})
+            ready = pinned(padded) if self.pin_memory else padded
+            batches.append({**ready, **_rows(window, readable[chosen], notes[chosen])})
         if len(missing) or not texts:
-            batches.append(_rows(window, missing, [NO_TEXT] * len(missing)))
+            batches.append(_rows(window, missing, np.full(len(missing), NO_TEXT, dtype=np.object_)))
         self._first = self._first or batches
         return batches
 
-    def _tokens(self, texts: Sequence[str]) -> tuple[Tokens, list[str | None]]:
+    def _tokens(self, texts: Sequence[str]) -> tuple[Tokens, Notes]:
         """The tokens of texts, and a note about each text that is not read unchanged."""
         whole = [replace_surrogates(text) for text in texts]
         read = [cut(text, self.max_length) for text in whole]
         tokens = tokenize(read, self.tokenizer, self.max_length)
-        notes: list[str | None] = [
-            None if text == given else HALF_CHARACTER for text, given in zip(whole, texts, strict=True)
-        ]
+        notes: Notes = np.full(len(texts), None, dtype=np.object_)
+        for place, (text, given) in enumerate(zip(whole, texts, strict=True)):
+            if text is not given and text != given:
+                notes[place] = HALF_CHARACTER
         for place in np.flatnonzero(tokens.lengths >= self.max_length).tolist():
             is_truncated = tokens.truncated is not None and tokens.truncated[place]
             if is_truncated or len(read[place]) < len(whole[place]):
@@ -277,5 +286,6 @@ def _ignore(where: str, reason: str, content: Any) -> None:
     """Goes on after a row that cannot be read; it is among the window's rejects."""
 
 
-def _rows(window: Window, places: np.typing.NDArray[np.int64], notes: list[str | None]) -> Batch:
-    return {"row": window.rows[places].tolist(), "places": places.tolist(), "notes": notes, "window": window}
+def _rows(window: Window, places: npt.NDArray[np.int64], notes: Notes) -> Batch:
+    # Arrays, because Lightning walks into each element of a list.
+    return {"row": window.rows[places], "places": places, "notes": notes, "window": window}

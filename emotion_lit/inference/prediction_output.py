@@ -5,12 +5,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.streaming import TextStream
-from emotion_lit.data.windows import Window
+from emotion_lit.inference.collected_window import CollectedWindow
 from emotion_lit.inference.file_output import FileOutput
 from emotion_lit.inference.output_columns import TableBuilder, input_rows
 from emotion_lit.inference.output_state import Counts
@@ -62,7 +61,7 @@ class PredictionOutput:
         self._sink: FileOutput | StdoutOutput = (
             StdoutOutput(stream) if path == STDOUT else FileOutput(path, stream, builder.empty(), form, shard)
         )
-        self._collected: _CollectedWindow | None = None
+        self._collected: CollectedWindow | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: Future[None] | None = None
         self._is_open = False
@@ -115,9 +114,10 @@ class PredictionOutput:
         if not self._is_open:
             return
         if self._collected is None:
-            self._collected = _CollectedWindow(batch["window"], len(self._builder.decision.labels))
+            self._collected = CollectedWindow(batch["window"], len(self._builder.decision.labels))
         self._collected.add(batch, probabilities)
         if self._collected.is_complete:
+            self._collected.fetch()
             self._wait()
             self._writing = self._thread.submit(self._write, self._collected)
             self._collected = None
@@ -125,9 +125,9 @@ class PredictionOutput:
                 self._wait()
                 self._sink.meet()
 
-    def _write(self, found: "_CollectedWindow") -> None:
+    def _write(self, found: CollectedWindow) -> None:
         rows = input_rows(found.window, self._id_column, self._stream.text_key, self._builder.kept)
-        self._sink.add(found.window, self._builder.build(rows, found.probabilities, found.notes))
+        self._sink.add(found.window, self._builder.build(rows, found.probabilities(), found.notes))
 
     def _wait(self) -> None:
         """Waits until the window before is written."""
@@ -183,27 +183,3 @@ class PredictionOutput:
     def _end(self) -> None:
         self._is_open = False
         self._thread.shutdown(wait=True)
-
-
-class _CollectedWindow:
-    """The predictions for a window, whose batches come by length."""
-
-    def __init__(self, window: Window, classes: int) -> None:
-        self.window = window
-        self.probabilities = np.full((len(window), classes), np.nan)
-        self.notes: list[str | None] = [None] * len(window)
-        self._arrived = 0
-
-    def add(self, batch: Batch, probabilities: Tensor) -> None:
-        """Adds a batch, and the probabilities of its texts, if it has any."""
-        places = batch["places"]
-        if "input_ids" in batch:
-            self.probabilities[places] = probabilities.cpu().double().numpy()
-        for place, note in zip(places, batch["notes"], strict=True):
-            self.notes[place] = note
-        self._arrived += len(places)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all batches have come."""
-        return self._arrived == len(self.window)

@@ -127,9 +127,10 @@ class Predictor:
         read = [cut(replace_surrogates(texts[place]), self.max_length) for place in readable]
         tokens, padding = tokenize(read, self.tokenizer, self.max_length), Padding.of(self.tokenizer)
         order = np.argsort(tokens.lengths, kind="stable")
-        for places in pack(tokens.lengths[order], self.tokens_per_batch):
-            rows = order[places].tolist()
-            result[readable[rows]] = self.engine(pad(tokens, rows, padding)).cpu()
+        packed = pack(tokens.lengths[order], self.tokens_per_batch)
+        parts = [self.engine(pad(tokens, order[places], padding)) for places in packed]
+        if parts:  # copied at once, because a copy waits for the device
+            result[readable[order]] = torch.cat(parts).cpu()
         return result
 
     def _prediction(self, probabilities: Tensor, predicted: Tensor, known: Tensor) -> Prediction:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -106,7 +107,7 @@ def rows_of(batch: Any) -> list[int] | None:
         batch: The batch.
     """
     rows = batch.get("row") if isinstance(batch, Mapping) else None
-    return rows.tolist() if isinstance(rows, Tensor) else rows
+    return rows.tolist() if isinstance(rows, Tensor | np.ndarray) else rows
 
 
 def size_of(batch: Any) -> int:

@@ -135,7 +135,9 @@ class EmotionDataModule(pl.LightningDataModule):
         with distributed.fail_together():
             self._prepare(stage)
         if stage == "predict":
-            self._stream = loaders.prediction_stream(self.settings, self.tokenizer)
+            self._stream = loaders.prediction_stream(
+                self.settings, self.tokenizer, pin_memory=self._device.type == "cuda"
+            )
             self.predict_rows = self._stream.survey()
 
     def _prepare(self, stage: str) -> None:

@@ -28,10 +28,10 @@ def test_ids_and_missing_texts(tmp_path: Path) -> None:
     rows = [{"id": "x", "text": "fine"}, {"id": "y", "text": None}, {"text": 3}, {"text": "  "}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     labeled, missing = stream(tmp_path / "a.jsonl").predict_dataloader()
-    assert (labeled["places"], labeled["row"]) == ([0], [0])
-    assert missing["row"] == [1, 2, 3]
-    assert labeled["notes"] == [None]
-    assert missing["notes"] == ["no text: null, empty or not a string"] * 3
+    assert (labeled["places"].tolist(), labeled["row"].tolist()) == ([0], [0])
+    assert missing["row"].tolist() == [1, 2, 3]
+    assert labeled["notes"].tolist() == [None]
+    assert missing["notes"].tolist() == ["no text: null, empty or not a string"] * 3
     assert "input_ids" not in missing
 
 
