@@ -212,6 +212,20 @@ def prediction_stream(
     )
 
 
+def prediction_loader(stream: TextStream) -> DataLoader[Batch]:
+    """The batches of a stream as they are.
+
+    Args:
+        stream: The texts to label.
+    """
+    return DataLoader(stream, batch_size=None, collate_fn=_unchanged)
+
+
+def _unchanged(batch: Any) -> Any:
+    # By default, a DataLoader makes tensors of arrays, and Lightning then copies them to the device.
+    return batch
+
+
 def _prediction_files(path: str | None) -> list[str]:
     if path is None:
         raise UserError("predict needs a file to read; type --data.predict_path FILE, or - for stdin")

@@ -220,7 +220,7 @@ class EmotionDataModule(pl.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Batches of the texts to label, read as a stream."""
         use_shapes(self.trainer, self.stream, self.settings)
-        return DataLoader(self.stream, batch_size=None)
+        return loaders.prediction_loader(self.stream)
 
     @property
     def stream(self) -> TextStream:

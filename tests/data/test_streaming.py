@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from emotion_lit import EmotionDataModule
@@ -28,6 +29,7 @@ def test_ids_and_missing_texts(tmp_path: Path) -> None:
     rows = [{"id": "x", "text": "fine"}, {"id": "y", "text": None}, {"text": 3}, {"text": "  "}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     labeled, missing = stream(tmp_path / "a.jsonl").predict_dataloader()
+    assert isinstance(labeled["places"], np.ndarray)
     assert (labeled["places"].tolist(), labeled["row"].tolist()) == ([0], [0])
     assert missing["row"].tolist() == [1, 2, 3]
     assert labeled["notes"].tolist() == [None]

@@ -75,7 +75,7 @@ def test_after_an_error_the_next_call_goes_on(source: Path, tmp_path: Path, caps
     write(source, tmp_path / "out.csv")
     assert "rows are labeled already; continuing after them" in capsys.readouterr().err
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         write(source, tmp_path / "out.csv")
 
 
