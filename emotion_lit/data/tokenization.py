@@ -25,6 +25,9 @@ CHUNK = 2048
 # The arrays in the cache.
 ARRAYS = ("ids", "offsets")
 
+# Hashes of tokenizers, by the hash of their unsorted JSON.
+_sorted_hashes: dict[bytes, str] = {}
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -97,9 +100,14 @@ def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         rules: dict[str, Any] = {"vocabulary": tokenizer.get_vocab(), "class": type(tokenizer).__name__}
-    else:
-        rules = {**json.loads(backend.to_str()), "truncation": None, "padding": None}
-    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+    text = backend.to_str()
+    # A run asks several times, and sorting a vocabulary takes a hundred times as long as hashing it.
+    key = hashlib.sha256(text.encode()).digest()
+    if key not in _sorted_hashes:
+        rules = {**json.loads(text), "truncation": None, "padding": None}
+        _sorted_hashes[key] = hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+    return _sorted_hashes[key]
 
 
 def cached_tokens(
