@@ -7,7 +7,6 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyte
+
+from tests.fork_server import forked
 
 # Enough that nothing scrolls out of sight.
 LINES = 400
@@ -99,7 +100,7 @@ def at_terminal(
 
 
 def emotion_lit(*arguments: str, columns: int = 80, cwd: Path | None = None, **env: str) -> Session:
-    """Runs the program at a terminal.
+    """Runs the program at a terminal, in a process of the fork server.
 
     Args:
         arguments: What is typed after its name.
@@ -107,7 +108,7 @@ def emotion_lit(*arguments: str, columns: int = 80, cwd: Path | None = None, **e
         cwd: Where to run it.
         env: Variables to set.
     """
-    return at_terminal(sys.executable, "-m", "emotion_lit", *arguments, columns=columns, cwd=cwd, env=env)
+    return at_terminal(*forked(), "-m", "emotion_lit", *arguments, columns=columns, cwd=cwd, env=env)
 
 
 def _lines(screen: pyte.Screen) -> list[str]:

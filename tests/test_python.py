@@ -5,7 +5,6 @@ import copy
 import functools
 import pickle
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 from emotion_lit.training.callbacks.progress import EpochSummary, TextProgress
 from emotion_lit.training.callbacks.run_report import RunReport
 from emotion_lit.training.optim import WarmupSchedule
+from tests.fork_server import forked
 
 LABELS = ["calm", "angry", "glad"]
 QUIET: dict[str, Any] = {
@@ -357,7 +357,7 @@ def test_two_processes_of_a_plain_trainer_share_the_rows(tiny_backbone: Path, tm
     program = tmp_path / "program.py"
     program.write_text(TWO_PROCESSES)
     done = subprocess.run(
-        [sys.executable, str(program), str(tiny_backbone)], cwd=tmp_path, capture_output=True, text=True, timeout=300
+        [*forked(), str(program), str(tiny_backbone)], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("trained") == 2

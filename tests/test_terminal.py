@@ -15,8 +15,8 @@ from tests.training.settings.test_config_files import CONFIGS
 TINY = [*SMALL, "--data.train_size=70", "--data.val_size=21", "--data.test_size=21", "--trainer.max_epochs=1"]
 # What libraries print about themselves.
 LIBRARIES = re.compile(r"warn|site-packages|deprecat|GPU available|LOCAL_RANK|INFO|lightning_fabric|tokenizers", re.I)
-# Recipes that CI runs at a terminal too; `test_configs` runs all of them in its own process.
-AT_TERMINAL = ("quickstart", "full")
+# Recipes that CI runs at a terminal too, besides the quickstart; `test_config_files` runs all of them in process.
+AT_TERMINAL = ("full",)
 BAR = re.compile(r"\d+%\||texts/s[\],]|it/s")
 
 
@@ -61,7 +61,9 @@ def test_every_recipe(config: Path, tmp_path: Path) -> None:
 
 
 def test_bars_move(tmp_path: Path) -> None:
-    session = fit(tmp_path, "--model.tuning=full", "--data.tokens_per_batch=64", EMOTION_LIT_CACHE=str(tmp_path))
+    words = [*TINY, "--model.tuning=full", "--data.tokens_per_batch=64", f"--trainer.default_root_dir={tmp_path}"]
+    env = {"EMOTION_LIT_CACHE": str(tmp_path)}
+    session = at_terminal(sys.executable, "-m", "emotion_lit", "fit", *words, cwd=tmp_path, env=env)
     check(session)
     assert moved(session, "epoch 1/1: ")
     assert any(line.startswith("tokenize train:") for line in session.frames)

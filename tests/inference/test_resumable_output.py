@@ -20,6 +20,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.inference.resumable_output import Parts
 from emotion_lit.training.callbacks.progress import TextProgress
 from tests.conftest import ROOT, failing
+from tests.fork_server import forked
 from tests.training.callbacks.test_resuming import arguments, broken_off, check_whole, whole_of, write_texts
 
 # Lightning starts the other processes by the same script. One of them may be told to find the disk full.
@@ -44,13 +45,17 @@ main(sys.argv[1:])
 """
 
 
-def start(folder: Path, processes: int, *words: str, **variables: str) -> "subprocess.Popen[str]":
+# Those that are killed are no processes of the fork server, so that they are dead when they have been waited for.
+FRESH = [sys.executable]
+
+
+def start(python: list[str], folder: Path, processes: int, *words: str, **variables: str) -> "subprocess.Popen[str]":
     script = folder / "script.py"
     script.write_text(SCRIPT)
     several = ["--trainer.accelerator=cpu", f"--trainer.devices={processes}"]
     several += ["--trainer.strategy=ddp"] if processes > 1 else []
     return subprocess.Popen(
-        [sys.executable, str(script), *words, *several],
+        [*python, str(script), *words, *several],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -99,7 +104,7 @@ def test_two_processes_write_what_one_writes(
     whole = whole_of(tiny_run, source, tmp_path / "whole.csv", "--prediction.on_error=skip")
     last = capsys.readouterr().err.splitlines()[-2:]
     words = arguments(tiny_run, source, tmp_path / "out.csv")
-    said = said_by(start(tmp_path, 2, *words, "--prediction.on_error=skip")).replace("out.csv", "whole.csv")
+    said = said_by(start(forked(), tmp_path, 2, *words, "--prediction.on_error=skip")).replace("out.csv", "whole.csv")
     assert (tmp_path / "out.csv").read_bytes() == whole.read_bytes()
     rejects = tmp_path / "out.csv.rejects.jsonl"
     assert rejects.read_bytes() == (tmp_path / "whole.csv.rejects.jsonl").read_bytes()
@@ -113,7 +118,7 @@ def test_killed_with_two_processes_one_goes_on(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 600), tmp_path / "out.jsonl"
-    kill(start(tmp_path, 2, *arguments(tiny_run, source, target)), tmp_path / ".out.jsonl.parts", 4)
+    kill(start(FRESH, tmp_path, 2, *arguments(tiny_run, source, target)), tmp_path / ".out.jsonl.parts", 4)
     assert not target.exists()
     whole_of(tiny_run, source, target)
     assert "rows are labeled already" in capsys.readouterr().err
@@ -123,7 +128,9 @@ def test_killed_with_two_processes_one_goes_on(
 
 def test_an_unreadable_row_ends_all_processes_with_one_line(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n' * 40 + '{"text": \n')
-    said = said_by(start(tmp_path, 2, *arguments(tiny_run, tmp_path / "in.jsonl", tmp_path / "out.csv")), code=2)
+    said = said_by(
+        start(forked(), tmp_path, 2, *arguments(tiny_run, tmp_path / "in.jsonl", tmp_path / "out.csv")), code=2
+    )
     assert said.count("error: ") == 1
     assert "line 41 is not JSON" in said
     assert "Traceback" not in said
@@ -135,7 +142,7 @@ def test_an_error_of_one_process_ends_all_soon_and_keeps_what_is_done(
 ) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 3000), tmp_path / "out.csv"
     variables = {"FAILS": fails, "FAILS_AFTER": "2"}
-    said = said_by(start(tmp_path, 2, *arguments(tiny_run, source, target), **variables), code=2)
+    said = said_by(start(forked(), tmp_path, 2, *arguments(tiny_run, source, target), **variables), code=2)
     assert said.count("error: ") == 1
     assert "No space left on device" in said
     assert said.count("labeled rows are kept; the same command resumes after them") == 1
@@ -153,9 +160,9 @@ def test_killed_again_and_again_with_other_numbers_of_processes(tiny_run: Path, 
     words = [*arguments(tiny_run, source, target), "--prediction.on_error=skip"]
     whole = whole_of(tiny_run, source, tmp_path / f"whole{suffix}", "--prediction.on_error=skip")
     for processes, more in ((3, 1), (2, 2), (1, 2)):
-        kill(start(tmp_path, processes, *words), tmp_path / f".out{suffix}.parts", more)
+        kill(start(FRESH, tmp_path, processes, *words), tmp_path / f".out{suffix}.parts", more)
     if not target.exists():
-        said_by(start(tmp_path, 3, *words))
+        said_by(start(forked(), tmp_path, 3, *words))
     assert target.read_bytes() == whole.read_bytes()
     rejects = tmp_path / f"out{suffix}.rejects.jsonl"
     assert rejects.read_bytes() == (tmp_path / f"whole{suffix}.rejects.jsonl").read_bytes()
@@ -164,7 +171,7 @@ def test_killed_again_and_again_with_other_numbers_of_processes(tiny_run: Path, 
 @pytest.mark.slow
 def test_more_processes_than_windows(tiny_run: Path, tmp_path: Path) -> None:
     source = write_texts(tmp_path / "texts.txt", 30)
-    said_by(start(tmp_path, 3, *arguments(tiny_run, source, tmp_path / "out.csv")))
+    said_by(start(forked(), tmp_path, 3, *arguments(tiny_run, source, tmp_path / "out.csv")))
     whole = whole_of(tiny_run, source, tmp_path / "whole.csv")
     assert (tmp_path / "out.csv").read_bytes() == whole.read_bytes()
 
@@ -173,10 +180,10 @@ def test_more_processes_than_windows(tiny_run: Path, tmp_path: Path) -> None:
 def test_a_limit_with_two_processes(tiny_run: Path, tmp_path: Path) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 300), tmp_path / "out.csv"
     words = [*arguments(tiny_run, source, target), "--data.tokens_per_batch=256"]
-    said = said_by(start(tmp_path, 2, *words, "--trainer.limit_predict_batches=6"))
+    said = said_by(start(forked(), tmp_path, 2, *words, "--trainer.limit_predict_batches=6"))
     assert said.count("labeled rows are kept") == 1
     assert not target.exists()
-    assert "rows are labeled already" in said_by(start(tmp_path, 2, *words))
+    assert "rows are labeled already" in said_by(start(forked(), tmp_path, 2, *words))
     whole = whole_of(tiny_run, source, tmp_path / "whole.csv", "--data.tokens_per_batch=256")
     assert target.read_bytes() == whole.read_bytes()
 
@@ -185,7 +192,7 @@ def test_a_limit_with_two_processes(tiny_run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rank", "received"), [(0, "SIGTERM"), (1, "SIGTERM"), (0, "SIGKILL"), (1, "SIGKILL")])
 def test_none_waits_for_a_process_that_has_ended(tiny_run: Path, tmp_path: Path, rank: int, received: str) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 1500), tmp_path / "out.csv"
-    process = start(tmp_path, 2, *arguments(tiny_run, source, target))
+    process = start(FRESH, tmp_path, 2, *arguments(tiny_run, source, target))
     while process.poll() is None and len(list((tmp_path / ".out.csv.parts").glob("0*.json"))) < 4:
         time.sleep(0.002)
     number = process.pid if rank == 0 else psutil.Process(process.pid).children()[0].pid

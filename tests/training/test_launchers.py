@@ -17,6 +17,7 @@ from emotion_lit.cli import main
 from emotion_lit.errors import UserError
 from emotion_lit.training import launchers, requeue
 from tests.conftest import ROOT, SMALL, failing
+from tests.fork_server import forked
 
 BATCH = {"SLURM_JOB_ID": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "job"}
 TORCHRUN = {
@@ -116,7 +117,7 @@ def test_a_requeued_job_goes_on_with_its_run(tmp_path: Path) -> None:
         f"--trainer.default_root_dir={tmp_path / 'logs'}",
     ]
     command = [
-        sys.executable,
+        *forked(),
         "-m",
         "emotion_lit",
         "fit",

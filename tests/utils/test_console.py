@@ -12,6 +12,7 @@ from emotion_lit.utils import console
 from emotion_lit.utils.commands import command_line
 from emotion_lit.utils.console_tables import table
 from tests.conftest import ROOT, Train
+from tests.fork_server import forked
 
 
 class Full(io.TextIOBase):
@@ -43,25 +44,25 @@ def test_what_a_full_stream_loses_stands_in_the_log(tmp_path: Path, monkeypatch:
 
 
 def run_with(redirection: str, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = f"{command_line(sys.executable, '-m', 'emotion_lit', *words)} {redirection}"
+    command = f"{command_line(*forked(), '-m', 'emotion_lit', *words)} {redirection}"
     return subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 @pytest.mark.parametrize("redirection", ["1>/dev/full 2>/dev/full", "1>&- 2>&- 0<&-"], ids=["full", "closed"])
-def test_scores_are_computed_whatever_the_streams_are(lora_run: Path, tmp_path: Path, redirection: str) -> None:
-    (lora_run / "run.log").unlink(missing_ok=True)
+def test_scores_are_computed_whatever_the_streams_are(tiny_run: Path, tmp_path: Path, redirection: str) -> None:
+    (tiny_run / "run.log").unlink(missing_ok=True)
     kept = tmp_path / "evaluation.json"
-    done = run_with(redirection, "test", f"--ckpt_path={lora_run}", f"--evaluation.path={kept}")
+    done = run_with(redirection, "test", f"--ckpt_path={tiny_run}", f"--evaluation.path={kept}")
     assert done.returncode == 0
     assert kept.is_file()
     if "full" in redirection:
-        assert "macro-F1" in (lora_run / "run.log").read_text()
+        assert "macro-F1" in (tiny_run / "run.log").read_text()
 
 
-def test_results_are_utf8_in_any_locale(lora_run: Path, tmp_path: Path) -> None:
+def test_results_are_utf8_in_any_locale(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("so glücklich 😀 怖い\n", encoding="utf-8")
-    words = [sys.executable, "-m", "emotion_lit", "predict", f"--ckpt_path={lora_run}"]
+    words = [sys.executable, "-m", "emotion_lit", "predict", f"--ckpt_path={tiny_run}"]
     words.append(f"--data.predict_path={tmp_path / 'texts.txt'}")
     env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     env |= {"PYTHONIOENCODING": "cp1252", "EMOTION_LIT_CACHE": str(tmp_path / "cache")}
@@ -80,15 +81,15 @@ def test_a_configuration_is_utf8_in_any_locale(tmp_path: Path) -> None:
     assert "name: Gefühle" in done.stdout.decode("utf-8") or "Gef\\xFChle" in done.stdout.decode("utf-8")
 
 
-def test_closed_standard_input_is_a_line(lora_run: Path) -> None:
-    done = run_with("0<&-", "predict", f"--ckpt_path={lora_run}", "--data.predict_path=-")
+def test_closed_standard_input_is_a_line(tiny_run: Path) -> None:
+    done = run_with("0<&-", "predict", f"--ckpt_path={tiny_run}", "--data.predict_path=-")
     assert done.returncode == 2
     assert "standard input is closed" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_rows_for_a_closed_stdout_are_refused(lora_run: Path, texts_file: Path) -> None:
-    done = run_with("1>&-", "predict", f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}")
+def test_rows_for_a_closed_stdout_are_refused(tiny_run: Path, texts_file: Path) -> None:
+    done = run_with("1>&-", "predict", f"--ckpt_path={tiny_run}", f"--data.predict_path={texts_file}")
     assert done.returncode == 2
     assert "standard output is closed" in done.stderr
 
@@ -109,9 +110,9 @@ def test_commands_are_quoted() -> None:
     assert command_line("python", Path("my runs") / "x") == "python 'my runs/x'"
 
 
-def test_errors_stand_in_the_log_too(lora_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_stand_in_the_log_too(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", Full())
-    (lora_run / "run.log").unlink(missing_ok=True)
+    (tiny_run / "run.log").unlink(missing_ok=True)
     with pytest.raises(SystemExit):
-        main(["predict", f"--ckpt_path={lora_run}", "--data.predict_path=nowhere.txt"])
-    assert "error: there is no file nowhere.txt" in (lora_run / "run.log").read_text()
+        main(["predict", f"--ckpt_path={tiny_run}", "--data.predict_path=nowhere.txt"])
+    assert "error: there is no file nowhere.txt" in (tiny_run / "run.log").read_text()

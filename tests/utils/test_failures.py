@@ -17,6 +17,7 @@ from filelock import FileLock
 from emotion_lit.cli import main
 from emotion_lit.utils import failures
 from tests.conftest import ROOT, SMALL, failing
+from tests.fork_server import forked
 
 LONG = ["--data.train_size=1500", "--model.tuning=full", "--trainer.max_epochs=5", "--name=own"]
 
@@ -88,7 +89,7 @@ def test_the_program_ends_with_one_line_and_exit_code_1(tmp_path: Path) -> None:
 
 
 def test_a_file_system_without_locks(
-    lora_run: Path,
+    tiny_run: Path,
     texts_file: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -101,7 +102,7 @@ def test_a_file_system_without_locks(
     main(
         [
             "predict",
-            f"--ckpt_path={lora_run}",
+            f"--ckpt_path={tiny_run}",
             f"--data.predict_path={texts_file}",
             f"--prediction.path={tmp_path}/o.csv",
         ]
@@ -133,7 +134,7 @@ def test_files_may_not_be_large(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_keeps_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, number: int, code: int) -> None:
-    words = [sys.executable, "-m", "emotion_lit", "fit", *SMALL, *LONG, f"--trainer.default_root_dir={tmp_path}"]
+    words = [*forked(), "-m", "emotion_lit", "fit", *SMALL, *LONG, f"--trainer.default_root_dir={tmp_path}"]
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said = ""

@@ -16,6 +16,7 @@ from emotion_lit.training.callbacks.before_fine_tuning import BeforeFineTuning
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.utils import signals
 from tests.conftest import ROOT, SMALL
+from tests.fork_server import forked
 
 FIT = ["fit", *SMALL, "--model.tuning=head", "--data.tokens_per_batch=512", "--name=own"]
 
@@ -103,9 +104,9 @@ def test_a_second_signal_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(("received", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_predict_ends_while_standard_input_stalls(
-    lora_run: Path, tmp_path: Path, received: signal.Signals, code: int
+    tiny_run: Path, tmp_path: Path, received: signal.Signals, code: int
 ) -> None:
-    command = [sys.executable, "-m", "emotion_lit", "predict", f"--ckpt_path={lora_run}", "--data.predict_path=-"]
+    command = [*forked(), "-m", "emotion_lit", "predict", f"--ckpt_path={tiny_run}", "--data.predict_path=-"]
     process = subprocess.Popen(
         [*command, f"--prediction.path={tmp_path / 'out.csv'}"],
         cwd=ROOT,

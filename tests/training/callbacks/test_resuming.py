@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from emotion_lit.cli import main
 from tests.conftest import failing
+from tests.fork_server import forked
 
 # Small windows, so that there is something to lose.
 PROGRAM = """
@@ -204,7 +205,7 @@ def test_a_second_run_into_an_output_refuses(
 
 def test_a_closed_pipe_ends_without_a_traceback(tiny_run: Path, tmp_path: Path) -> None:
     source = write_texts(tmp_path / "texts.txt")
-    words = [sys.executable, "-c", PROGRAM, *arguments(tiny_run, source, Path("-"))]
+    words = [*forked(), "-c", PROGRAM, *arguments(tiny_run, source, Path("-"))]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None  # noqa: PT018
     assert process.stdout.readline().startswith('{"id": 0')
