@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # Tests that use these train a model, or use one that was trained.
-TRAINING = {"train", "lora_run", "tiny_run"}
+TRAINING = {"train", "lora_run", "tiny_run", "drawn_run"}
 # The tests of files that are no modules.
 OTHERS = {".md": "tests/test_readme.py", ".toml": "tests/test_packaging.py", ".txt": "tests/test_versions.py"}
 

@@ -34,6 +34,8 @@ SMALL = [
     "--trainer.max_epochs=2",
 ]
 
+TINY_RUN = ["--model.tuning=lora", "--model.learning_rate=1e-3"]
+
 Train = Callable[..., Path]
 
 # Files of tests that take minutes.
@@ -66,29 +68,41 @@ def super_emotion() -> str:
 
 @pytest.fixture(scope="session")
 def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
-    """Runs `fit` on a few rows and returns the run folder; the same arguments train once a session."""
+    """Runs `fit` on a few rows without figures, and returns the run folder; the same arguments train once a session."""
     runs: dict[tuple[str, ...], Path] = {}
 
     def run(*arguments: str) -> Path:
         if arguments not in runs:
-            folder = tmp_path_factory.mktemp("logs")
-            main(["fit", *SMALL, f"--trainer.default_root_dir={folder}", "--name=test", *arguments])
-            runs[arguments] = folder / "test" / "version_0"
+            with pytest.MonkeyPatch.context() as patch:
+                leave_out_figures(patch)
+                runs[arguments] = small_run(tmp_path_factory.mktemp("logs"), *arguments)
         return runs[arguments]
 
     return run
 
 
+def small_run(folder: Path, *arguments: str) -> Path:
+    """Trains on a few rows, and returns the run folder."""
+    main(["fit", *SMALL, f"--trainer.default_root_dir={folder}", "--name=test", *arguments])
+    return folder / "test" / "version_0"
+
+
 @pytest.fixture(scope="session")
 def lora_run(train: Train) -> Path:
-    """The run folder of a small LoRA training of a real encoder."""
-    return train("--model.backbone=embedded", "--model.tuning=lora", "--model.learning_rate=1e-3")
+    """The run folder of a small LoRA training of the embedded encoder; `tiny_run` predicts in a third of the time."""
+    return train("--model.backbone=embedded", *TINY_RUN)
 
 
 @pytest.fixture(scope="session")
 def tiny_run(train: Train) -> Path:
-    """The run folder of a small LoRA training of a tiny encoder, which predicts in a third of the time."""
-    return train("--model.tuning=lora", "--model.learning_rate=1e-3")
+    """The run folder of a small LoRA training of a tiny encoder."""
+    return train(*TINY_RUN)
+
+
+@pytest.fixture(scope="session")
+def drawn_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder like that of `tiny_run`, with all figures."""
+    return small_run(tmp_path_factory.mktemp("drawn"), *TINY_RUN)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -98,15 +112,18 @@ def tiny_backbone() -> Path:
 
 
 def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
-    """Leaves out drawing, half of the time of a tiny run."""
+    """Leaves out drawing, half of the time of a tiny run, and measures the machine for a moment only."""
     patch.setattr(SummaryWriter, "add_figure", lambda *_, **__: None)
+    for name in ("confusion_figure", "reliability_figure"):
+        patch.setattr(f"emotion_lit.training.callbacks.validation.{name}", lambda *_: None)
+    patch.setattr("emotion_lit.training.callbacks.time_estimate.PEAK_SECONDS", 0.001)
     patch.setattr("emotion_lit.training.report_figures.draw_figures", lambda *_: {})
     patch.setattr("emotion_lit.training.final_evaluation.embed_validation", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
 def no_figures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Leaves out drawing; `lora_run` and tests that are marked `figures` draw."""
+    """Leaves out drawing; `drawn_run` and tests that are marked `figures` draw."""
     with pytest.MonkeyPatch.context() as patch:
         if not request.node.get_closest_marker("figures"):
             leave_out_figures(patch)

@@ -27,7 +27,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import load_tokenizer
 from tests.cli.conftest import Exported
 from tests.cli.exports import TEMPERATURE, export, spread, stated
-from tests.conftest import ROOT, Train, failing
+from tests.conftest import ROOT, SMALL, Train, failing
 
 TEXTS = ["what a day!", "I can't stop worrying about tomorrow", "she said yes", "leave me alone"]
 
@@ -273,8 +273,7 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(ROOT / "configs" / "tutorial.ipynb", as_version=4)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     for cell in notebook.cells:
-        cell.source = cell.source.replace('"quickstart.yaml"]', '"quickstart.yaml", "--data.train_size=140"]')
-        cell.source = cell.source.replace('quickstart.yaml"', 'quickstart.yaml"')
+        cell.source = cell.source.replace('"quickstart.yaml"]', f'"quickstart.yaml", *{SMALL}]')
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path / "configs")}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)

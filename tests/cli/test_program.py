@@ -53,20 +53,20 @@ def test_print_config_runs_as_it_stands(capsys: pytest.CaptureFixture[str], tmp_
     assert exit_info.value.code == 0
 
 
-def test_validate_and_test_need_only_the_checkpoint(lora_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_validate_and_test_need_only_the_checkpoint(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("validate", "test"):
-        main([command, f"--ckpt_path={lora_run / 'checkpoints' / 'best.ckpt'}"])
+        main([command, f"--ckpt_path={tiny_run / 'checkpoints' / 'best.ckpt'}"])
         printed = capsys.readouterr().out
         assert "macro-F1" in printed
         assert "Surprise" in printed
         assert "diary" in printed
-        evaluation = json.loads((lora_run / "evaluation.json").read_text())
+        evaluation = json.loads((tiny_run / "evaluation.json").read_text())
         assert f"{evaluation['after']['macro_f1']:.4f}" in printed
-        assert (lora_run / "evaluation.parquet").is_file()
+        assert (tiny_run / "evaluation.parquet").is_file()
 
 
-def test_part_of_a_split_can_be_judged(lora_run: Path, tmp_path: Path) -> None:
-    arguments = [f"--ckpt_path={lora_run}", f"--evaluation.path={tmp_path / 'part.json'}", "--data.batch_size=8"]
+def test_part_of_a_split_can_be_judged(tiny_run: Path, tmp_path: Path) -> None:
+    arguments = [f"--ckpt_path={tiny_run}", f"--evaluation.path={tmp_path / 'part.json'}", "--data.batch_size=8"]
     main(["test", *arguments, "--trainer.limit_test_batches=2"])
     assert json.loads((tmp_path / "part.json").read_text())["after"]["rows"] == 16
 
@@ -82,11 +82,11 @@ def test_a_run_that_ends_before_its_first_validation_keeps_a_model(
 
 
 def test_an_evaluation_goes_where_it_is_told(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["test", f"--ckpt_path={lora_run}", f"--evaluation.path={tmp_path / 'sub' / 'own.json'}"])
+    main(["test", f"--ckpt_path={tiny_run}", f"--evaluation.path={tmp_path / 'sub' / 'own.json'}"])
     assert json.loads((tmp_path / "sub" / "own.json").read_text())["split"] == "test"
-    carried = shutil.copy(lora_run / "checkpoints" / "best.ckpt", tmp_path / "carried.ckpt")
+    carried = shutil.copy(tiny_run / "checkpoints" / "best.ckpt", tmp_path / "carried.ckpt")
     main(["validate", f"--ckpt_path={carried}"])
     assert json.loads((tmp_path / "evaluation.json").read_text())["split"] == "validation"
     capsys.readouterr()
@@ -96,12 +96,12 @@ def test_an_evaluation_goes_where_it_is_told(
 
 
 def test_another_corpus_is_matched_by_the_names_of_its_labels(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{"text": f"text {n}", "labels": ("joy", "anger")[n % 2]} for n in range(20)]
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = [f"--data.dataset={tmp_path}", "--data.test_size=null"]
-    main(["test", f"--ckpt_path={lora_run}", *settings])
+    main(["test", f"--ckpt_path={tiny_run}", *settings])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines if line.startswith(("Joy", "Anger", "Fear"))] == ["0", "10", "10"]
 
@@ -153,21 +153,21 @@ def copy_of(run: Path, folder: Path) -> Path:
     return shutil.copytree(run, folder / "own" / "version_0")
 
 
-def test_a_resumed_run_remembers_and_goes_on_in_its_folder(lora_run: Path, tmp_path: Path) -> None:
-    run = copy_of(lora_run, tmp_path)
+def test_a_resumed_run_remembers_and_goes_on_in_its_folder(tiny_run: Path, tmp_path: Path) -> None:
+    run = copy_of(tiny_run, tmp_path)
     main(["fit", f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}", "--trainer.max_epochs=3"])
     config = config_of(run)
     assert config["model"]["learning_rate"] == 1e-3
     assert config["data"]["train_size"] == 140
-    assert config["model"]["backbone"] == "embedded"
-    report, before = (json.loads((folder / "report.json").read_text()) for folder in (run, lora_run))
+    assert config["model"]["backbone"] == config_of(tiny_run)["model"]["backbone"]
+    report, before = (json.loads((folder / "report.json").read_text()) for folder in (run, tiny_run))
     assert report["training"]["epochs"] == 3
     assert report["before"] == before["before"]
     assert report["training"]["wall_seconds"] > before["training"]["wall_seconds"]
 
 
-def test_what_is_typed_wins(lora_run: Path, tmp_path: Path) -> None:
-    run = copy_of(lora_run, tmp_path)
+def test_what_is_typed_wins(tiny_run: Path, tmp_path: Path) -> None:
+    run = copy_of(tiny_run, tmp_path)
     last = run / "checkpoints" / "last.ckpt"
     typed = [
         "--model.learning_rate=0.002",
@@ -184,12 +184,12 @@ def test_what_is_typed_wins(lora_run: Path, tmp_path: Path) -> None:
     assert checkpoint["hyper_parameters"]["learning_rate"] == 0.002
 
 
-def test_a_configuration_file_wins_over_a_checkpoint(lora_run: Path, texts_file: Path, tmp_path: Path) -> None:
+def test_a_configuration_file_wins_over_a_checkpoint(tiny_run: Path, texts_file: Path, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("data:\n  max_length: 4\n")
     outputs = []
     for name, more in (("long", []), ("short", [f"--config={tmp_path / 'own.yaml'}"])):
         outputs.append(tmp_path / f"{name}.csv")
-        arguments = [f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}", f"--prediction.path={outputs[-1]}"]
+        arguments = [f"--ckpt_path={tiny_run}", f"--data.predict_path={texts_file}", f"--prediction.path={outputs[-1]}"]
         main(["predict", *more, *arguments])
     assert outputs[0].read_text() != outputs[1].read_text()
 
@@ -203,9 +203,9 @@ def test_a_configuration_file_wins_over_a_checkpoint(lora_run: Path, texts_file:
     ],
 )
 def test_what_cannot_be_changed_says_so(
-    lora_run: Path, texts_file: Path, capsys: pytest.CaptureFixture[str], typed: str, message: str
+    tiny_run: Path, texts_file: Path, capsys: pytest.CaptureFixture[str], typed: str, message: str
 ) -> None:
-    arguments = (f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}", typed)
+    arguments = (f"--ckpt_path={tiny_run}", f"--data.predict_path={texts_file}", typed)
     assert message in failing(capsys, "predict", *arguments)
 
 
@@ -272,12 +272,12 @@ def test_a_mistake_in_a_configuration_file_names_the_key(capsys: pytest.CaptureF
     assert "tunning" in failing(capsys, "fit", f"--config={tmp_path / 'own.yaml'}")
 
 
-def test_predict_without_an_input_says_what_to_give(lora_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--data.predict_path" in failing(capsys, "predict", f"--ckpt_path={lora_run}")
+def test_predict_without_an_input_says_what_to_give(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--data.predict_path" in failing(capsys, "predict", f"--ckpt_path={tiny_run}")
 
 
-def test_the_best_checkpoint_cannot_be_resumed(lora_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = failing(capsys, "fit", f"--ckpt_path={lora_run / 'checkpoints' / 'best.ckpt'}")
+def test_the_best_checkpoint_cannot_be_resumed(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = failing(capsys, "fit", f"--ckpt_path={tiny_run / 'checkpoints' / 'best.ckpt'}")
     assert "last.ckpt" in line
 
 

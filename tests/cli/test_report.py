@@ -15,8 +15,8 @@ from tests.conftest import Train, failing
 
 
 @pytest.fixture
-def run(lora_run: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(lora_run, tmp_path / "logs" / "test" / "version_0")
+def run(drawn_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(drawn_run, tmp_path / "logs" / "test" / "version_0")
 
 
 def test_a_report_is_made_again_without_training(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,16 +8,16 @@ from emotion_lit.cli import main
 from tests.conftest import ROOT, Train
 
 
-def test_one_text_gives_label_score_and_all_probabilities(lora_run: Path) -> None:
-    prediction = load(lora_run)("what a day!")
+def test_one_text_gives_label_score_and_all_probabilities(tiny_run: Path) -> None:
+    prediction = load(tiny_run)("what a day!")
     assert prediction.label in prediction.probabilities
     assert prediction.score == max(prediction.probabilities.values())
     assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert prediction.labels == (prediction.label,)
 
 
-def test_many_keep_their_order_and_an_empty_list_is_one(lora_run: Path) -> None:
-    model = load(lora_run)
+def test_many_keep_their_order_and_an_empty_list_is_one(tiny_run: Path) -> None:
+    model = load(tiny_run)
     texts = ["short", "a much longer text than the one before it, by far", "mid sized text"]
     together = model(texts)
     for text, prediction in zip(texts, together, strict=True):

@@ -9,17 +9,17 @@ from emotion_lit.reporting.report_keys import EARLIER
 from emotion_lit.reporting.run_report import read_report
 
 
-def test_earlier_keys_are_written(lora_run: Path) -> None:
-    written = json.loads((lora_run / "report.json").read_text())
+def test_earlier_keys_are_written(drawn_run: Path) -> None:
+    written = json.loads((drawn_run / "report.json").read_text())
     for present, earlier in EARLIER.items():
         assert written[earlier] == written[present]
     for one in written["calibration"]["reliability"]:
         assert (one["stated"], one["true"]) == (one["confidence"], one["accuracy"])
-    assert not set(EARLIER.values()) & set(read_report(lora_run))
+    assert not set(EARLIER.values()) & set(read_report(drawn_run))
 
 
-def test_a_report_of_an_earlier_version_is_made_again(lora_run: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(lora_run, tmp_path / "version_0")
+def test_a_report_of_an_earlier_version_is_made_again(drawn_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(drawn_run, tmp_path / "version_0")
     whole = json.loads((run / "report.json").read_text())
     (run / "report.json").write_text(json.dumps({key: value for key, value in whole.items() if key not in EARLIER}))
     main(["report", str(run)])

@@ -64,10 +64,10 @@ def calibration_error(truth: Any, probabilities: Any) -> float:
     return float((shares * np.abs(true_shares - means)).sum())
 
 
-def test_every_figure_can_be_computed_from_the_rows(lora_run: Path) -> None:
-    report = report_of(lora_run)
+def test_every_figure_can_be_computed_from_the_rows(drawn_run: Path) -> None:
+    report = report_of(drawn_run)
     labels = report["confusion"]["labels"]
-    rows = Rows(lora_run, labels)
+    rows = Rows(drawn_run, labels)
     for name in (BEFORE, AFTER):
         scores, probabilities = report[name], rows.probabilities(name)
         check_scores(scores, rows.truth, probabilities)
@@ -95,10 +95,10 @@ def test_every_figure_can_be_computed_from_the_rows(lora_run: Path) -> None:
         )
 
 
-def test_intervals_come_from_resampling_the_rows(lora_run: Path) -> None:
+def test_intervals_come_from_resampling_the_rows(drawn_run: Path) -> None:
     """The same seed, the rows as they were kept, and scikit-learn's score."""
-    report = report_of(lora_run)
-    rows = Rows(lora_run, report["confusion"]["labels"])
+    report = report_of(drawn_run)
+    rows = Rows(drawn_run, report["confusion"]["labels"])
     classes = np.eye(7, dtype=bool)
     guesses = [classes[rows.probabilities(name).argmax(axis=1)] for name in (AFTER, BEFORE)]
     cells, counts = np.unique(np.concatenate([classes[rows.truth], *guesses], axis=1), axis=0, return_counts=True)
@@ -114,9 +114,9 @@ def test_intervals_come_from_resampling_the_rows(lora_run: Path) -> None:
     assert (gain["low"], gain["high"]) == pytest.approx(np.quantile(gains, [0.025, 0.975]), abs=1e-6)
 
 
-def test_the_temperature_changes_no_prediction(lora_run: Path) -> None:
-    report = report_of(lora_run)
-    rows = Rows(lora_run, report["confusion"]["labels"])
+def test_the_temperature_changes_no_prediction(drawn_run: Path) -> None:
+    report = report_of(drawn_run)
+    rows = Rows(drawn_run, report["confusion"]["labels"])
     plain, cooled = (rows.probabilities(name) for name in (UNCALIBRATED, AFTER))
     assert report["calibration"]["temperature"] != 1
     assert (plain.argmax(axis=1) == cooled.argmax(axis=1)).all()
@@ -138,8 +138,8 @@ class Resources(HTMLParser):
         self.loads += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
 
 
-def test_the_page_needs_nothing_else(lora_run: Path) -> None:
-    page = (lora_run / "report.html").read_text()
+def test_the_page_needs_nothing_else(drawn_run: Path) -> None:
+    page = (drawn_run / "report.html").read_text()
     resources = Resources(page)
     assert len(resources.loads) == 6
     assert all(load.startswith("data:image/svg+xml;base64,") for load in resources.loads)
@@ -147,8 +147,8 @@ def test_the_page_needs_nothing_else(lora_run: Path) -> None:
     assert not re.search(r"url\(|@import", page)
     assert 'name="viewport"' in page
     for name in ("confusion", "reliability", "precision_recall", "per_class", "risk_coverage", "learning"):
-        assert (lora_run / "figures" / f"{name}.svg").read_text().startswith("<?xml")
-        assert f"figures/{name}.svg" in (lora_run / "report.md").read_text()
+        assert (drawn_run / "figures" / f"{name}.svg").read_text().startswith("<?xml")
+        assert f"figures/{name}.svg" in (drawn_run / "report.md").read_text()
 
 
 # Odd data
@@ -177,8 +177,8 @@ def table_of(rows: int, first: list[int] | None = None, spoilt: float | None = N
     ],
     ids=["one row", "one class", "a class absent", "equal scores", "not numbers", "ordinary"],
 )
-def test_odd_data_gets_a_page(odd: PredictionTable, lora_run: Path, tmp_path: Path) -> None:
-    report = {**report_of(lora_run), **summarize(odd, 1.0, {})}
+def test_odd_data_gets_a_page(odd: PredictionTable, drawn_run: Path, tmp_path: Path) -> None:
+    report = {**report_of(drawn_run), **summarize(odd, 1.0, {})}
     write_report(report, draw_figures(report, odd, {}), tmp_path)
     resources = Resources((tmp_path / "report.html").read_text())
     assert "script" not in resources.tags

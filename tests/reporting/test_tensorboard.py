@@ -18,8 +18,8 @@ FIGURES = {"confusion", "reliability", "precision_recall", "per_class", "risk_co
 
 
 @pytest.fixture(scope="module")
-def events(lora_run: Path) -> EventAccumulator:
-    return EventAccumulator(str(lora_run), size_guidance={"tensors": 0, "images": 0}).Reload()
+def events(drawn_run: Path) -> EventAccumulator:
+    return EventAccumulator(str(drawn_run), size_guidance={"tensors": 0, "images": 0}).Reload()
 
 
 def test_scalars(events: EventAccumulator) -> None:
@@ -44,7 +44,7 @@ def test_curves_errors_and_charts_of_both(events: EventAccumulator) -> None:
     assert b"val/macro_f1" in layout
 
 
-def test_hparams_list_the_final_scores(lora_run: Path, events: EventAccumulator) -> None:
+def test_hparams_list_the_final_scores(drawn_run: Path, events: EventAccumulator) -> None:
     content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
     experiment = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
     assert {info.name.tag for info in experiment.metric_infos} == {
@@ -54,8 +54,8 @@ def test_hparams_list_the_final_scores(lora_run: Path, events: EventAccumulator)
     assert 0 <= events.Scalars("final/test_macro_f1")[-1].value <= 1
 
 
-def test_hparams_are_what_took_effect_and_numbers_are_numbers(lora_run: Path) -> None:
-    events = EventAccumulator(str(lora_run)).Reload()
+def test_hparams_are_what_took_effect_and_numbers_are_numbers(drawn_run: Path) -> None:
+    events = EventAccumulator(str(drawn_run)).Reload()
     content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     info = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
     found = {key: getattr(value, str(value.WhichOneof("kind"))) for key, value in info.hparams.items()}
@@ -68,8 +68,8 @@ def test_hparams_are_what_took_effect_and_numbers_are_numbers(lora_run: Path) ->
     assert found["model/multi_label"] == "false"
 
 
-def test_each_step_stands_once_after_a_resume(tiny_run: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(tiny_run, tmp_path / "logs" / "test" / "version_0")
+def test_each_step_stands_once_after_a_resume(drawn_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(drawn_run, tmp_path / "logs" / "test" / "version_0")
     before = EventAccumulator(str(run), size_guidance=ALL).Reload()
     for epochs in (3, 3):  # the second one trains nothing
         main(["fit", f"--ckpt_path={run}", f"--trainer.max_epochs={epochs}", "--trainer.log_every_n_steps=1"])
@@ -85,11 +85,11 @@ def test_each_step_stands_once_after_a_resume(tiny_run: Path, tmp_path: Path) ->
     assert len(after.Scalars("final/test_macro_f1")) == 1
 
 
-def test_the_projector_has_labels_and_texts(lora_run: Path) -> None:
-    assert "validation" in (lora_run / "projector_config.pbtxt").read_text()
-    (metadata,) = lora_run.glob("*/validation/metadata.tsv")
+def test_the_projector_has_labels_and_texts(drawn_run: Path) -> None:
+    assert "validation" in (drawn_run / "projector_config.pbtxt").read_text()
+    (metadata,) = drawn_run.glob("*/validation/metadata.tsv")
     rows = [line.split("\t") for line in metadata.read_text().splitlines()]
     assert rows[0] == ["label", "text"]
     assert len(rows) == 43
-    (vectors,) = lora_run.glob("*/validation/tensors.tsv")
-    assert len(vectors.read_text().splitlines()[0].split("\t")) == 384
+    (vectors,) = drawn_run.glob("*/validation/tensors.tsv")
+    assert len(vectors.read_text().splitlines()[0].split("\t")) == 32

@@ -237,10 +237,10 @@ def test_all_bytes_are_sealed(tmp_path: Path) -> None:
 
 
 def test_a_network_as_onnx_is_sealed_and_still_one(
-    lora_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exact, int8 = tmp_path / "exact.onnx", tmp_path / "int8.onnx"
-    write_onnx(restore(read_checkpoint(lora_run)), exact)
+    write_onnx(restore(read_checkpoint(tiny_run)), exact)
     write_int8(exact, int8)
     for file in (exact, int8):
         assert is_intact(file)

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from emotion_lit.cli import main
-from emotion_lit.model.backbone import locate
 from emotion_lit.model.checkpoint import relative_path
 from tests.conftest import SMALL, failing
 
 
 @pytest.fixture
-def backbone(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(locate("embedded"), tmp_path / "models" / "own bert"))
+def backbone(tmp_path: Path, tiny_backbone: Path) -> Path:
+    return Path(shutil.copytree(tiny_backbone, tmp_path / "models" / "own bert"))
 
 
 def fit(folder: Path, *more: str) -> Path:
@@ -67,13 +66,13 @@ def test_another_drive_of_windows_keeps_the_name(monkeypatch: pytest.MonkeyPatch
     assert relative_path("bert-base-uncased") == "bert-base-uncased"
 
 
-def test_a_link_is_written_through(lora_run: Path, tmp_path: Path) -> None:
+def test_a_link_is_written_through(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("what a day!\n")
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "target.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to(tmp_path / "there" / "target.csv")
     arguments = [f"--data.predict_path={tmp_path / 'texts.txt'}", f"--prediction.path={tmp_path / 'link.csv'}"]
-    main(["predict", f"--ckpt_path={lora_run}", *arguments, "--prediction.overwrite=true"])
+    main(["predict", f"--ckpt_path={tiny_run}", *arguments, "--prediction.overwrite=true"])
     assert (tmp_path / "link.csv").is_symlink()
     assert "what a day!" in (tmp_path / "there" / "target.csv").read_text()
 

@@ -53,12 +53,12 @@ def off_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("off_cpu")
 def test_nothing_is_in_double_precision_off_the_cpu(
-    lora_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out.jsonl"
-    main(["predict", f"--ckpt_path={lora_run}", f"--data.predict_path={texts_file}", f"--prediction.path={output}"])
+    main(["predict", f"--ckpt_path={tiny_run}", f"--data.predict_path={texts_file}", f"--prediction.path={output}"])
     assert len(output.read_text().splitlines()) == 4
-    main(["test", f"--ckpt_path={lora_run}", f"--evaluation.path={tmp_path / 'out.json'}"])
+    main(["test", f"--ckpt_path={tiny_run}", f"--evaluation.path={tmp_path / 'out.json'}"])
     cli = main(["fit", *SMALL, "--trainer.fast_dev_run=2", f"--trainer.default_root_dir={tmp_path}"])
     assert cli is not None
     assert cli.trainer.global_step == 2
@@ -101,9 +101,9 @@ def test_time_and_memory_on_a_mac_are_those_of_its_device(monkeypatch: pytest.Mo
     assert calls == ["waited", "emptied"]
 
 
-def test_masks_that_fused_attention_misreads_are_added(lora_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_that_fused_attention_misreads_are_added(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["what a day!", "I can't stop worrying about tomorrow"]
-    model = load(lora_run)
+    model = load(tiny_run)
     assert isinstance(model.engine, TorchEngine)
     model.engine.network.encoder.set_attn_implementation("sdpa")
     fused = model.probabilities(texts)

@@ -17,6 +17,7 @@ from emotion_lit.model.checkpoint import DATA_KEY, portable, read_checkpoint, re
 from emotion_lit.model.factory import restore
 from emotion_lit.model.precision import native_precision
 from tests.conftest import ROOT, SMALL, Train, failing
+from tests.faults.kills import make_backbone
 
 TEXTS = ["what a day!", "I can't stop worrying", "the shop opens at nine"]
 
@@ -56,15 +57,15 @@ def test_a_full_one_needs_no_base_model(train: Train, tmp_path: Path, monkeypatc
     torch.testing.assert_close(load(carried).probabilities(TEXTS), wanted)
 
 
-def test_a_truncated_one_is_named(lora_run: Path, tmp_path: Path) -> None:
-    raw = (lora_run / "checkpoints" / "best.ckpt").read_bytes()
+def test_a_truncated_one_is_named(tiny_run: Path, tmp_path: Path) -> None:
+    raw = (tiny_run / "checkpoints" / "best.ckpt").read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(raw[: len(raw) // 2])
     with pytest.raises(UserError, match="truncated or damaged"):
         read_checkpoint(tmp_path / "cut.ckpt")
 
 
-def test_changed_weights_are_noticed(lora_run: Path, tmp_path: Path) -> None:
-    checkpoint = torch.load(lora_run / "checkpoints" / "best.ckpt", weights_only=True)
+def test_changed_weights_are_noticed(tiny_run: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(tiny_run / "checkpoints" / "best.ckpt", weights_only=True)
     next(iter(checkpoint["state_dict"].values())).view(-1)[0] += 1
     torch.save(checkpoint, tmp_path / "changed.ckpt")
     with pytest.raises(UserError, match="its weights are not those that were saved"):
@@ -83,19 +84,19 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_one_says_where_the_newest_is(
-    lora_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="train one with"):
         read_checkpoint("best")
-    shutil.copytree(lora_run, tmp_path / "logs" / "own" / "version_0")
+    shutil.copytree(tiny_run, tmp_path / "logs" / "own" / "version_0")
     with pytest.raises(UserError, match=r"the newest here is logs/own/version_0/checkpoints/best\.ckpt"):
         read_checkpoint("best")
 
 
-def test_a_run_folder_stands_for_its_best_checkpoint(lora_run: Path) -> None:
-    best = lora_run / "checkpoints" / "best.ckpt"
-    torch.testing.assert_close(load(lora_run).probabilities(TEXTS), load(best).probabilities(TEXTS))
+def test_a_run_folder_stands_for_its_best_checkpoint(tiny_run: Path) -> None:
+    best = tiny_run / "checkpoints" / "best.ckpt"
+    torch.testing.assert_close(load(tiny_run).probabilities(TEXTS), load(best).probabilities(TEXTS))
 
 
 def test_another_backbone_is_refused_by_name(lora_run: Path, tmp_path: Path) -> None:
@@ -117,9 +118,9 @@ def test_the_same_backbone_may_stand_elsewhere(lora_run: Path, tmp_path: Path) -
     torch.testing.assert_close(moved.probabilities(TEXTS), load(lora_run).probabilities(TEXTS))
 
 
-def test_lightning_loads_it_too(lora_run: Path) -> None:
-    model = EmotionClassifier.load_from_checkpoint(lora_run / "checkpoints" / "best.ckpt")
-    ours = restore(read_checkpoint(lora_run)).network.state_dict()
+def test_lightning_loads_it_too(tiny_run: Path) -> None:
+    model = EmotionClassifier.load_from_checkpoint(tiny_run / "checkpoints" / "best.ckpt")
+    ours = restore(read_checkpoint(tiny_run)).network.state_dict()
     theirs = model.built.state_dict()
     assert theirs.keys() == ours.keys()
     assert all(torch.equal(value.cpu(), ours[name]) for name, value in theirs.items())
@@ -143,9 +144,7 @@ def test_a_path_on_another_drive_is_kept_by_its_name(tmp_path: Path, monkeypatch
 def typed_absolute(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run whose data and base model were given as absolute paths."""
     folder = tmp_path_factory.mktemp("machine")
-    network: Any = backbone.load_network("embedded", ["a", "b"], multi_label=False, dropout=None)
-    network.base_model.save_pretrained(folder / "bert")
-    backbone.load_tokenizer("embedded").save_pretrained(folder / "bert")
+    make_backbone(folder / "bert")
     shutil.copy(ROOT / "emotion_lit/data/sample/train.jsonl", folder / "own.jsonl")
     paths = [f"--data.dataset={folder / 'own.jsonl'}", f"--model.backbone={folder / 'bert'}"]
     words = ["--trainer.max_epochs=1", f"--trainer.default_root_dir={folder / 'logs'}", "--name=own"]
@@ -181,7 +180,8 @@ def test_a_base_model_that_has_moved_is_named(
     run = shutil.copytree(typed_absolute / "logs/own/version_0", tmp_path / "carried/own/version_0")
     words = ["predict", f"--ckpt_path={run}", f"--data.predict_path={texts_file}", "--prediction.path=-"]
     said = failing(capsys, *words)
-    assert "the folder bert (weights ed256719ce5c) is not where it was" in said.replace(",", "")
+    weights = read_checkpoint(run)["emotion_lit"]["backbone"]["network_sha256"][:12]
+    assert f"the folder bert (weights {weights}) is not where it was" in said.replace(",", "")
     assert "--model.backbone FOLDER" in said
     main([*words, f"--model.backbone={typed_absolute / 'bert'}"])
 
@@ -191,9 +191,9 @@ def test_a_resumed_run_keeps_the_precision_that_was_chosen(typed_absolute: Path)
     assert kept["trainer_parameters"]["trainer"]["precision"] == native_precision("cpu")
 
 
-def test_the_temperature_is_kept_and_can_be_switched_off(lora_run: Path, tmp_path: Path) -> None:
-    report = json.loads((lora_run / "report.json").read_text())
-    kept = {name: read_checkpoint(lora_run / "checkpoints" / f"{name}.ckpt") for name in ("best", "last")}
+def test_the_temperature_is_kept_and_can_be_switched_off(tiny_run: Path, tmp_path: Path) -> None:
+    report = json.loads((tiny_run / "report.json").read_text())
+    kept = {name: read_checkpoint(tiny_run / "checkpoints" / f"{name}.ckpt") for name in ("best", "last")}
     assert kept["best"]["hyper_parameters"]["temperature"] == report["calibration"]["temperature"]
     assert kept["last"]["hyper_parameters"]["temperature"] is None  # a resumed run chooses anew
     (tmp_path / "texts.txt").write_text("what a day!\n")
@@ -201,7 +201,7 @@ def test_the_temperature_is_kept_and_can_be_switched_off(lora_run: Path, tmp_pat
     for name, more in (("kept", []), ("off", ["--model.temperature=1"])):
         output = tmp_path / f"{name}.jsonl"
         paths = [f"--data.predict_path={tmp_path / 'texts.txt'}", f"--prediction.path={output}"]
-        main(["predict", f"--ckpt_path={lora_run}", *paths, *more])
+        main(["predict", f"--ckpt_path={tiny_run}", *paths, *more])
         scores.append(json.loads(output.read_text()))
     assert scores[0]["label"] == scores[1]["label"]
     assert scores[0]["score"] != scores[1]["score"]

@@ -14,20 +14,20 @@ def report_of(run: Path) -> dict[str, Any]:
     return loaded
 
 
-def test_the_run_folder_holds_what_is_promised(lora_run: Path) -> None:
-    names = {path.relative_to(lora_run).as_posix() for path in lora_run.rglob("*")}
+def test_the_run_folder_holds_what_is_promised(drawn_run: Path) -> None:
+    names = {path.relative_to(drawn_run).as_posix() for path in drawn_run.rglob("*")}
     assert {"config.yaml", "report.json", "report.md", "checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= names
     assert any("tfevents" in name for name in names)
 
 
-def test_the_report_has_the_keys_of_the_contract(lora_run: Path) -> None:
-    report = report_of(lora_run)
+def test_the_report_has_the_keys_of_the_contract(drawn_run: Path) -> None:
+    report = report_of(drawn_run)
     for moment in (report["before"], report["after"], report["after"]["validation"]):
         assert {"accuracy", "macro_f1", "loss", "ece", "per_class", "per_source"} <= set(moment)
         assert set(moment["per_class"]["Joy"]) == {"precision", "recall", "f1", "support"}
     training = report["training"]
     assert training["epochs"] == 2
-    assert training["checkpoint_bytes"] == (lora_run / "checkpoints" / "best.ckpt").stat().st_size
+    assert training["checkpoint_bytes"] == (drawn_run / "checkpoints" / "best.ckpt").stat().st_size
     assert 0 < training["trainable_parameters"] < training["total_parameters"]
     for key in ("wall_seconds", "samples_per_second", "tokens_per_second", "steps_per_second", "peak_memory_mb"):
         assert training[key] > 0, key
@@ -42,27 +42,27 @@ def test_the_report_has_the_keys_of_the_contract(lora_run: Path) -> None:
 
 
 def test_before_is_the_untrained_head_and_after_the_best_checkpoint(
-    lora_run: Path, capsys: pytest.CaptureFixture[str]
+    drawn_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = report_of(lora_run)
+    report = report_of(drawn_run)
     assert report["before"]["loss"] == pytest.approx(1.9459, abs=0.05)  # an untrained head: log 7
     assert report["after"]["loss"] < report["before"]["loss"]
     capsys.readouterr()
-    main(["test", f"--ckpt_path={lora_run}"])
+    main(["test", f"--ckpt_path={drawn_run}"])
     printed = capsys.readouterr().out
     assert f"{report['after']['accuracy']:.4f}" in printed
     assert f"{report['after']['macro_f1']:.4f}" in printed
 
 
-def test_the_page_shows_both_side_by_side(lora_run: Path) -> None:
-    report, page = report_of(lora_run), (lora_run / "report.md").read_text()
+def test_the_page_shows_both_side_by_side(drawn_run: Path) -> None:
+    report, page = report_of(drawn_run), (drawn_run / "report.md").read_text()
     assert f"| macro-F1 | {report['before']['macro_f1']:.4f} | {report['after']['macro_f1']:.4f} |" in page
     for part in ("Scores by class", "Scores by source", "Training", "Environment", "| Joy |", "| tweet |", "TF-IDF"):
         assert part in page
 
 
-def test_tensorboard_finds_the_scalars(lora_run: Path) -> None:
-    events = EventAccumulator(str(lora_run))
+def test_tensorboard_finds_the_scalars(drawn_run: Path) -> None:
+    events = EventAccumulator(str(drawn_run))
     events.Reload()
     tags = set(events.Tags()["scalars"])
     wanted = {

@@ -26,8 +26,8 @@ def test_it_says_how_long_the_run_will_take(tmp_path: Path, capsys: pytest.Captu
     assert said.index("about ") < said.index("epoch 1/2")
 
 
-def test_speed_is_logged(lora_run: Path) -> None:
-    events = EventAccumulator(str(lora_run)).Reload()
+def test_speed_is_logged(drawn_run: Path) -> None:
+    events = EventAccumulator(str(drawn_run)).Reload()
     values = {key: events.Scalars(f"speed/{key}")[-1].value for key in SPEED}
     assert values["tokens_per_second"] > values["samples_per_second"] > values["steps_per_second"] > 0
     assert values["memory_mb"] > 100
