@@ -88,7 +88,8 @@ def at_terminal(
             # A bar begins its line anew, so each piece leaves one state of it on the screen.
             for piece in chunk.replace(b"\r", b"\0\r").split(b"\0"):
                 stream.feed(piece)
-                line = screen.display[screen.cursor.y].rstrip()
+                cells = screen.buffer[screen.cursor.y]  # `display` would render all lines
+                line = "".join(cells[column].data for column in range(columns)).rstrip()
                 if line and (not session.frames or session.frames[-1] != line):
                     session.frames.append(line)
     finally:

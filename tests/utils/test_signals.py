@@ -118,7 +118,7 @@ def test_predict_ends_while_standard_input_stalls(
     assert process.stderr
     process.stdin.write("what a day!\n")
     process.stdin.flush()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob(".out.csv*")):  # it has opened its output, and waits for more
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
