@@ -50,6 +50,7 @@ VALUES: dict[str, tuple[str, list[str]]] = {
     "name": ("another", []),
     "ckpt_path": ("nowhere.ckpt", []),
     "report.baselines": ("false", []),
+    "report.enabled": ("false", []),
     "trainer.accelerator": ("gpu", []),
     "trainer.strategy": ("fsdp", []),
     "trainer.devices": ("0", []),

@@ -243,7 +243,7 @@ def test_windows_that_are_left_are_dealt_out_in_turn(tmp_path: Path, monkeypatch
 
 
 def test_the_bar_of_a_prediction_stays_within_its_total() -> None:
-    data = SimpleNamespace(predict_rows=10, rows_done=3)
+    data = SimpleNamespace(rows_to_label=10, rows_done=3)
     trainer: Any = SimpleNamespace(datamodule=data, world_size=4)
     progress, model = TextProgress(), Any
     progress.on_predict_start(trainer, model)  # type: ignore[arg-type]
