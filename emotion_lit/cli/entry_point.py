@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.cli import ArgsType
 
 from emotion_lit.cli import error_handling
+from emotion_lit.cli.predict import EmotionProgram
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.training.run import start_run
 from emotion_lit.training.settings.lightning_cli import EmotionCLI
@@ -56,7 +57,7 @@ def _run(typed: Any) -> EmotionCLI | None:
             return None
         if command not in COMMANDS and not command.startswith("-"):
             raise unknown("the command", command, COMMANDS)
-    return EmotionCLI(typed)
+    return EmotionProgram(typed)
 
 
 def _check_encoding(words: Sequence[str]) -> None:

@@ -51,7 +51,8 @@ def expand_all(settings: MutableMapping[str, Any]) -> None:
     for key in (*READ, *WRITTEN):
         if settings.get(key) is not None:
             settings[key] = expanded(settings[key])
-            if key in WRITTEN and REMOTE.match(str(settings[key])):
+            on_cluster = key == "prediction.path" and settings.get("prediction.cluster") is not None
+            if key in WRITTEN and REMOTE.match(str(settings[key])) and not on_cluster:
                 raise UserError(
                     f"{key} is {settings[key]}, but output can only be written to a local folder; give one, and copy "
                     "it afterwards, or mount the storage"

@@ -158,6 +158,8 @@ def test_what_does_not_belong_together_is_refused(
         (["--prediction.shard=0/3"], "out of range"),
         (["--prediction.shard=three"], "write for example 3/16"),
         (["--prediction.shard=1/3", "--prediction.path=-"], "give --prediction.path"),
+        (["--prediction.shard=1/3", "--prediction.cluster=ray"], "prediction.shard is for machines without a cluster"),
+        (["--prediction.actors=0"], "prediction.actors is 0"),
     ],
 )
 def test_settings_that_cannot_work(

@@ -40,6 +40,11 @@ class PredictionWriter(pl.Callback):
             begin with `=`, `+`, `-`, `@`, a tab or a line break. Readers of the file have to remove it.
         shard: Label one of several parts of the input, such as `3/16` for the third of sixteen, into a file of its own,
             `labels-00003-of-00016.csv` for `labels.csv`. `join` puts them together.
+        cluster: Label with Ray, into a folder of Parquet parts: `ray` starts it on this machine, `auto` joins the
+            cluster that this machine is part of, and an address such as `10.0.0.1:6379` another one.
+        actors: The number of processes of the cluster that load the model. By default one for each GPU, or one for each
+            machine, with all of its processors.
+        dashboard: Whether Ray that is started on this machine has its dashboard.
     """
 
     def __init__(
@@ -54,6 +59,9 @@ class PredictionWriter(pl.Callback):
         on_error: OnBadRow = "stop",
         escape_formulas: bool = False,
         shard: str | None = None,
+        cluster: str | None = None,
+        actors: int | None = None,
+        dashboard: bool = False,
     ) -> None:
         if top_k < 1:
             raise UserError(f"prediction.top_k is {top_k}; it should be at least 1")
@@ -65,6 +73,10 @@ class PredictionWriter(pl.Callback):
             raise UserError("prediction.quantize int8 needs --prediction.engine onnx, or auto")
         if shard is not None and path == STDOUT:
             raise UserError("prediction.shard needs a file for its rows; give --prediction.path")
+        if cluster is not None and shard is not None:
+            raise UserError("prediction.shard is for machines without a cluster; leave out it, or prediction.cluster")
+        if actors is not None and actors < 1:
+            raise UserError(f"prediction.actors is {actors}; it should be at least 1")
         self.path = expanded(path)
         self.engine = engine
         self.quantize = quantize
@@ -75,6 +87,9 @@ class PredictionWriter(pl.Callback):
         self.on_error = on_error
         self.escape_formulas = escape_formulas
         self.shard = Shard.parse(shard) if shard is not None else None
+        self.cluster = cluster
+        self.actors = actors
+        self.dashboard = dashboard
         self._output: PredictionOutput | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

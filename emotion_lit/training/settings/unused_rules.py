@@ -139,6 +139,11 @@ RULES = (
         ("fit", "validate", "test", "predict"),
     ),
     Rule(
+        ("prediction.actors", "prediction.dashboard"),
+        _if("no prediction.cluster", lambda settings: settings["prediction.cluster"] is None),
+        commands=("predict",),
+    ),
+    Rule(
         ("prediction.overwrite",),
         _if("prediction.path -", lambda settings: settings["prediction.path"] == "-"),
         commands=("predict",),
