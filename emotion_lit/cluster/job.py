@@ -20,7 +20,7 @@ from emotion_lit.inference.output_columns import TableBuilder
 from emotion_lit.inference.output_state import VERSION
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.factory import Trained, restore
-from emotion_lit.model.fast_paths import take_attention
+from emotion_lit.model.fast_paths import install_eager_attention
 from emotion_lit.model.positions import longest_text
 from emotion_lit.model.probe import Probe
 from emotion_lit.model.settings import ModelSettings
@@ -145,7 +145,7 @@ class LoadedJob:
         longest = longest_text(job.model.backbone, trained.network.encoder, job.data.max_length)
         check_max_length(job.data.max_length, trained.tokenizer, longest)
         if job.model.fast_paths and device == "cpu":
-            take_attention(trained.network, Probe(trained.tokenizer))
+            install_eager_attention(trained.network, Probe(trained.tokenizer))
         torch_engine = TorchEngine(trained.network, trained.decision, PRECISIONS[job.precision])
         torch_engine.to(device)
         loaded = cls(prediction_stream(job.data, trained.tokenizer, ()), torch_engine, trained)

@@ -1,6 +1,5 @@
 """Labels an input with Ray Data: some processes read windows, actors with the model label and write them."""
 
-import contextlib
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -29,6 +28,7 @@ from emotion_lit.inference.export_loader import Export
 from emotion_lit.inference.output_columns import input_rows
 from emotion_lit.inference.output_paths import check_apart
 from emotion_lit.inference.output_state import Counts
+from emotion_lit.inference.write_errors import clear_write_errors
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.utils.console import progress_bar, say
 
@@ -149,9 +149,10 @@ def _run(
         num_gpus=1 if on_gpus else None,
         compute=ray.data.ActorPoolStrategy(size=actors),
     )
-    with _clear_errors():
-        for row in labeled.iter_rows():
-            yield int(row["rows"]), str(row["message"])
+    for row in labeled.iter_rows():
+        if row["error"]:
+            raise UserError(row["error"])
+        yield int(row["rows"]), str(row["message"])
 
 
 class Reader:
@@ -173,8 +174,11 @@ class Reader:
         for content in batch["piece"]:
             piece = pickle.loads(content)  # noqa: S301, which the driver has written
             spans = {span.number: span for span in piece.spans}
-            for window in read_piece(piece, self.settings):
-                yield {"span": [pickle.dumps(spans[window.number])], "window": [to_bytes(window)]}
+            try:
+                for window in read_piece(piece, self.settings):
+                    yield {"span": [pickle.dumps(spans[window.number])], "window": [to_bytes(window)], "error": [""]}
+            except UserError as error:
+                yield {"span": [b""], "window": [b""], "error": [str(error)]}
 
 
 class Labeler:
@@ -206,16 +210,20 @@ class Labeler:
             batch: The windows.
 
         Returns:
-            The number of rows of each, and a message if another engine computes from now on.
+            The number of rows of each; a message if another engine computes from now on; and an error of the user's,
+            of which Ray itself would pass on a traceback.
         """
-        found = [
-            self._write(pickle.loads(span), content)  # noqa: S301, which the driver has written
-            for span, content in zip(batch["span"], batch["window"], strict=True)
-        ]
+        error, rows = next(filter(None, batch["error"]), ""), [0] * len(batch["error"])
+        if not error:
+            try:
+                windows = zip(batch["span"], batch["window"], strict=True)
+                rows = [self._write(pickle.loads(span), content).rows for span, content in windows]  # noqa: S301
+            except UserError as raised:
+                error = str(raised)
         message = ""
-        if self.loaded.fell_back and not self._told:
+        if not error and self.loaded.fell_back and not self._told:
             message, self._told = f"{self.engine} is no longer used on one actor; it continues with PyTorch", True
-        return {"rows": [part.rows for part in found], "message": [message] * len(found)}
+        return {"rows": rows, "message": [message] * len(rows), "error": [error] * len(rows)}
 
     def _write(self, span: Span, content: bytes) -> PartContent:
         window, data = from_bytes(content), self.job.data
@@ -224,23 +232,8 @@ class Labeler:
         predicted = probabilities_of(window, stream, self.loaded.engine, len(labels))
         table = self.builder.build(input_rows(window, data.id_column, stream.text_key, self.builder.kept), *predicted)
         table = table.append_column(ROW, pa.array(window.rows, pa.int64()))
-        return self.parts.write(span, table, window.rejects)
-
-
-@contextlib.contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Raises the `UserError` of another process as that of this one; other errors lose Ray's pages."""
-    from ray.exceptions import RayError
-
-    try:
-        yield
-    except RayError as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, UserError):
-                raise UserError(str(getattr(cause, "cause", cause))) from error
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        raise
+        with clear_write_errors(self.job.path):
+            return self.parts.write(span, table, window.rejects)
 
 
 def _report(counts: Counts, job: Job) -> None:

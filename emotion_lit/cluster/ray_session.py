@@ -18,6 +18,7 @@ import torch
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 from emotion_lit.utils.files import reason_of
+from emotion_lit.utils.streams import only_python_on_stderr
 
 LOCAL = "ray"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, the shared memory of Linux
@@ -27,7 +28,6 @@ CONNECT_SECONDS = 5.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about a default that will change
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # of its processes in C++, which would write to the terminal
     "RAY_DATA_LOG_LEVEL": "CRITICAL",
     "RAY_enable_metrics_collection": "0",
     "RAY_worker_niceness": "0",  # by default its processes give way to all others of the machine
@@ -99,17 +99,18 @@ def ray_session(cluster: str, actors: int | None = None, dashboard: bool = False
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, **arguments)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise UserError(f"prediction.cluster {cluster}: Ray does not start: {reason_of(error)}") from error
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # which Ray has replaced
-    try:
-        yield _resources(ray.nodes())  # type: ignore[no-untyped-call]
-    finally:
-        ray.shutdown()
+    with only_python_on_stderr():
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **arguments)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise UserError(f"prediction.cluster {cluster}: Ray does not start: {reason_of(error)}") from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)  # which Ray has replaced
+        try:
+            yield _resources(ray.nodes())  # type: ignore[no-untyped-call]
+        finally:
+            ray.shutdown()
 
 
 def _resources(nodes: list[dict[str, Any]]) -> Resources:

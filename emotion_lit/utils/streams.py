@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 from tqdm import tqdm
@@ -41,6 +42,30 @@ def close_streams() -> None:
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextlib.contextmanager
+def only_python_on_stderr() -> Iterator[None]:
+    """Hides what libraries in other languages write to the descriptor of stderr; Python's own stream stays.
+
+    Their logs have it too, and it would tear lines and progress bars apart.
+    """
+    stream = sys.stderr
+    stream.flush()
+    kept = os.dup(2)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 2)
+    os.close(silent)
+    try:
+        if isinstance(stream, io.TextIOWrapper) and stream.fileno() == 2:
+            raw = io.FileIO(kept, "w", closefd=False)
+            sys.stderr = io.TextIOWrapper(raw, stream.encoding, errors="backslashreplace", line_buffering=True)
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = stream
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def check_stdout() -> None:
