@@ -98,6 +98,9 @@ def ray_session(cluster: str, actors: int | None = None, dashboard: bool = False
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     import ray
 
+    if ray.is_initialized():  # as in a notebook, whose session stays
+        yield _resources(ray.nodes())  # type: ignore[no-untyped-call]
+        return
     handler = signal.getsignal(signal.SIGTERM)
     with only_python_on_stderr():
         try:
