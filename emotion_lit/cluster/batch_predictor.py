@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from emotion_lit.cluster.window_probabilities import Texts, probabilities_of
+from emotion_lit.data.packing import Packing
 from emotion_lit.data.padding import Padding
-from emotion_lit.data.streaming import WINDOW, TextStream
+from emotion_lit.data.streaming import WINDOW
+from emotion_lit.data.window_batches import WindowBatches
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.inference.loading import load
 from emotion_lit.inference.output_columns import TEXT, TableBuilder
@@ -114,10 +116,10 @@ class BatchPredictor:
     def _labeled(self, texts: list[Any]) -> dict[str, pa.ChunkedArray]:
         model = self.model
         builder, classes = self._builder(model), len(model.labels)
-        limits = (model.tokenizer, model.max_length, model.tokens_per_batch, Padding.of(model.tokenizer))
-        stream = TextStream((), TEXT, (), "id", *limits)
+        packing = Packing(model.tokens_per_batch, Padding.of(model.tokenizer))
+        batches = WindowBatches(model.tokenizer, model.max_length, packing)
         windows = [Texts(texts[start : start + WINDOW]) for start in range(0, len(texts), WINDOW)] or [Texts([])]
-        parts = [probabilities_of(window, stream, model.engine, classes) for window in windows]
+        parts = [probabilities_of(window, TEXT, batches, model.engine, classes) for window in windows]
         whole = pa.concat_tables([pa.table(builder.columns_of(*part)) for part in parts])
         return {f"{self.prefix}{name}": whole.column(name) for name in whole.column_names}
 

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from emotion_lit import __version__
 from emotion_lit.cluster.part_folder import ROW
-from emotion_lit.data.loaders import prediction_stream
+from emotion_lit.data.columns import TEXT_NAMES
+from emotion_lit.data.loaders import prediction_packing
 from emotion_lit.data.settings import DataSettings
-from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.tokenization import check_max_length
+from emotion_lit.data.window_batches import WindowBatches
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engine_selection import make_engine
 from emotion_lit.inference.engines import TORCH, Engine, FallbackEngine, TorchEngine
@@ -21,6 +23,7 @@ from emotion_lit.inference.output_state import VERSION
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.factory import Trained, restore
 from emotion_lit.model.fast_paths import install_eager_attention
+from emotion_lit.model.half_weights import with_half_weights
 from emotion_lit.model.positions import longest_text
 from emotion_lit.model.probe import Probe
 from emotion_lit.model.settings import ModelSettings
@@ -84,6 +87,11 @@ class Job:
             )
 
     @property
+    def text_key(self) -> str:
+        """The column of texts in a window."""
+        return self.data.text_column or TEXT_NAMES[0]
+
+    @property
     def builder(self) -> TableBuilder:
         """Builds the columns of the parts."""
         kept = tuple(self.data.keep_columns)
@@ -113,13 +121,13 @@ class LoadedJob:
     """A job with its model.
 
     Attributes:
-        stream: Divides windows into batches.
+        batches: Divides windows into batches.
         engine: Computes the probabilities of a batch.
         trained: The network and what belongs to it; None for an export.
         fell_back: Whether PyTorch has replaced the engine.
     """
 
-    stream: TextStream
+    batches: WindowBatches
     engine: Engine
     trained: Trained | None = None
     fell_back: bool = False
@@ -139,16 +147,19 @@ class LoadedJob:
         if job.is_export:
             export = Export.read(job.checkpoint).load(job.model.backbone, job.model.decision, device)
             check_max_length(job.data.max_length, export.tokenizer, int(export.tokenizer.model_max_length))
-            return cls(prediction_stream(job.data, export.tokenizer, ()), export.engine)
+            return cls(_batches(job.data, export.tokenizer), export.engine)
         checkpoint = checkpoints.read_checkpoint(Path(job.checkpoint))
         trained = restore(checkpoint, merge_adapters=True, settings=job.model)
         longest = longest_text(job.model.backbone, trained.network.encoder, job.data.max_length)
         check_max_length(job.data.max_length, trained.tokenizer, longest)
         if job.model.fast_paths and device == "cpu":
             install_eager_attention(trained.network, Probe(trained.tokenizer))
-        torch_engine = TorchEngine(trained.network, trained.decision, PRECISIONS[job.precision])
-        torch_engine.to(device)
-        loaded = cls(prediction_stream(job.data, trained.tokenizer, ()), torch_engine, trained)
+        trained.network.to(device)
+        dtype, network = PRECISIONS[job.precision], trained.network
+        if engine == TORCH and dtype is not None and job.model.fast_paths:
+            network = with_half_weights(network, dtype, trained.tokenizer)
+        torch_engine = TorchEngine(network, trained.decision, dtype)
+        loaded = cls(_batches(job.data, trained.tokenizer), torch_engine, trained)
         if engine != TORCH:
             loaded.use(engine, torch_engine, Path(job.checkpoint))
         return loaded
@@ -171,3 +182,7 @@ class LoadedJob:
 
     def _fall_back(self) -> None:
         self.fell_back = True
+
+
+def _batches(data: DataSettings, tokenizer: PreTrainedTokenizerBase) -> WindowBatches:
+    return WindowBatches(tokenizer, data.max_length, prediction_packing(data, tokenizer))

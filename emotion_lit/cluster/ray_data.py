@@ -19,7 +19,7 @@ from emotion_lit.cluster.window_probabilities import probabilities_of
 from emotion_lit.data import streaming
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.settings import DataSettings
-from emotion_lit.data.streaming import some_of
+from emotion_lit.data.window_batches import some_of
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engine_candidates import Wanted, choose_for_input
 from emotion_lit.inference.engines import TORCH
@@ -113,7 +113,7 @@ def _engine(job: Job, parts: PartFolder, plan: Plan) -> str:
 
     def first_batches(rows: int) -> Sequence[Batch]:
         windows = list(read_piece(piece, job.data))
-        return some_of([batch for window in windows for batch in loaded.stream.batches(window)], rows)
+        return some_of([batch for window in windows for batch in loaded.batches.of(window, job.text_key)], rows)
 
     wanted = Wanted(job.engine, job.quantize, job.try_bf16)
     device = "cpu" if job.accelerator == "cpu" or not torch.cuda.is_available() else "cuda"
@@ -227,10 +227,9 @@ class Labeler:
 
     def _write(self, span: Span, content: bytes) -> PartContent:
         window, data = from_bytes(content), self.job.data
-        stream = self.loaded.stream
-        labels = self.job.model.labels
-        predicted = probabilities_of(window, stream, self.loaded.engine, len(labels))
-        table = self.builder.build(input_rows(window, data.id_column, stream.text_key, self.builder.kept), *predicted)
+        classes, key = len(self.job.model.labels), self.job.text_key
+        predicted = probabilities_of(window, key, self.loaded.batches, self.loaded.engine, classes)
+        table = self.builder.build(input_rows(window, data.id_column, key, self.builder.kept), *predicted)
         table = table.append_column(ROW, pa.array(window.rows, pa.int64()))
         with clear_write_errors(self.job.path):
             return self.parts.write(span, table, window.rejects)

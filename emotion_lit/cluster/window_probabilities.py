@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from emotion_lit.data.streaming import TextStream
+from emotion_lit.data.window_batches import WindowBatches
 from emotion_lit.data.windows import Window
+from emotion_lit.inference.collected_window import CollectedWindow
 from emotion_lit.inference.engines import Engine
 
 
@@ -29,24 +30,23 @@ class Texts(Window):
 
 @torch.inference_mode()
 def probabilities_of(
-    window: Window, stream: TextStream, engine: Engine, classes: int
+    window: Window, column: str, batches: WindowBatches, engine: Engine, classes: int
 ) -> tuple[npt.NDArray[np.float64], list[str | None]]:
     """The probabilities and notes of a window.
 
     Args:
         window: The window.
-        stream: Divides it into batches.
+        column: Its column of texts.
+        batches: Divides it into batches.
         engine: Computes the probabilities of a batch.
         classes: The number of classes.
 
     Returns:
         ``[rows, classes]``, NaN in a row without a text; and what there is to say about each row, None for most.
     """
-    found = np.full((len(window), classes), np.nan)
-    notes = np.full(len(window), None, dtype=np.object_)
-    for batch in stream.batches(window):
-        places = batch["places"]
-        if "input_ids" in batch:
-            found[places] = engine(batch).cpu().double().numpy()
-        notes[places] = batch["notes"]
-    return found, notes.tolist()
+    collected = CollectedWindow(window, classes)
+    for batch in batches.of(window, column):
+        has_texts = "input_ids" in batch
+        collected.add(batch, engine(batch)[: len(batch["places"])] if has_texts else torch.empty(0, classes))
+    collected.fetch()
+    return collected.probabilities(), collected.notes

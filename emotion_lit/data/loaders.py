@@ -13,6 +13,7 @@ from emotion_lit.data.batching import Batch, BatchSampler
 from emotion_lit.data.budgets import EVALUATION_FACTOR, PREDICTION_FACTOR, training_budget
 from emotion_lit.data.downloads import hub_folder
 from emotion_lit.data.formats.files import record_files
+from emotion_lit.data.packing import Packing
 from emotion_lit.data.padding import Padding
 from emotion_lit.data.settings import DataSettings
 from emotion_lit.data.shapes import batch_lengths
@@ -179,34 +180,39 @@ def loader_state(
     return {**{split: dataset.fingerprint for split, dataset in datasets.items()}, "batches": json.dumps(batches)}
 
 
+def prediction_packing(settings: DataSettings, tokenizer: PreTrainedTokenizerBase) -> Packing:
+    """How the texts to label are packed into batches.
+
+    Args:
+        settings: The size of the batches.
+        tokenizer: The backbone's tokenizer.
+    """
+    budget = PREDICTION_FACTOR * training_budget(settings.tokens_per_batch)
+    return Packing(budget, Padding.of(tokenizer), settings.pad_to_multiple_of)
+
+
 def prediction_stream(
-    settings: DataSettings,
-    tokenizer: PreTrainedTokenizerBase,
-    files: Sequence[str] | None = None,
-    pin_memory: bool = False,
+    settings: DataSettings, tokenizer: PreTrainedTokenizerBase, pin_memory: bool = False
 ) -> TextStream:
     """The texts to label, as a stream.
 
     Args:
         settings: The files, their columns, and the size of the batches.
         tokenizer: The backbone's tokenizer.
-        files: The files, if not those of ``settings``.
         pin_memory: Whether the batches are for a CUDA GPU.
 
     Raises:
         UserError: There is nothing to read.
     """
     return TextStream(
-        distributed.on_rank_zero(lambda: _prediction_files(settings.predict_path)) if files is None else files,
+        distributed.on_rank_zero(lambda: _prediction_files(settings.predict_path)),
         settings.text_column,
         settings.keep_columns,
         settings.id_column,
         tokenizer,
         settings.max_length,
-        PREDICTION_FACTOR * training_budget(settings.tokens_per_batch),
-        Padding.of(tokenizer),
+        prediction_packing(settings, tokenizer),
         settings.on_error,
-        settings.pad_to_multiple_of,
         settings.table_format,
         pin_memory,
     )

@@ -4,38 +4,27 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.formats.readers import TableFormat, stop
 from emotion_lit.data.packing import Packing
-from emotion_lit.data.padding import Padding
 from emotion_lit.data.settings import OnBadRow
-from emotion_lit.data.texts import cut, is_text, replace_surrogates
-from emotion_lit.data.tokenization import Tokens, tokenize
+from emotion_lit.data.window_batches import WindowBatches, some_of
 from emotion_lit.data.window_reader import FOUND, WindowReader
 from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
 from emotion_lit.utils import distributed
-from emotion_lit.utils.device_copies import pinned
 from emotion_lit.utils.prefetch import ahead
 
 WINDOW = 8192
-NO_TEXT = "no text: null, empty or not a string"
-HALF_CHARACTER = "half a character was replaced"
-
-Notes = npt.NDArray[np.object_]  # of str | None
 
 
 class TextStream(IterableDataset[Batch]):
     """Batches of texts of similar length, read from files.
 
-    Each batch has its ``window``, the ``places`` of its texts in the window, their ``row`` numbers in the input, and a
-    note about each text in ``notes`` (None for most), as arrays. The last batch of a window has the rows without a
-    text, and no tensors.
+    What a batch has, `WindowBatches` tells.
 
     Args:
         files: The files to read, or ``-`` for standard input.
@@ -44,10 +33,8 @@ class TextStream(IterableDataset[Batch]):
         id_column: The column of row ids; a column `id` may be missing.
         tokenizer: The backbone's tokenizer.
         max_length: The number of tokens after which a text is truncated.
-        tokens_per_batch: The token budget of a batch, padding included.
-        padding: The token for padding, and its side.
+        packing: Packs the texts of a window into batches.
         on_error: ``stop`` at a row that cannot be read, or ``skip`` it into the window's rejects.
-        multiple: The length of a batch is rounded up to a multiple of this number of tokens.
         text_format: How text files are divided into rows and columns.
         pin_memory: Whether the batches are for a CUDA GPU.
     """
@@ -60,10 +47,8 @@ class TextStream(IterableDataset[Batch]):
         id_column: str,
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
-        tokens_per_batch: int,
-        padding: Padding,
+        packing: Packing,
         on_error: OnBadRow = "stop",
-        multiple: int = 1,
         text_format: TableFormat = FOUND,
         pin_memory: bool = False,
     ) -> None:
@@ -71,10 +56,9 @@ class TextStream(IterableDataset[Batch]):
         on_reject = _ignore if on_error == "skip" else stop
         self._windows = WindowReader(files, text_column, columns, id_column, text_format, on_reject)
         self.text_key = self._windows.text_key
-        self.tokenizer = tokenizer
         self.max_length = max_length
-        self.packing = Packing(tokens_per_batch, padding, multiple)
-        self.pin_memory = pin_memory
+        self.packing = packing
+        self._window_batches = WindowBatches(tokenizer, max_length, self.packing, pin_memory)
         self._digest: str | None = None
         self._window_count: int | None = None
         self._digests: list[str] = []
@@ -187,7 +171,7 @@ class TextStream(IterableDataset[Batch]):
             rows: The approximate number of texts.
         """
         if self._shard is not None:  # all shards try it on the same texts, so that they choose alike
-            self._first = [batch for window in itertools.islice(self._read(), 1) for batch in self.batches(window)]
+            self._first = [batch for window in itertools.islice(self._read(), 1) for batch in self._batches(window)]
         elif self._first is None:
             coming = self._prepared()
             self._coming = itertools.chain([next(coming, [])], coming)
@@ -208,7 +192,7 @@ class TextStream(IterableDataset[Batch]):
         """The batches of the remaining windows. They are made once, because standard input can be read only once."""
         if self._coming is None:
             self._digests = []
-            self._coming = map(self.batches, self._remaining(self._read()))
+            self._coming = map(self._batches, self._remaining(self._read()))
         return self._coming
 
     def _remaining(self, windows: Iterator[Window]) -> Iterator[Window]:
@@ -235,57 +219,11 @@ class TextStream(IterableDataset[Batch]):
     def _read(self) -> Iterator[Window]:
         return self._windows.read(WINDOW)
 
-    def batches(self, window: Window) -> list[Batch]:
-        """The batches of a window, in order of length.
-
-        Args:
-            window: The window, with a column `text_key`.
-        """
-        texts = window.values(self.text_key)
-        is_readable = np.fromiter(map(is_text, texts), dtype=np.bool_, count=len(texts))
-        readable, missing = np.flatnonzero(is_readable), np.flatnonzero(~is_readable)
-        tokens, notes = self._tokens([texts[place] for place in readable.tolist()])
-        batches: list[Batch] = []
-        for chosen, padded in self.packing.batches(tokens):
-            ready = pinned(padded) if self.pin_memory else padded
-            batches.append({**ready, **_rows(window, readable[chosen], notes[chosen])})
-        if len(missing) or not texts:
-            batches.append(_rows(window, missing, np.full(len(missing), NO_TEXT, dtype=np.object_)))
+    def _batches(self, window: Window) -> list[Batch]:
+        batches = self._window_batches.of(window, self.text_key)
         self._first = self._first or batches
         return batches
-
-    def _tokens(self, texts: Sequence[str]) -> tuple[Tokens, Notes]:
-        """The tokens of texts, and a note about each text that is not read unchanged."""
-        whole = [replace_surrogates(text) for text in texts]
-        read = [cut(text, self.max_length) for text in whole]
-        tokens = tokenize(read, self.tokenizer, self.max_length)
-        notes: Notes = np.full(len(texts), None, dtype=np.object_)
-        for place, (text, given) in enumerate(zip(whole, texts, strict=True)):
-            if text is not given and text != given:
-                notes[place] = HALF_CHARACTER
-        for place in np.flatnonzero(tokens.lengths >= self.max_length).tolist():
-            is_truncated = tokens.truncated is not None and tokens.truncated[place]
-            if is_truncated or len(read[place]) < len(whole[place]):
-                notes[place] = f"only its first {self.max_length} tokens were read"
-        return tokens, notes
-
-
-def some_of(batches: Sequence[Batch], rows: int) -> list[Batch]:
-    """Some batches of a window, of all lengths.
-
-    Args:
-        batches: The batches, in order of length.
-        rows: The approximate number of texts.
-    """
-    texts = [batch for batch in batches if "input_ids" in batch]
-    every = max(1, round(sum(len(batch["row"]) for batch in texts) / rows))
-    return texts[every // 2 :: every] or texts
 
 
 def _ignore(where: str, reason: str, content: Any) -> None:
     """Goes on after a row that cannot be read; it is among the window's rejects."""
-
-
-def _rows(window: Window, places: npt.NDArray[np.int64], notes: Notes) -> Batch:
-    # Arrays, because Lightning walks into each element of a list.
-    return {"row": window.rows[places], "places": places, "notes": notes, "window": window}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit.data.batching import Batch
-from emotion_lit.data.streaming import Notes
+from emotion_lit.data.window_batches import Notes
 from emotion_lit.data.windows import Window
 from emotion_lit.utils.device_copies import HostCopy
 

@@ -11,7 +11,7 @@ import torch
 
 from emotion_lit.data.formats.blocks import is_json_text, to_values
 from emotion_lit.data.plain_values import plain
-from emotion_lit.data.streaming import NO_TEXT
+from emotion_lit.data.window_batches import NO_TEXT
 from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
 from emotion_lit.model.decision import Decision, ranking

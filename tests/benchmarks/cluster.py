@@ -90,7 +90,7 @@ def measure_parts(checkpoint: Path, texts: Path, folder: Path) -> None:
 
     def write(window: Window, computed: torch.Tensor) -> None:
         builder = job.builder
-        rows = builder.build(input_rows(window, "id", loaded.stream.text_key, ()), computed.double().numpy())
+        rows = builder.build(input_rows(window, "id", job.text_key, ()), computed.double().numpy())
         rows = rows.append_column(ROW, pa.array(window.rows, pa.int64()))
         parts.write(plan.spans[window.number], rows, ())
 
@@ -98,7 +98,7 @@ def measure_parts(checkpoint: Path, texts: Path, folder: Path) -> None:
     for piece in plan.pieces(()):
         for window in read_piece(piece, data):
             sent = timed("hand over to another process", partial(handed_over, window))
-            batches = timed("tokenize and pad", partial(loaded.stream.batches, sent))
+            batches = timed("tokenize and pad", partial(loaded.batches.of, sent, job.text_key))
             computed = timed("compute", partial(probabilities, batches))
             timed("write", partial(write, window, computed))
     whole = sum(seconds.values())

@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from emotion_lit.data.batching import Batch
+from emotion_lit.data.packing import Packing
 from emotion_lit.data.padding import Padding
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.inference.agreement import compare, probabilities_of
@@ -36,7 +37,8 @@ def main() -> None:
     keep_freed_memory()
     model = restore(read_checkpoint(options.ckpt_path))
     use_eager_attention(model.network.encoder)
-    stream = TextStream([options.texts], "text", [], "id", model.tokenizer, 128, 2048, Padding.of(model.tokenizer))
+    packing = Packing(2048, Padding.of(model.tokenizer))
+    stream = TextStream([options.texts], "text", [], "id", model.tokenizer, 128, packing)
     batches = stream.first_batches(options.rows)
     engines = {name: make_engine(name, model, options.ckpt_path) for name in ENGINES}
     with FlopCounterMode(display=False) as counter:

@@ -14,7 +14,7 @@ import torch
 
 from emotion_lit import load
 from emotion_lit.cli import main
-from emotion_lit.data.streaming import NO_TEXT
+from emotion_lit.data.window_batches import NO_TEXT
 from emotion_lit.errors import UserError
 from emotion_lit.inference.output_columns import NOT_FINITE, TableBuilder, round_probabilities, unlabeled_rows
 from emotion_lit.model.checkpoint import KEY, MODEL_KEY, weights_sha256

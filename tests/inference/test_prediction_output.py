@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit.data.batching import Batch
+from emotion_lit.data.packing import Packing
 from emotion_lit.data.padding import Padding
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.errors import UserError
@@ -22,7 +23,7 @@ MADE_FROM = {"the checkpoint": "tiny"}
 
 def stream_of(source: Path) -> TextStream:
     tokenizer = load_tokenizer("embedded")
-    stream = TextStream([str(source)], "text", [], "id", tokenizer, 16, 64, Padding.of(tokenizer))
+    stream = TextStream([str(source)], "text", [], "id", tokenizer, 16, Packing(64, Padding.of(tokenizer)))
     stream.survey()
     return stream
 
