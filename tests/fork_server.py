@@ -28,7 +28,7 @@ from typing import NoReturn
 ROOT = Path(__file__).parents[1]
 CLIENT = Path(__file__).with_name("fork_client.py")
 # Variables that Python and libraries read at their start; a program that sets another value gets a fresh process.
-AT_START = re.compile(r"PYTHON(?!PATH)|LC_|LANG|HOME$|XDG|HF_|TRANSFORMERS|TOKENIZERS|MPL|TORCH|OMP|MKL|CUDA")
+AT_START = re.compile(r"PYTHON(?!PATH)|LC_|LANG|HOME$|XDG|HF_|TRANSFORMERS|TOKENIZERS|MPL|TORCH_|OMP|MKL|CUDA")
 
 # A thread of pyarrow's memory allocator, which starts it again in forked processes.
 ALLOCATOR = "jemalloc_bg_thd"
