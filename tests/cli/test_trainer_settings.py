@@ -140,7 +140,7 @@ def test_the_rate_that_is_found_is_used(fit: Fit) -> None:
     ("typed", "line"),
     [
         ("--trainer.accelerator=gpu", "trainer.accelerator is gpu, but PyTorch finds no such device"),
-        ("--trainer.strategy=fsdp", "requires a GPU accelerator"),
+        ("--trainer.strategy=fsdp", "trainer.strategy is fsdp, which shards a model over CUDA GPUs"),
         ("--trainer.devices=0", "is not a valid input using cpu accelerator"),
         ("--trainer.num_nodes=2", "trainer.num_nodes is 2, but the address of the main machine is unknown"),
         ("--trainer.precision=transformer-engine", "Requirement 'transformer_engine"),

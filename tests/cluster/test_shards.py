@@ -63,7 +63,7 @@ def test_joined_shards_are_the_file_of_one_command(
     assert found[0] == expected[0]
     joined = expected[1].replace(str(whole), str(target)).replace("rows", f"rows of {SHARDS} shards")
     assert found[1] == f"{joined}; the shards are kept"
-    assert "is there already; give another --output, or --overwrite true" in failing(capsys, "join", str(target))
+    assert "already exists; give another --output, or --overwrite true" in failing(capsys, "join", str(target))
     main(["join", *map(str, reversed(files)), f"--output={tmp_path / 'other'}{suffix}"])
     assert (tmp_path / f"other{suffix}").read_bytes() == whole.read_bytes()
 
