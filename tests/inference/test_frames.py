@@ -104,7 +104,7 @@ def test_odd_frames_are_labeled_or_refused(model: Predictor, labels: list[str | 
         model.frame(pa.Table.from_arrays([pa.array(TEXTS)] * 2, names=["text", "text"]))
     with pytest.raises(UserError, match="column 'txt' is not known; did you mean 'text'"):
         model.frame(pd.DataFrame({"text": TEXTS}), "txt")
-    with pytest.raises(UserError, match="holds no texts, but values such as 3"):
+    with pytest.raises(UserError, match="has no texts, but values such as 3"):
         model.frame(pd.DataFrame({"text": [3, 4]}))
     for given in ({"text": TEXTS}, TEXTS, "text", b"text", None):
         with pytest.raises(UserError, match=r"frame labels a frame or a series.*model\(texts\)"):

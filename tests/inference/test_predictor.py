@@ -45,4 +45,4 @@ def test_a_base_model_that_is_not_needed_is_said(
     run = train("--model.tuning=full", "--model.learning_rate=1e-3")
     capsys.readouterr()
     assert load(run, backbone=str(tiny_backbone))("fine").label
-    assert capsys.readouterr().err == f"backbone {tiny_backbone} is not used: {run} holds the whole model\n"
+    assert capsys.readouterr().err == f"backbone {tiny_backbone} is not used: {run} contains the whole model\n"

@@ -189,7 +189,7 @@ def test_an_output_is_not_overwritten_unless_told_to(
     words = arguments(tiny_run, texts_file, tmp_path / "out.csv")
     main(words)
     first = (tmp_path / "out.csv").read_bytes()
-    assert "is there already" in failing(capsys, *words, "--prediction.top_k=2")
+    assert "already exists" in failing(capsys, *words, "--prediction.top_k=2")
     assert (tmp_path / "out.csv").read_bytes() == first
     main([*words, "--prediction.top_k=2", "--prediction.overwrite=true"])
     assert (tmp_path / "out.csv").read_bytes() != first
@@ -230,7 +230,7 @@ def test_a_file_that_took_the_name_in_between_stays(
     target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
     target.write_text("mine")
     words = arguments(tiny_run, tmp_path / "texts.txt", target)
-    assert "is there already" in failing(capsys, *words)
+    assert "already exists" in failing(capsys, *words)
     assert target.read_text() == "mine"
     main([*words, "--prediction.overwrite=true"])
     assert "32 rows are labeled already" in capsys.readouterr().err

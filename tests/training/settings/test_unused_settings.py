@@ -69,7 +69,10 @@ def lines(command: str, defaults: Any, *typed: str) -> list[str]:
         (["trainer.limit_val_batches=0", "early_stopping.patience=1"], "early_stopping.patience has no effect with"),
         (["trainer.limit_val_batches=0", "trainer.val_check_interval=0.5"], "trainer.val_check_interval has no effect"),
         (["trainer.logger=false", "trainer.log_every_n_steps=1"], "trainer.log_every_n_steps has no effect with"),
-        (["early_stopping.check_finite=false"], "early_stopping.check_finite has no effect with a metric"),
+        (
+            ["early_stopping.check_finite=false"],
+            "early_stopping.check_finite has no effect with metrics other than losses",
+        ),
         (
             ["early_stopping.strict=false"],
             "early_stopping.strict has no effect: the monitored metric is checked",
