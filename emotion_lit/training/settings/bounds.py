@@ -55,7 +55,7 @@ def check_bounds(command: str, settings: Any) -> None:
         raise UserError(f"{own} is 0, and nothing would be done; leave it out")
     if settings["trainer.val_check_interval"] == 0:
         raise UserError("trainer.val_check_interval is 0; trainer.limit_val_batches 0 turns validation off")
-    if not settings["name"].strip():
+    if not (settings["name"] or "").strip():
         raise UserError("name is empty; give the run a name, or leave it out")
     if ".." in PurePosixPath(settings["name"]).parts or settings["name"].startswith("/"):
         raise UserError(

@@ -25,7 +25,8 @@ from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.training.run_folder import LOG, RunConfig, is_another_run
 from emotion_lit.training.settings.bounds import check_bounds
 from emotion_lit.training.settings.checkpoint_settings import Source, parse_with_checkpoint, typed_checkpoint
-from emotion_lit.training.settings.parser import EmotionParser, configs_first, for_command
+from emotion_lit.training.settings.parser import CONFIG_FLAGS, EmotionParser, configs_first, for_command
+from emotion_lit.training.settings.structure import check_structure, settings_in_configs
 from emotion_lit.training.settings.trainer_setup import LOGS, TRAINER_DEFAULTS, TrainerSetup
 from emotion_lit.training.settings.unused_settings import report_unused, typed_keys
 from emotion_lit.training.weight_averaging import check_resumable
@@ -75,7 +76,9 @@ class EmotionCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the blocks of the callbacks, and links the model's settings to those of the data."""
-        parser.add_argument("--name", default="emotion", help="Name of the run; its folder is logs/<name>/version_N.")
+        parser.add_argument(
+            "--name", type=str, default="emotion", help="Name of the run; its folder is logs/<name>/version_N."
+        )
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
@@ -109,6 +112,7 @@ class EmotionCLI(LightningCLI):
         def parse() -> Namespace:
             return parser.parse_args(given) if isinstance(given, list) else parser.parse_object(given)
 
+        self._check_structure(given)
         path = typed_checkpoint(given) if command == "predict" and isinstance(given, list) else None
         self.config = None if path else parse()
         if path is None:
@@ -122,6 +126,18 @@ class EmotionCLI(LightningCLI):
         if command == "predict":
             self._agree_on_errors()
 
+    def _check_structure(self, given: Any) -> None:
+        """Checks the blocks of settings, of which jsonargparse ignores some."""
+        for name in self.subcommands():
+            parser: Any = self._parser(name)
+            if isinstance(given, list):
+                after = given[given.index(name) + 1 :] if name in given else []
+                mappings = list(settings_in_configs(after, CONFIG_FLAGS))
+            else:
+                mappings = [given.get(name) or {}]
+            for settings in mappings:
+                check_structure(settings, parser.types())
+
     def _interrupted_run(self, command: str) -> str | None:
         """The checkpoint of the run that this job was training before it was started again."""
         if command != "fit":
@@ -129,7 +145,7 @@ class EmotionCLI(LightningCLI):
         config = self.config[command]
         source = checkpoints.run_folder(config.ckpt_path) if config.ckpt_path else None
         root = Path(config.trainer.default_root_dir or (source.parent.parent if source else LOGS))
-        names = {config.name, source.parent.name} if source else {config.name}
+        names = {config.name or "", source.parent.name} if source else {config.name or ""}
         last = requeue.interrupted_run([root / name for name in names], self.typed)
         return str(last) if last else None
 

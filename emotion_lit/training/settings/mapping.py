@@ -22,8 +22,10 @@ def nested_settings(
         A nested dictionary.
 
     Raises:
-        UserError: There is no such configuration, or a key is both a block and a value.
+        UserError: There is no such configuration, or a key is empty, or both a block and a value.
     """
+    if isinstance(settings, str) and not settings.strip():
+        raise UserError("settings are empty; give a mapping, a path or the name of a recipe, such as quickstart")
     if isinstance(settings, str | Path):
         settings = load_yaml(read_config(str(find_config(settings))))
     merged: dict[str, Any] = {}
@@ -39,6 +41,8 @@ def _merge(into: dict[str, Any], settings: Mapping[str, Any], block: str = "") -
     for key, value in settings.items():
         first, _, rest = str(key).partition(".")
         name = f"{block}{first}"
+        if not first or str(key).endswith("."):
+            raise UserError(f"the name of a setting is {f'{block}{key}'!r}, which has an empty part; correct it")
         inner = {rest: value} if rest else value
         if isinstance(inner, Mapping) and "class_path" not in inner:
             child = into.setdefault(first, {})

@@ -27,6 +27,7 @@ from emotion_lit.utils.commands import PROGRAM
 
 OPTION = re.compile(r"--([\w.-]+)")
 NOT_ACCEPTED = re.compile(r"does not accept option '([\w.-]+)'")
+NO_OPTION = re.compile(r"Subcommand '\w+' does not accept option '(?P<key>[^']*)'")
 
 CONFIG_FLAGS = ("--config", "-c")
 
@@ -139,13 +140,14 @@ class EmotionParser(LightningArgumentParser):
         Raises:
             UserError: Always.
         """
-        line = in_plain_words(str(message), self._types())
+        line = in_plain_words(str(message), self.types())
         hint = self._hint(line)
+        line = NO_OPTION.sub(r"there is no setting \g<key>", line)
         raise UserError(line.rstrip(".") + hint if hint else line) from ex
 
     def listed_settings(self) -> list[str]:
         """The settings that the help lists and errors suggest, by dotted key."""
-        return [key for key in self._types() if self.is_listed(key)]
+        return [key for key in self.types() if self.is_listed(key)]
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """The help page, with the settings that the command uses."""
@@ -172,10 +174,10 @@ class EmotionParser(LightningArgumentParser):
         words = NOT_ACCEPTED.findall(line)
         if "nrecognized arguments" in line:
             words += OPTION.findall(line)
-        meant = dict.fromkeys(near for word in words if (near := nearest(word, known)))
+        meant = dict.fromkeys(near for word in words if (near := nearest(word, known)) not in (None, word))
         return f". Did you mean {', '.join(meant)}?" if meant else ""
 
-    def _types(self) -> dict[str, Any]:
+    def types(self) -> dict[str, Any]:
         """The settings by their dotted keys, and their types."""
         parsers: list[Any] = [self]
         for action in self._actions:

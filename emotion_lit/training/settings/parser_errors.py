@@ -4,6 +4,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from emotion_lit.training.settings.config_files import no_config
@@ -15,9 +16,15 @@ FOLDER = re.compile(r"Path is not a file: '(?P<path>.*)'")
 GIVEN = re.compile(r"Given value: (?P<value>.*)$", re.MULTILINE)
 GOT = re.compile(r"Got value: (?P<value>.*)$", re.MULTILINE)
 # Lines that list what a value could have been otherwise.
-OTHER_TYPES = re.compile(r"Expected a |Does not validate|Subtypes:|Errors:|Given value|^$")
+OTHER_TYPES = re.compile(
+    r"Expected a |Does not validate|Subtypes:|Errors:|Given value|^$|"
+    r"Not a valid subclass|Subclass types expect|a class path \(|a dict with|Problem with given class_path|Got value"
+)
+# What Python says about a class_path or init_args of another type.
+NOT_A_CLASS = re.compile(r"object has no attribute|is not iterable|is not subscriptable")
 PROBLEM = re.compile(r"Problem with given class_path '(?P<name>[\w.]+)':(?P<rest>.*)", re.DOTALL)
 CLASS = re.compile(r"class_path'?[:=] *'([\w.]+)'")
+NO_CLASS = "there is no such class; give its name, or its path with dots"
 EXAMPLES: dict[Any, str] = {str: "joy, anger", float: "0.5, 0.25", int: "1, 2"}
 NAMES: dict[Any, str] = {
     float: "a number",
@@ -27,6 +34,7 @@ NAMES: dict[Any, str] = {
     type(None): "null",
     list: "a list",
     dict: "a mapping of keys to values",
+    Path: "a path",
 }
 
 
@@ -49,7 +57,9 @@ def in_plain_words(message: str, known: Mapping[str, Any]) -> str:
     reasons = [line.strip(" -") for line in found["rest"].splitlines() if not OTHER_TYPES.search(line.strip(" -"))]
     if makes_objects(wanted):
         named = CLASS.search(value)
-        why = "; ".join(dict.fromkeys(reasons)) or "there is no such class; give its name, or its path with dots"
+        why = "; ".join(dict.fromkeys(reasons)) or NO_CLASS
+        if NOT_A_CLASS.search(why):
+            why = "class_path should be the name of a class, and init_args a mapping of its arguments"
         return f"{key}: cannot make {named[1] if named else _short(value)}: {why}"
     return f"{key} is {_short(value)}; it should be {in_words(wanted)}{_about_booleans(value, wanted)}"
 

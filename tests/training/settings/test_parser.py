@@ -52,6 +52,8 @@ def test_labels_that_yaml_takes_for_booleans(capsys: pytest.CaptureFixture[str],
         ("", "{} is not a configuration; it should have lines such as name: my_run"),
         ("- joy\n- anger\n", "{} is not a configuration; it should have lines such as name: my_run"),
         ("only words", "{} is not a configuration; it should have lines such as name: my_run"),
+        ("model:\n# tuning: head\n", "model is null; it should be a mapping of settings, which --help lists"),
+        ("early_stopping: false\n", "early_stopping is False; it should be a mapping of settings"),
     ],
 )
 def test_a_configuration_that_is_none(
