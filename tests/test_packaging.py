@@ -41,7 +41,7 @@ def declared(lines: Iterable[str]) -> set[NormalizedName]:
 
 
 def test_what_the_package_imports_is_declared() -> None:
-    optional = declared([*EXTRAS["embedded"], *EXTRAS["onnx"], *EXTRAS["sweep"]])
+    optional = declared([*EXTRAS["embedded"], *EXTRAS["onnx"], *EXTRAS["sweep"], *EXTRAS["ray"]])
     assert imported(ROOT / "emotion_lit") - OF_THE_CALLER <= declared(PROJECT["dependencies"]) | optional
 
 

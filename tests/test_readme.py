@@ -24,7 +24,8 @@ PAGES = (
     *("emotion_lit/cli/README.md", "emotion_lit/model/README.md", "emotion_lit/utils/README.md"),
     "emotion_lit/cluster/README.md",
     "emotion_lit/sweep/README.md",
-    *("emotion_lit/README.md", "emotion_lit/data/sample/README.md", "tests/README.md", "tests/benchmarks/README.md"),
+    *("tests/model/checkpoint/earlier/README.md", "emotion_lit/README.md"),
+    *("emotion_lit/data/sample/README.md", "tests/README.md", "tests/benchmarks/README.md"),
     *(".github/CONTRIBUTING.md", "CHANGELOG.md", "logs/README.md"),
 )
 # Files that somebody who follows CONTRIBUTING makes.
@@ -88,6 +89,8 @@ def run(words: list[str]) -> None:
         words = [*words, *fewer]
     elif words[0] == "predict":
         words = [*words, "--prediction.overwrite=true"]
+    elif words[0] == "join":
+        words = [*words, "--overwrite=true"]
     elif words[0] == "sweep":
         words = [*words, *SMALL, "--trials=2"]
     main(words)

@@ -110,13 +110,13 @@ def test_bars_can_be_switched_off_and_replaced(tmp_path: Path, bar: str) -> None
 
 
 def test_predict_shows_a_bar_and_says_where_the_rows_are(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "my texts.txt").write_text("".join(f"I feel {'very ' * (n % 30)}well\n" for n in range(3000)))
+    (tmp_path / "my texts.txt").write_text("".join(f"I feel {'very ' * (n % 30)}well\n" for n in range(20000)))
     arguments = ["--data.predict_path=my texts.txt", "--prediction.path=my labels.csv", "--prediction.engine=auto"]
     session = emotion_lit("predict", f"--ckpt_path={run}", *arguments, cwd=tmp_path)
     check(session)
     assert moved(session, "predict: ")
-    assert "3,000 rows written to my labels.csv" in session.text
-    assert len((tmp_path / "my labels.csv").read_text().splitlines()) == 3001
+    assert "20,000 rows written to my labels.csv" in session.text
+    assert len((tmp_path / "my labels.csv").read_text().splitlines()) == 20001
 
 
 def test_rows_go_to_the_terminal_too(run: Path, tmp_path: Path) -> None:

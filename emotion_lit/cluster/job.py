@@ -172,7 +172,8 @@ class LoadedJob:
             fallback: PyTorch, for where it fails.
             checkpoint: The checkpoint, beside which files of ONNX are kept.
         """
-        assert self.trained is not None  # noqa: S101, an export has its own engine
+        if self.trained is None:  # an export, which has its own engine
+            return
         try:
             other = make_engine(engine, self.trained, checkpoint)
             self.engine = FallbackEngine(engine, other, fallback, on_fallback=self._fall_back)

@@ -107,7 +107,8 @@ def _engine(job: Job, parts: PartFolder, plan: Plan) -> str:
     if job.engine == TORCH or job.is_export:
         return TORCH
     loaded = LoadedJob.load(job, "cpu")
-    assert loaded.trained is not None  # noqa: S101, it is a checkpoint
+    if loaded.trained is None:  # an export, which has its own engine
+        return TORCH
     first = plan.spans[0]
     piece = Piece(plan.files, 0, [first], frozenset([first.number]), plan.max_rows)
 

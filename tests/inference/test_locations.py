@@ -34,7 +34,7 @@ def test_a_model_on_the_hub_loads_and_is_there_offline(places: dict[str, Path], 
         assert repr(loaded("me/emo.model", kind)(TEXTS)) == expected
     with hub_at(NOBODY, tmp_path / "cache"):
         assert repr(loaded("me/emo.model", kind)(TEXTS)) == expected
-        with pytest.raises(UserError, match="no file or folder me/other, no model of this name is in the cache, and"):
+        with pytest.raises(UserError, match="no file or folder me/other.*, no model of this name is in the cache, and"):
             load("me/other")
 
 
@@ -87,7 +87,7 @@ def test_commands_take_the_id_of_a_model_on_the_hub(
     with hub_at(NOBODY, tmp_path / "cache"):
         assert predicted("me/emo", "offline.csv") == expected
         words = ["predict", "--ckpt_path=me/other", f"--data.predict_path={texts_file}"]
-        assert "there is no file or folder me/other, no model of this name is in the cache" in failing(capsys, *words)
+        assert "no model of this name is in the cache" in failing(capsys, *words)
 
 
 @pytest.mark.parametrize("given", [None, "", " ", b"best.ckpt", 5, ["best.ckpt"]])

@@ -156,10 +156,10 @@ def test_a_new_run_leaves_the_best_checkpoint_of_another_one(
     ]
     main(["fit", *words])
     first = (folder / "best.ckpt").read_bytes()
-    assert "holds best.ckpt of another run, which this one would replace" in failing(capsys, "fit", *words)
+    assert "contains best.ckpt of another run, which this one would replace" in failing(capsys, "fit", *words)
     last = next(tmp_path.rglob("last.ckpt"))
     other = ["--name=other", f"--ckpt_path={last}", f"--checkpoint.dirpath={folder}"]
-    assert "holds best.ckpt of another run" in failing(capsys, "fit", *words, *other)
+    assert "contains best.ckpt of another run" in failing(capsys, "fit", *words, *other)
     assert (folder / "best.ckpt").read_bytes() == first
     main(["fit", *words, f"--ckpt_path={last}", "--trainer.max_epochs=2"])  # the same run goes on there
 
