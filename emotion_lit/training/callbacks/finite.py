@@ -16,13 +16,15 @@ from emotion_lit.utils import distributed
 from emotion_lit.utils.files import replace
 
 ROWS_SHOWN, CHARACTERS_SHOWN = 8, 40
+# Devices on which reading a value does not wait.
+READ_AT_ONCE = ("cpu",)
 
 
 class FiniteLoss(pl.Callback):
     """Stops training at a loss that is NaN or infinite; the error names the step and the rows of the batch.
 
-    The index of the first such batch is kept in a tensor on the device, which is read about once a second, because
-    reading it waits for a GPU.
+    The index of the first such batch is kept in a tensor on the device. It is read after each batch on a CPU, and about
+    once a second on a GPU or with several processes, because reading it waits for them.
     """
 
     def __init__(self) -> None:
@@ -43,7 +45,8 @@ class FiniteLoss(pl.Callback):
         if self._bad is None:
             self._bad = torch.full((), -1, device=loss.device)
         self._bad = torch.where((self._bad < 0) & ~loss.detach().isfinite(), batch_idx, self._bad)
-        if self._agreement.is_due(trainer):
+        at_once = trainer.world_size == 1 and loss.device.type in READ_AT_ONCE
+        if at_once or self._agreement.is_due(trainer):
             self._ask(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
