@@ -30,6 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere `fork
     ("variable", "is_forked"), [("TORCHINDUCTOR_CACHE_DIR", True), ("PYTHONOPTIMIZE", False)], ids=["forked", "fresh"]
 )
 def test_words_streams_folder_environment_and_exit_code(tmp_path: Path, variable: str, is_forked: bool) -> None:
+    forked.cache_clear()  # a server with today's environment, which other tests may have changed
     command = [*forked(), "-c", SHOWS, "a", "b c"]
     environment = {**os.environ, "SHOWN": "ü", variable: "1"}
     done = subprocess.run(command, input="typed", capture_output=True, text=True, cwd=tmp_path, env=environment)
