@@ -6,7 +6,9 @@ import importlib.util
 import re
 import shlex
 import shutil
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,18 @@ def own_files() -> dict[str, str]:
     return {"own.csv": labeled, "other.csv": labeled, "texts.txt": "what a day!\nleave me alone\n"}
 
 
+@pytest.fixture
+def ray_of_a_page() -> Iterator[None]:
+    """Ends the session of Ray that a page starts, which takes over SIGTERM."""
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    ray.shutdown()
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.usefixtures("ray_of_a_page")
 def test_commands_and_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As somebody who reads the pages would type them, in one folder; on fewer rows, and training comes first."""
     monkeypatch.chdir(tmp_path)

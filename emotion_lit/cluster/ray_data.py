@@ -134,7 +134,7 @@ def _run(
 
     on_gpus = job.accelerator != "cpu" and resources.gpus > 0
     actors, threads = resources.actors(job.actors, on_gpus)
-    say(f"actors: {actors}, each with {'a GPU' if on_gpus else f'{threads} threads'}")
+    say(f"actors: {actors}, each with {'a GPU' if on_gpus else f'{threads} thread' + 's' * (threads > 1)}")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.target_max_block_size = BLOCK_BYTES  # a window goes on as soon as it is read
