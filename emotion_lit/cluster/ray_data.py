@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 
 from emotion_lit.cluster.job import Job, LoadedJob
-from emotion_lit.cluster.part_folder import ROW, PartContent, PartFolder, check_address
+from emotion_lit.cluster.part_folder import REJECTS, ROW, PartContent, PartFolder, check_address
 from emotion_lit.cluster.plan import Piece, Plan, Span, read_piece, survey
 from emotion_lit.cluster.ray_session import Resources, need_ray, ray_session
 from emotion_lit.cluster.storage import OutputFolder, input_files
@@ -62,7 +62,7 @@ def label(job: Job) -> None:
             plan = survey(files, job.data, bar.update, streaming.WINDOW)
         parts.made_from = job.made_from(_weights_sha256(job), plan.digest)
         parts.open(job.overwrite)
-        _report(_label(job, parts, plan), job)
+        _label(job, parts, plan).report(job.path, f"{job.path}/{REJECTS}")
     finally:
         if lock is not None:
             Path(lock.lock_file).unlink(missing_ok=True)
@@ -234,15 +234,3 @@ class Labeler:
         table = table.append_column(ROW, pa.array(window.rows, pa.int64()))
         with clear_write_errors(self.job.path):
             return self.parts.write(span, table, window.rejects)
-
-
-def _report(counts: Counts, job: Job) -> None:
-    if counts.unlabeled:
-        say(
-            f"warning: {counts.unlabeled:,} rows have no label, and their note says why; the first is row "
-            f"{counts.first_unlabeled}"
-        )
-    rejected = (
-        f", {counts.rejects:,} could not be read; they are in {job.path}/_rejects.jsonl" if counts.rejects else ""
-    )
-    say(f"{counts.rows:,} rows written to {job.path}{rejected}")

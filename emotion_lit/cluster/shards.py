@@ -46,7 +46,7 @@ def join(paths: Sequence[Path], output: Path | None = None, overwrite: bool = Fa
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror or error}") from error
     FirstEngine(output, {}).file.unlink(missing_ok=True)
-    _report(counts, len(shards), output, rejects)
+    counts.report(str(output), str(rejects), f" of {len(shards)} shards", "; the shards are kept")
 
 
 def _found(paths: Sequence[Path], output: Path | None) -> tuple[list[Path], Path]:
@@ -144,13 +144,3 @@ def _rejects(file: Path) -> Path:
 def _counts(content: ShardContent) -> Counts:
     parts = [Part(**part) for part in content.parts.values()]
     return sum((Counts(one.rows, one.rejects, one.unlabelled, one.first_unlabelled or 0) for one in parts), Counts())
-
-
-def _report(counts: Counts, shards: int, output: Path, rejects: Path) -> None:
-    rejected = f", {counts.rejects:,} could not be read; they are in {rejects}" if counts.rejects else ""
-    if counts.unlabeled:
-        say(
-            f"warning: {counts.unlabeled:,} rows have no label, and their note says why; the first is row "
-            f"{counts.first_unlabeled}"
-        )
-    say(f"{counts.rows:,} rows of {shards} shards written to {output}{rejected}; the shards are kept")

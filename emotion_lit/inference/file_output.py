@@ -132,8 +132,8 @@ class FileOutput:
         return counts
 
     def rejects(self) -> str:
-        """The file of rows that could not be read, for a message."""
-        return f"; they are in {self._parts.rejects}"
+        """The file of rows that could not be read."""
+        return str(self._parts.rejects)
 
     def _published(self, limited: bool) -> Counts | None:
         stream, parts = self._stream, self._parts

@@ -9,6 +9,7 @@ from typing import Any
 from emotion_lit.errors import UserError
 from emotion_lit.inference.engines import ENGINES
 from emotion_lit.inference.part_files import Part
+from emotion_lit.utils.console import say
 from emotion_lit.utils.files import write_text
 
 # A key of `made_from`. Another version may also hash the same input differently.
@@ -41,6 +42,24 @@ class Counts:
             self.unlabeled + other.unlabeled,
             min(firsts, default=0),
         )
+
+    def report(self, output: str, rejects: str = "", of: str = "", more: str = "") -> None:
+        """Prints how many rows are written, and how many have no label or could not be read.
+
+        Args:
+            output: Where the rows are.
+            rejects: Where the rows that could not be read are.
+            of: What the rows come from.
+            more: What else there is to say.
+        """
+        if self.unlabeled:
+            say(
+                f"warning: {self.unlabeled:,} rows have no label, and their note says why; the first is row "
+                f"{self.first_unlabeled}"
+            )
+        found = f"; they are in {rejects}" if rejects else ""
+        rejected = f", {self.rejects:,} could not be read{found}" if self.rejects else ""
+        say(f"{self.rows:,} rows{of} written to {output}{rejected}{more}")
 
 
 @dataclass

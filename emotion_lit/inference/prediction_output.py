@@ -156,13 +156,7 @@ class PredictionOutput:
         where = "stdout" if self._path == STDOUT else self._path
         if self._shard:
             where = str(self._shard.file(Path(self._path)))
-        rejected = f", {counts.rejects:,} could not be read{self._sink.rejects()}" if counts.rejects else ""
-        if counts.unlabeled:
-            say(
-                f"warning: {counts.unlabeled:,} rows have no label, and their note says why; the first is row "
-                f"{counts.first_unlabeled}"
-            )
-        say(f"{counts.rows:,} rows written to {where}{rejected}")
+        counts.report(where, self._sink.rejects())
         if self._shard:
             command = command_line(*PROGRAM, "join", self._path)
             say(f"when all {self._shard.count} shards are complete, join them with: {command}", wrap=False)
