@@ -12,6 +12,7 @@ from emotion_lit.model.settings import ModelSettings
 from emotion_lit.training.callbacks.best_checkpoint import BestCheckpoint
 from emotion_lit.training.callbacks.early_stopping import EarlyStopping
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
+from emotion_lit.training.callbacks.run_report import RunReport
 
 
 def defaults(*classes: type) -> dict[str, object]:
@@ -24,6 +25,7 @@ def defaults(*classes: type) -> dict[str, object]:
     [
         (schema.BEST, (BestCheckpoint,)),
         (schema.LAST, (LastCheckpoint,)),
+        (schema.REPORT, (RunReport,)),
         (schema.EARLY_STOPPING, (callbacks.EarlyStopping, EarlyStopping)),
     ],
 )
