@@ -78,6 +78,7 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=save_top_k != 1,
         )
         self._chosen = monitor is not None
+        self._trains = True
         self._refused = False
         self._first_step: int | None = None
         self._validated: Tensor | None = None
@@ -86,7 +87,8 @@ class BestCheckpoint(ModelCheckpoint):
         """Sets the default metric for the labels, and checks that no other callback writes to the same files."""
         if not self._chosen and isinstance(pl_module, EmotionClassifier):
             self.monitor = default_monitor(pl_module.multi_label)
-        if stage == "fit":
+        self._trains = stage == "fit"
+        if self._trains:
             check_neighbors(trainer, self)
         super().setup(trainer, pl_module, stage)
 
@@ -200,7 +202,8 @@ class BestCheckpoint(ModelCheckpoint):
             best = Path(state["best_model_path"])
             if not _is_whole(best):
                 how = "damaged" if best.is_file() else "missing"
-                say(f"{best} is {how}; it will be replaced by the best checkpoint from here on", wrap=False)
+                if self._trains:
+                    say(f"{best} is {how}; it will be replaced by the best checkpoint from here on", wrap=False)
                 return
         super().load_state_dict(state)
 

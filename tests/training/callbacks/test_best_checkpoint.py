@@ -296,3 +296,13 @@ def test_weights_that_are_exchanged_in_another_way_are_refused(tiny_backbone: Pa
     with pytest.raises(UserError, match="no checkpoint would contain what was validated"):
         trainer.fit(model, datamodule=data)
     assert not list(tmp_path.glob("*.ckpt"))
+
+
+def test_scores_of_a_checkpoint_without_its_neighbors_replace_nothing(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    carried = tmp_path / "carried.ckpt"
+    carried.write_bytes((tiny_run / "checkpoints" / "last.ckpt").read_bytes())
+    main(["test", f"--ckpt_path={carried}", f"--evaluation.path={tmp_path / 'scores.json'}"])
+    assert "replaced" not in capsys.readouterr().err
+    assert list(tmp_path.glob("*.ckpt")) == [carried]
