@@ -25,8 +25,9 @@ from emotion_lit.model.probe import reason_of
 from emotion_lit.model.recorded_pass import RecordedPass, keep_gradients
 
 INPUTS = ("input_ids", "attention_mask", "states", "features")
-# A shape is recorded at this batch of it, if so many more are expected; recording one takes as long as about ten.
-RECORDED_AT, EXPECTED = 3, 16
+# A shape is recorded at its second batch, if at least so many of it are expected to follow. Recording takes about as
+# long as four eager passes, and a replay saves most of one.
+RECORDED_AT, EXPECTED = 2, 6
 MOST_SECONDS = 10.0
 LIBRARIES = ("transformers.", "peft.", "emotion_lit.")
 

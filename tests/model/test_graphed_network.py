@@ -97,34 +97,34 @@ BATCHES = [batch(seed, rows, length) for seed, (rows, length) in enumerate(SHAPE
 )
 def test_gradients_are_those_of_eager_passes(tiny_backbone: Path, settings: dict[str, Any]) -> None:
     graphs = both(tiny_backbone, BATCHES, **settings)
-    assert graphs.summary == {"shapes": 2, "replayed": 6, "eager": 5, "seconds": graphs.seconds}
+    assert graphs.summary == {"shapes": 2, "replayed": 8, "eager": 3, "seconds": graphs.seconds}
     assert graphs.seconds > 0
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_and_in_bfloat16(tiny_backbone: Path, tuning: str) -> None:
-    assert both(tiny_backbone, BATCHES, dtype=torch.bfloat16, tuning=tuning).passes["replayed"] == 6
+    assert both(tiny_backbone, BATCHES, dtype=torch.bfloat16, tuning=tuning).passes["replayed"] == 8
 
 
 def test_accumulated_gradients_add_up(tiny_backbone: Path) -> None:
-    assert both(tiny_backbone, BATCHES, accumulate=3).passes["replayed"] == 6
+    assert both(tiny_backbone, BATCHES, accumulate=3).passes["replayed"] == 8
 
 
 def test_states_and_features_are_inputs_too(tiny_backbone: Path) -> None:
     lower = built(tiny_backbone, trainable_layers=1)
     with torch.no_grad():
         states = [{**one, "states": lower.states(one["input_ids"], one["attention_mask"])} for one in BATCHES]
-    assert both(tiny_backbone, states, trainable_layers=1).passes["replayed"] == 6
+    assert both(tiny_backbone, states, trainable_layers=1).passes["replayed"] == 8
     width = built(tiny_backbone, tuning="head").feature_size
     features = [{"features": torch.randn(3, width)} for _ in range(5)]
-    assert both(tiny_backbone, features, tuning="head").passes["replayed"] == 3
+    assert both(tiny_backbone, features, tuning="head").passes["replayed"] == 4
 
 
 def test_dropout_differs_from_step_to_step(tiny_backbone: Path) -> None:
     network = built(tiny_backbone, dropout=0.5)
     graphs = GraphedNetwork(network, CpuRecorder(), math.inf)
     logits = [graphs(BATCHES[0]).detach() for _ in range(5)]
-    assert graphs.passes["replayed"] == 3
+    assert graphs.passes["replayed"] == 4
     assert not any(torch.equal(logits[-1], other) for other in logits[:-1])
 
 
@@ -141,12 +141,12 @@ def test_recording_draws_no_random_numbers(tiny_backbone: Path) -> None:
 
 def test_short_runs_and_rare_shapes_are_not_recorded(tiny_backbone: Path) -> None:
     network = built(tiny_backbone)
-    short, long = GraphedNetwork(network, CpuRecorder(), 18), GraphedNetwork(network, CpuRecorder(), 1000)
+    short, long = GraphedNetwork(network, CpuRecorder(), 7), GraphedNetwork(network, CpuRecorder(), 20)
     for graphs in (short, long):
         for one in [BATCHES[0]] * 5 + [BATCHES[1]] * 2:
             graphs(one)
     assert short.summary["shapes"] == 0
-    assert long.passes == {"replayed": 3, "eager": 4}
+    assert long.passes == {"replayed": 4, "eager": 3}
 
 
 def test_recording_ends_after_a_while(tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_recording_ends_after_a_while(tiny_backbone: Path, monkeypatch: pytest.M
     monkeypatch.setattr(graphed_network, "MOST_SECONDS", graphs.seconds)
     for one in [BATCHES[1]] * 4 + [BATCHES[0]]:
         graphs(one)
-    assert graphs.passes == {"replayed": 3, "eager": 6}
+    assert graphs.passes == {"replayed": 4, "eager": 5}
 
 
 def test_what_cannot_be_recorded_runs_as_before(tiny_backbone: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +193,7 @@ def test_without_memory_for_another_shape_the_others_are_kept(
     for one in [*BATCHES, *BATCHES]:
         graphs(one)
     assert graphs.summary["shapes"] == 1
-    assert graphs.passes["replayed"] == 8
+    assert graphs.passes["replayed"] == 9
     assert f"{LEFT_OUT}more shapes, with BertModel (OutOfMemoryError: CUDA out of memory." in capsys.readouterr().err
 
 
@@ -228,7 +228,7 @@ def distributed(rank: int, processes: int, backbone: Path, store: Path) -> None:
         assert want.keys() == got.keys()
         for name, value in want.items():
             torch.testing.assert_close(got[name], value, atol=1e-6, rtol=1e-5)
-    assert graphs.passes["replayed"] == 6
+    assert graphs.passes["replayed"] == 8
     dist.destroy_process_group()
 
 

@@ -6,7 +6,6 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from emotion_lit.data.batching import Batch
 from emotion_lit.model.batches import classify
@@ -17,6 +16,7 @@ from emotion_lit.model.mixed_precision import FrozenWeights
 from emotion_lit.model.network import Network
 from emotion_lit.model.precision import BFLOAT
 from emotion_lit.model.probe import Probe
+from emotion_lit.training.fsdp import is_sharded
 from emotion_lit.training.strategies import check_precision, is_checked_when_built
 from emotion_lit.training.weight_averaging import averages
 
@@ -67,7 +67,7 @@ class Acceleration(pl.Callback):
             check_precision(trainer, network, pl_module.tokenizer)
         if settings.compile_encoder:
             network.encoder.compile(dynamic=True)
-        elif settings.fast_paths and (recorder := recorder_for(device)) and _has_whole_weights(trainer, network):
+        elif settings.fast_paths and (recorder := recorder_for(device)) and _has_whole_weights(trainer):
             install_unread_masks(network, Probe(pl_module.tokenizer))
             self._use_graphs(trainer, network, recorder)
 
@@ -95,7 +95,6 @@ class Acceleration(pl.Callback):
             self._frozen = None
 
 
-def _has_whole_weights(trainer: pl.Trainer, network: Network) -> bool:
-    """Whether this process has all weights of a network, and not shares of them."""
-    is_plain = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
-    return is_plain and not any(isinstance(weight, DTensor) for weight in network.parameters())
+def _has_whole_weights(trainer: pl.Trainer) -> bool:
+    """Whether this process has all weights, and not shares of them."""
+    return isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy) and not is_sharded(trainer.strategy)
