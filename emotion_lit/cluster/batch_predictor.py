@@ -116,10 +116,10 @@ class BatchPredictor:
     def _labeled(self, texts: list[Any]) -> dict[str, pa.ChunkedArray]:
         model = self.model
         builder, classes = self._builder(model), len(model.labels)
-        packing = Packing(model.tokens_per_batch, Padding.of(model.tokenizer))
+        packing = Packing(model.budget, Padding.of(model.tokenizer))
         batches = WindowBatches(model.tokenizer, model.max_length, packing)
         windows = [Texts(texts[start : start + WINDOW]) for start in range(0, len(texts), WINDOW)] or [Texts([])]
-        parts = [probabilities_of(window, TEXT, batches, model.engine, classes) for window in windows]
+        parts = [probabilities_of(window, TEXT, batches, model.compute, classes) for window in windows]
         whole = pa.concat_tables([pa.table(builder.columns_of(*part)) for part in parts])
         return {f"{self.prefix}{name}": whole.column(name) for name in whole.column_names}
 

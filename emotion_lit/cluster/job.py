@@ -1,14 +1,17 @@
 """A labeling on a cluster: everything that its processes have to know, and the model that each of them loads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit import __version__
 from emotion_lit.cluster.part_folder import ROW
+from emotion_lit.data.batching import Batch
+from emotion_lit.data.budgets import AUTO
 from emotion_lit.data.columns import TEXT_NAMES
 from emotion_lit.data.loaders import prediction_packing
 from emotion_lit.data.settings import DataSettings
@@ -24,6 +27,7 @@ from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.factory import Trained, restore
 from emotion_lit.model.fast_paths import install_eager_attention
 from emotion_lit.model.half_weights import with_half_weights
+from emotion_lit.model.memory_limit import MemoryLimit, fill_memory
 from emotion_lit.model.positions import longest_text
 from emotion_lit.model.probe import Probe
 from emotion_lit.model.settings import ModelSettings
@@ -125,12 +129,25 @@ class LoadedJob:
         engine: Computes the probabilities of a batch.
         trained: The network and what belongs to it; None for an export.
         fell_back: Whether PyTorch has replaced the engine.
+        memory_limit: The size of batches that do not fit in memory.
     """
 
     batches: WindowBatches
     engine: Engine
     trained: Trained | None = None
     fell_back: bool = False
+    memory_limit: MemoryLimit = field(default_factory=MemoryLimit)
+
+    def compute(self, batch: Batch) -> Tensor:
+        """Computes the probabilities of a batch, in parts if it does not fit in memory.
+
+        Args:
+            batch: The batch.
+
+        Returns:
+            ``[rows, classes]``.
+        """
+        return self.memory_limit.run(self.engine, batch)
 
     @classmethod
     def load(cls, job: Job, device: str, engine: str = TORCH) -> "LoadedJob":
@@ -158,8 +175,11 @@ class LoadedJob:
         dtype, network = PRECISIONS[job.precision], trained.network
         if engine == TORCH and dtype is not None and job.model.fast_paths:
             network = with_half_weights(network, dtype, trained.tokenizer)
-        torch_engine = TorchEngine(network, trained.decision, dtype)
-        loaded = cls(_batches(job.data, trained.tokenizer), torch_engine, trained)
+        torch_engine, batches = TorchEngine(network, trained.decision, dtype), _batches(job.data, trained.tokenizer)
+        with torch.inference_mode():
+            is_auto = job.data.tokens_per_batch == AUTO
+            fill_memory(batches.packing, torch_engine, torch_engine.device, job.data.max_length, is_auto)
+        loaded = cls(batches, torch_engine, trained)
         if engine != TORCH:
             loaded.use(engine, torch_engine, Path(job.checkpoint))
         return loaded

@@ -229,7 +229,7 @@ class Labeler:
     def _write(self, span: Span, content: bytes) -> PartContent:
         window, data = from_bytes(content), self.job.data
         classes, key = len(self.job.model.labels), self.job.text_key
-        predicted = probabilities_of(window, key, self.loaded.batches, self.loaded.engine, classes)
+        predicted = probabilities_of(window, key, self.loaded.batches, self.loaded.compute, classes)
         table = self.builder.build(input_rows(window, data.id_column, key, self.builder.kept), *predicted)
         table = table.append_column(ROW, pa.array(window.rows, pa.int64()))
         with clear_write_errors(self.job.path):

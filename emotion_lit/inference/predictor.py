@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from emotion_lit.data.batching import pack
+from emotion_lit.data.batching import Batch, pack
 from emotion_lit.data.padding import Padding, pad
 from emotion_lit.data.texts import cut, is_text, replace_surrogates
 from emotion_lit.data.tokenization import tokenize
@@ -17,9 +17,12 @@ from emotion_lit.inference.engines import Engine
 from emotion_lit.inference.given_texts import one_or_many
 from emotion_lit.inference.predictions import Prediction, Predictions
 from emotion_lit.model.decision import Decision, is_known, ranking
-from emotion_lit.utils import fork_safety
+from emotion_lit.model.memory_limit import MemoryLimit
+from emotion_lit.utils import fork_safety, platforms
 
 TOKENS_PER_BATCH = 1024
+# A GPU is busy only with many texts at once.
+GPU_TOKENS = 2**15
 
 
 class Predictor:
@@ -32,7 +35,8 @@ class Predictor:
         tokenizer: The model's tokenizer.
         decision: How probabilities become labels.
         max_length: The maximum length of a text, in tokens; longer texts are truncated.
-        tokens_per_batch: The maximum size of a batch, in tokens, padding included.
+        tokens_per_batch: The maximum size of a batch on a CPU, in tokens, padding included. On a GPU a batch has up to
+            32,768 tokens, and is halved if it does not fit in memory.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Predictor:
         self.decision = decision
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
+        self._memory_limit = MemoryLimit(names_setting=False)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restores a copy, in this process or in another one."""
@@ -59,6 +64,24 @@ class Predictor:
     def labels(self) -> list[str]:
         """The classes in the order of their ids."""
         return list(self.decision.labels)
+
+    @property
+    def budget(self) -> int:
+        """The maximum size of a batch on the present device, in tokens."""
+        device = getattr(self.engine, "device", None)
+        on_gpu = device is not None and platforms.prepares_shapes(device)
+        return max(self.tokens_per_batch, GPU_TOKENS) if on_gpu else self.tokens_per_batch
+
+    def compute(self, batch: Batch) -> Tensor:
+        """Computes the probabilities of a batch, in parts if it does not fit in memory.
+
+        Args:
+            batch: ``input_ids`` and, if texts are padded, ``attention_mask``, both ``[rows, tokens]``.
+
+        Returns:
+            ``[rows, classes]``, on the device of the engine.
+        """
+        return self._memory_limit.run(self.engine, batch)
 
     @overload
     def __call__(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]
@@ -127,8 +150,8 @@ class Predictor:
         read = [cut(replace_surrogates(texts[place]), self.max_length) for place in readable]
         tokens, padding = tokenize(read, self.tokenizer, self.max_length), Padding.of(self.tokenizer)
         order = np.argsort(tokens.lengths, kind="stable")
-        packed = pack(tokens.lengths[order], self.tokens_per_batch)
-        parts = [self.engine(pad(tokens, order[places], padding)) for places in packed]
+        packed = pack(tokens.lengths[order], self.budget)
+        parts = [self.compute(pad(tokens, order[places], padding)) for places in packed]
         if parts:  # copied at once, because a copy waits for the device
             result[readable[order]] = torch.cat(parts).cpu()
         return result

@@ -7,24 +7,32 @@ import torch
 from torch import Tensor
 
 from emotion_lit.data.batching import Batch
-from emotion_lit.data.budgets import EVALUATION_FACTOR
+from emotion_lit.data.budgets import EVALUATION_FACTOR, filling_budget
+from emotion_lit.data.packing import Packing
+from emotion_lit.data.shapes import Lengths
 from emotion_lit.errors import UserError
-from emotion_lit.utils import device_memory, failures
+from emotion_lit.utils import device_memory, failures, platforms
 from emotion_lit.utils.console import say
 
 # The share of the free memory that batches may fill. The rest is for fragments, and for what is allocated later.
 SHARE_OF_FREE = 0.5
+# The size of the batch that is measured.
+PROBE_TOKENS = 4096
 
 
 class MemoryLimit:
     """Computes batches without gradient. One that does not fit in memory is halved, and so are later ones of its size.
 
+    Args:
+        names_setting: Whether the message names the setting of ``fit`` and ``predict`` that avoids it.
+
     Attributes:
         tokens: The number of tokens that fits, padding included; None as long as all batches did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names_setting: bool = True) -> None:
         self.tokens: int | None = None
+        self._names_setting = names_setting
 
     def run(self, compute: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
         """Computes a batch, in parts if necessary.
@@ -42,9 +50,10 @@ class MemoryLimit:
         result = self._run(compute, batch)
         if self.tokens is not None and self.tokens != before:
             value = max(1, self.tokens // EVALUATION_FACTOR)
+            advice = f", which --data.tokens_per_batch {value} takes from the start" if self._names_setting else ""
             say(
                 f"a batch of {batch['input_ids'].numel():,} tokens does not fit in memory; going on with "
-                f"{self.tokens:,}, which --data.tokens_per_batch {value} takes from the start",
+                f"{self.tokens:,}{advice}",
                 from_all=True,
             )
         return result
@@ -101,3 +110,28 @@ def tokens_that_fit(compute: Callable[[Batch], Any], probe: Batch, device: torch
     compute(probe)  # libraries allocate their workspaces at first
     used = device_memory.used_by(lambda: compute(probe), device)
     return int(SHARE_OF_FREE * free * probe["input_ids"].numel() / max(1, used))
+
+
+def fill_memory(
+    packing: Packing, compute: Callable[[Batch], Any], device: torch.device, max_length: int, is_auto: bool
+) -> None:
+    """Lets the shapes of batches recur where a device does extra work for new ones, and fills its memory.
+
+    Args:
+        packing: Packs texts into batches.
+        compute: Computes a batch.
+        device: The device.
+        max_length: The length of the longest text.
+        is_auto: Whether the size of the batches may be chosen.
+    """
+    if not platforms.prepares_shapes(device):
+        return
+    usual, fits = packing.tokens_per_batch, None
+    if is_auto and device_memory.free(device) is not None:
+        ids = torch.ones(max(1, PROBE_TOKENS // max_length), max_length, dtype=torch.int64, device=device)
+        fits = tokens_that_fit(compute, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, device)
+
+    def choose(lengths: Lengths) -> int:
+        return usual if fits is None else filling_budget(lengths, lengths, fits, usual)
+
+    packing.use_shapes(choose, max_length)

@@ -1,5 +1,7 @@
 """The token budget of passes without gradient: on a GPU, batches that fill its memory."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,13 +11,10 @@ import torch
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.budgets import AUTO, CPU_TOKENS, EVALUATION_FACTOR, filling_budget
 from emotion_lit.data.settings import DataSettings
-from emotion_lit.data.shapes import Lengths
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.data.tokenized_dataset import TokenizedDataset
-from emotion_lit.model.memory_limit import tokens_that_fit
-from emotion_lit.utils import device_memory, distributed, platforms
-
-PROBE_TOKENS = 4096
+from emotion_lit.model.memory_limit import PROBE_TOKENS, fill_memory, tokens_that_fit
+from emotion_lit.utils import device_memory, distributed
 
 
 def evaluation_budget(trainer: pl.Trainer | None, dataset: TokenizedDataset, settings: DataSettings) -> int | None:
@@ -51,32 +50,26 @@ def use_shapes(trainer: pl.Trainer | None, stream: TextStream, settings: DataSet
         stream: The texts to label.
         settings: The size of the batches.
     """
-    model: Any = None if trainer is None else trainer.lightning_module
-    if trainer is None or getattr(model, "network", None) is None:  # an export
+    if trainer is None or getattr(trainer.lightning_module, "network", None) is None:  # an export
         return
-    device, usual = trainer.strategy.root_device, stream.packing.tokens_per_batch
-    if not platforms.prepares_shapes(device):
-        return
-    fits: int | None = None
-    if settings.tokens_per_batch == AUTO and device_memory.free(device) is not None:
-        ids = torch.ones(max(1, PROBE_TOKENS // stream.max_length), stream.max_length, dtype=torch.int64)
-        fits = _tokens_that_fit(trainer, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
-
-    def choose(lengths: Lengths) -> int:
-        return usual if fits is None else filling_budget(lengths, lengths, fits, usual)
-
-    stream.packing.use_shapes(choose, stream.max_length)
+    with _inference(trainer) as compute:
+        device, is_auto = trainer.strategy.root_device, settings.tokens_per_batch == AUTO
+        fill_memory(stream.packing, compute, device, stream.max_length, is_auto)
 
 
 def _tokens_that_fit(trainer: pl.Trainer, batch: Batch) -> int | None:
-    model, probe = trainer.lightning_module, trainer.strategy.batch_to_device(batch)
+    with _inference(trainer) as compute:
+        return tokens_that_fit(compute, trainer.strategy.batch_to_device(batch), trainer.strategy.root_device)
 
-    def compute(batch: Batch) -> None:
-        model(batch)
 
+@contextlib.contextmanager
+def _inference(trainer: pl.Trainer) -> Iterator[Callable[[Batch], Any]]:
+    """The Trainer's model for batches without gradient, in its precision."""
+    model = trainer.lightning_module
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        fits = tokens_that_fit(compute, probe, trainer.strategy.root_device)
-    model.train(was_training)
-    return fits
+    try:
+        with torch.inference_mode(), trainer.precision_plugin.forward_context():
+            yield model
+    finally:
+        model.train(was_training)

@@ -2,9 +2,13 @@ import csv
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from emotion_lit import load
 from emotion_lit.cli import main
+from emotion_lit.data.batching import Batch
+from emotion_lit.utils import platforms
 from tests.conftest import ROOT, Train
 
 
@@ -46,3 +50,30 @@ def test_a_base_model_that_is_not_needed_is_said(
     capsys.readouterr()
     assert load(run, backbone=str(tiny_backbone))("fine").label
     assert capsys.readouterr().err == f"backbone {tiny_backbone} is not used: {run} contains the whole model\n"
+
+
+def test_a_gpu_gets_large_batches_which_are_halved_if_they_do_not_fit(
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, texts = load(tiny_run), [f"{'so ' * (number % 9)}happy" for number in range(400)]
+    expected, engine, sizes = model.probabilities(texts), model.engine, list[int]()
+
+    class Small:
+        """An engine on a GPU with memory for 900 tokens."""
+
+        device = torch.device("cpu")
+
+        def __call__(self, batch: Batch) -> Tensor:
+            sizes.append(batch["input_ids"].numel())
+            if sizes[-1] > 900:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return engine(batch)
+
+    model.engine = Small()
+    monkeypatch.setattr(platforms, "prepares_shapes", lambda _: True)
+    capsys.readouterr()
+    torch.testing.assert_close(model.probabilities(texts), expected, atol=1e-5, rtol=0)
+    assert max(sizes) == sizes[0] > 2 * 1024
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"a batch of {sizes[0]:,} tokens does not fit in memory; going on with ")
+    assert "--data" not in line
