@@ -67,8 +67,9 @@ class ModelSettings:
         compile_encoder: Whether `fit` runs the encoder through torch.compile. Texts are padded to a few lengths, so
             that it compiles once. It needs a C++ compiler and about a minute, and is meant for GPUs.
         fast_paths: Whether to use optimizations that rely on internals of transformers and peft: merged LoRA layers, a
-            last layer that computes only the first token, faster attention and dropout on CPUs, and frozen layers that
-            run once. Each is checked at the start, and left out with a notice if it changes the logits.
+            last layer that computes only the first token, faster attention and dropout on CPUs, frozen layers that run
+            once, and CUDA graphs on GPUs. What cannot be used is left out with a notice, and all but the graphs is
+            checked at the start for unchanged logits.
 
     Raises:
         UserError: A setting is out of range.
