@@ -36,8 +36,9 @@ OF_PLACE = (
 )
 # A trial of another machine is dead if it has given no sign of life for this long.
 DEAD_SECONDS = 600.0
-# The share of the trials, among those that came as far, that are not pruned, once a few trials are complete.
-KEPT_PERCENT, COMPLETE_TRIALS = 50.0, 4
+# The share of the trials, among those that came as far, that are not pruned, once a few trials are complete. The first
+# eighth of a training says little: judged by it, two of two sweeps lost their best trial.
+KEPT_PERCENT, COMPLETE_TRIALS, FIRST_PART = 50.0, 4, 2
 
 
 def open_study(
@@ -60,7 +61,7 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner: BasePruner = NopPruner()
     if pruning:
-        pruner = PercentilePruner(KEPT_PERCENT, n_startup_trials=COMPLETE_TRIALS)
+        pruner = make_pruner()
     try:
         return optuna.create_study(
             study_name=name,
@@ -74,6 +75,11 @@ def open_study(
         raise UserError(
             f"{folder / JOURNAL} is damaged; remove {folder} to start the sweep again, or give another --name"
         ) from error
+
+
+def make_pruner() -> BasePruner:
+    """Stops a trial that is worse than the median of the complete trials at the same part of their training."""
+    return PercentilePruner(KEPT_PERCENT, n_startup_trials=COMPLETE_TRIALS, n_warmup_steps=FIRST_PART)
 
 
 def _journal(file: Path) -> BaseStorage:

@@ -17,7 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from emotion_lit.sweep.budget import FINISHED, SETUP
-from emotion_lit.sweep.study import COMPLETE_TRIALS, JOURNAL, KEPT_PERCENT
+from emotion_lit.sweep.study import JOURNAL, make_pruner
 from tests.benchmarks.turns import Measures, publish, ratios, run_module, spread, take_turns
 
 OURS, UNPRUNED, PEER = "emotion_lit", "emotion_lit, no pruning", "Trainer.hyperparameter_search"
@@ -99,8 +99,7 @@ def _outside_training(trials: list[FrozenTrial]) -> Measures:
 
 def _saved_by_pruning(trials: list[FrozenTrial]) -> Measures:
     """The share of all time that the pruner would have saved, and whether the best trial would be the same."""
-    pruner = optuna.pruners.PercentilePruner(KEPT_PERCENT, n_startup_trials=COMPLETE_TRIALS)
-    study = optuna.create_study(direction="maximize", pruner=pruner)
+    study = optuna.create_study(direction="maximize", pruner=make_pruner())
     total = saved = 0.0
     for trial in trials:
         seconds = trial.user_attrs["train_seconds"]
