@@ -24,7 +24,7 @@ PAGES = (
     *("README.md", "configs/README.md", "emotion_lit/training/README.md", "emotion_lit/reporting/README.md"),
     *("emotion_lit/inference/README.md", "emotion_lit/evaluation/README.md", "emotion_lit/data/README.md"),
     *("emotion_lit/cli/README.md", "emotion_lit/model/README.md", "emotion_lit/utils/README.md"),
-    "emotion_lit/cluster/README.md",
+    *("emotion_lit/cluster/README.md", "emotion_lit/cluster/COST.md"),
     "emotion_lit/sweep/README.md",
     *("tests/model/checkpoint/earlier/README.md", "emotion_lit/README.md"),
     *("emotion_lit/data/sample/README.md", "tests/README.md", "tests/benchmarks/README.md"),

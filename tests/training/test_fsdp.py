@@ -81,13 +81,14 @@ def test_two_processes_train_as_ddp_does(mode: str, tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name != "EMOTION_LIT_PARENT"}
     environment = {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     words = [*SMALL, *FSDP, *MODES[mode], f"--trainer.default_root_dir={tmp_path}", "--trainer.devices=2"]
+    words.append("--trainer.precision=64-true")  # AdamW amplifies rounding errors where gradients are small
     for name, module, strategy in (("sharded", "tests.training.on_cpu", "fsdp"), ("whole", "emotion_lit", "ddp")):
         command = [sys.executable, "-m", module, "fit", *words, f"--name={name}", f"--trainer.strategy={strategy}"]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
         assert "warning" not in done.stderr.lower().replace("warning: the", ""), done.stderr
     runs = [tmp_path / name / "version_0" for name in ("sharded", "whole")]
-    assert difference(*runs) < 1e-5
+    assert difference(*runs) < 1e-11
     reports = [json.loads((run / "report.json").read_text()) for run in runs]
     for part in ("before", "after"):
         assert reports[0][part]["macro_f1"] == pytest.approx(reports[1][part]["macro_f1"], abs=1e-6)
