@@ -69,6 +69,7 @@ def meaning(text: str | None, key: str) -> str:
     words = " ".join((text or "").split())
     if key.startswith("trainer."):
         words = re.split(r"(?<=[.`])\s*Default: |(?<=\.)\s", words)[0]
+    words = re.sub(r":\w+:(?=`)", "", words.partition(" .. note::")[0])  # the roles and notes of reStructuredText
     return re.sub(r"`{2,}", "`", words).replace("|", "\\|")
 
 

@@ -23,7 +23,7 @@ TOOLS = ("join", "sweep", "export", "report", "cache")
 
 
 def main(args: ArgsType = None) -> EmotionCLI | None:
-    """Runs a command; a mistake of the user's ends it with one line and exit code 2.
+    """Runs a command; a user's mistake ends it with a one-line error and exit code 2.
 
     Args:
         args: The words of the command; by default those of the process.

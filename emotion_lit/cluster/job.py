@@ -1,4 +1,4 @@
-"""A labeling on a cluster: everything that its processes have to know, and the model that each of them loads."""
+"""A labeling job on a cluster: everything that its processes have to know, and the model that each of them loads."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ PRECISIONS = {"32-true": None, "32": None, "bf16-mixed": torch.bfloat16, "16-mix
 
 @dataclass(frozen=True)
 class Job:
-    """A labeling. It can be pickled.
+    """A labeling job. It can be pickled.
 
     Args:
         checkpoint: The checkpoint, or the folder of an export, to be found by all processes.

@@ -56,13 +56,13 @@ def expected_calibration_error(predictions: Predictions) -> float:
 
 
 def brier_score(predictions: Predictions) -> float:
-    """The squared error of the probabilities: summed over the classes of a row, or multi-label the mean over them."""
+    """The squared error of the probabilities: summed over a row's classes; for multi-label data, their mean."""
     errors = (predictions.probabilities - predictions.truth) ** 2
     return float(errors.mean() if predictions.multi_label else errors.sum(axis=1).mean())
 
 
 def log_loss(predictions: Predictions) -> float:
-    """The cross-entropy against each row's first class, or multi-label the mean binary cross-entropy."""
+    """The cross-entropy against each row's first class; for multi-label data, the mean binary cross-entropy."""
     probabilities = np.clip(predictions.probabilities, SMALLEST, 1 - SMALLEST)
     if predictions.multi_label:
         return float(-np.where(predictions.truth, np.log(probabilities), np.log1p(-probabilities)).mean())
@@ -131,7 +131,7 @@ def fit_thresholds(predictions: Predictions) -> list[float]:
 def calibrate(
     predictions: Predictions, temperature: float | None, thresholds: float | list[float] | None
 ) -> tuple[Predictions, float, float | list[float] | None]:
-    """Fits the temperature, and multi-label the decision thresholds, unless they are given.
+    """Fits the temperature and, for multi-label data, the decision thresholds, unless they are given.
 
     Args:
         predictions: Those of the validation rows: at temperature 1 if none is given, else at that temperature.

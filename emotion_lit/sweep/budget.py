@@ -35,7 +35,7 @@ def parse_duration(text: str) -> float:
 
 
 class Budget:
-    """The time that a sweep may take, in all its processes together by the clock on the wall.
+    """The wall-clock time that a sweep may take, shared by all its processes.
 
     Time in which no trial ran does not count: a sweep that was killed goes on with what it had left.
 
