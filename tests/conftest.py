@@ -115,7 +115,7 @@ def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
     """Leaves out drawing, half of the time of a tiny run, and measures the machine for a moment only."""
     patch.setattr(SummaryWriter, "add_figure", lambda *_, **__: None)
     for name in ("confusion_figure", "reliability_figure"):
-        patch.setattr(f"emotion_lit.training.callbacks.validation.{name}", lambda *_: None)
+        patch.setattr(f"emotion_lit.training.callbacks.validation_figures.{name}", lambda *_: None)
     patch.setattr("emotion_lit.training.callbacks.time_estimate.PEAK_SECONDS", 0.001)
     patch.setattr("emotion_lit.training.report_figures.draw_figures", lambda *_: {})
     patch.setattr("emotion_lit.training.final_evaluation.embed_validation", lambda *_: None)

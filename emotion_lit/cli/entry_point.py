@@ -44,7 +44,7 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
     if typed in HELP:
         sys.stdout.write(overview())
         raise SystemExit(0)
-    with error_handling.in_one_line(typed if isinstance(typed, list) else []):
+    with error_handling.one_line_errors(typed if isinstance(typed, list) else []):
         return _run(typed)
 
 

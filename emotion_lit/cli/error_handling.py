@@ -22,7 +22,7 @@ PATIENCE = 2.0
 
 
 @contextlib.contextmanager
-def in_one_line(typed: Sequence[str]) -> Iterator[None]:
+def one_line_errors(typed: Sequence[str]) -> Iterator[None]:
     """Prints one line for a command that fails, and how to resume for one that a signal stops.
 
     Args:
@@ -72,8 +72,9 @@ def _fail(line: str, error: Exception) -> None:
         raise UserError(line) from None
     if line == failures.ELSEWHERE and launchers.launched_rank():
         raise SystemExit(0) from error  # the first process prints the error and sets the exit code
-    rank = distributed.rank() if distributed.has_met() else launchers.launched_rank()
-    if rank and not distributed.has_met():  # torchrun ends this process as soon as the first one fails in the same way
+    rank = distributed.rank() if distributed.is_initialized() else launchers.launched_rank()
+    # torchrun ends this process as soon as the first one fails in the same way
+    if rank and not distributed.is_initialized():
         time.sleep(PATIENCE)
     which = f"process {rank}: " if rank else ""
     console.say(f"error: {which}{line}", wrap=False, from_all=True)

@@ -14,7 +14,7 @@ from emotion_lit.inference.export_writers import remove_int8, write_export
 from emotion_lit.inference.origins import Origin, base_of, data_of
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.backbone import quiet_transformers
-from emotion_lit.model.factory import Trained, restore
+from emotion_lit.model.factory import TrainedNetwork, restore
 from emotion_lit.reporting.model_card import CardFacts, model_card
 from emotion_lit.training.settings.parser import EmotionParser
 from emotion_lit.utils.cleanup_process import removed_if_killed
@@ -131,7 +131,7 @@ def export(
         push(output, repository)
 
 
-def _write(model: Trained, folder: Path, format: Format, base: Origin, facts: dict[str, Any]) -> str:
+def _write(model: TrainedNetwork, folder: Path, format: Format, base: Origin, facts: dict[str, Any]) -> str:
     """Writes an export and its card.
 
     Returns:

@@ -9,7 +9,7 @@ from emotion_lit.evaluation.summary import summarize
 from emotion_lit.reporting.compare_runs import compare_runs
 from emotion_lit.reporting.learning_curves import read_learning_curves
 from emotion_lit.reporting.run_report import PREDICTIONS_FILE, draw_figures, read_report, write_report
-from emotion_lit.reporting.tables import headline_rows
+from emotion_lit.reporting.score_tables import headline_rows
 from emotion_lit.training.settings.parser import EmotionParser
 from emotion_lit.utils.commands import COMMANDS
 from emotion_lit.utils.console import say, show

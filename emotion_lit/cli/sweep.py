@@ -133,7 +133,7 @@ def main(args: list[str]) -> None:
     settings = cli.settings
     _check(settings)
     from emotion_lit.sweep.budget import parse_duration
-    from emotion_lit.sweep.plan import Plan
+    from emotion_lit.sweep.plan import SweepPlan
     from emotion_lit.sweep.run import Sweep
     from emotion_lit.sweep.space import default_space, read_space
 
@@ -142,7 +142,7 @@ def main(args: list[str]) -> None:
     space = default_space(settings) if given is None else read_space(given, cli.searchable)
     if given is not None:
         cli.check_values(space)
-    plan = Plan(
+    plan = SweepPlan(
         name=settings.name,
         root=Path(settings.trainer.default_root_dir or LOGS),
         settings=cli.own_settings,

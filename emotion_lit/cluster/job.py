@@ -24,7 +24,7 @@ from emotion_lit.inference.export_loader import Export
 from emotion_lit.inference.output_columns import TableBuilder
 from emotion_lit.inference.output_state import VERSION
 from emotion_lit.model import checkpoint as checkpoints
-from emotion_lit.model.factory import Trained, restore
+from emotion_lit.model.factory import TrainedNetwork, restore
 from emotion_lit.model.fast_paths import install_eager_attention
 from emotion_lit.model.half_weights import with_half_weights
 from emotion_lit.model.memory_limit import MemoryLimit, fill_memory
@@ -134,7 +134,7 @@ class LoadedJob:
 
     batches: WindowBatches
     engine: Engine
-    trained: Trained | None = None
+    trained: TrainedNetwork | None = None
     fell_back: bool = False
     memory_limit: MemoryLimit = field(default_factory=MemoryLimit)
 

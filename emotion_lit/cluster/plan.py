@@ -39,7 +39,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Piece:
+class FileWindows:
     """Windows that one process reads: those that begin in one file.
 
     Args:
@@ -58,7 +58,7 @@ class Piece:
 
 
 @dataclass
-class Plan:
+class InputPlan:
     """All windows of an input.
 
     Args:
@@ -80,7 +80,7 @@ class Plan:
         """The number of rows that can be read."""
         return sum(span.labeled for span in self.spans)
 
-    def pieces(self, done: Collection[int]) -> Iterator[Piece]:
+    def pieces(self, done: Collection[int]) -> Iterator[FileWindows]:
         """The windows that are left, by the file in which they begin.
 
         Args:
@@ -94,7 +94,7 @@ class Plan:
             if left:
                 spans = [span for span in spans if left[0] <= span.number <= left[-1]]
                 end = bisect.bisect_left(self.starts, spans[-1].first + spans[-1].size)
-                yield Piece(
+                yield FileWindows(
                     self.files[place:end], spans[0].first - self.starts[place], spans, frozenset(left), self.max_rows
                 )
 
@@ -125,7 +125,9 @@ def _skip(where: str, reason: str, content: Any) -> None:
     """Goes on after a row that cannot be read; it is among the window's rejects."""
 
 
-def survey(files: list[str], settings: DataSettings, progress: Callable[[int], object], max_rows: int = WINDOW) -> Plan:
+def survey(
+    files: list[str], settings: DataSettings, progress: Callable[[int], object], max_rows: int = WINDOW
+) -> InputPlan:
     """Reads all rows once, so that an unreadable row is found before the work starts.
 
     Args:
@@ -137,7 +139,7 @@ def survey(files: list[str], settings: DataSettings, progress: Callable[[int], o
     Raises:
         UserError: A row is unreadable, or has no text column; or, with ``on_error: skip``, all rows are unreadable.
     """
-    reader, plan = FileReader(files, settings), Plan(files, max_rows=max_rows)
+    reader, plan = FileReader(files, settings), InputPlan(files, max_rows=max_rows)
     first = 0
     for window in reader.read(max_rows):
         size = len(window) + len(window.rejects)
@@ -152,7 +154,7 @@ def survey(files: list[str], settings: DataSettings, progress: Callable[[int], o
     return plan
 
 
-def read_piece(piece: Piece, settings: DataSettings) -> Iterator[Window]:
+def read_piece(piece: FileWindows, settings: DataSettings) -> Iterator[Window]:
     """Reads the windows of a piece that are to be labeled.
 
     Args:

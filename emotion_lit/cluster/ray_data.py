@@ -11,7 +11,7 @@ import torch
 
 from emotion_lit.cluster.job import Job, LoadedJob
 from emotion_lit.cluster.part_folder import REJECTS, ROW, PartContent, PartFolder, check_address
-from emotion_lit.cluster.plan import Piece, Plan, Span, read_piece, survey
+from emotion_lit.cluster.plan import FileWindows, InputPlan, Span, read_piece, survey
 from emotion_lit.cluster.ray_session import Resources, need_ray, ray_session
 from emotion_lit.cluster.storage import OutputFolder, input_files
 from emotion_lit.cluster.window_bytes import from_bytes, to_bytes
@@ -21,7 +21,7 @@ from emotion_lit.data.batching import Batch
 from emotion_lit.data.settings import DataSettings
 from emotion_lit.data.window_batches import some_of
 from emotion_lit.errors import UserError
-from emotion_lit.inference.engine_candidates import Wanted, choose_for_input
+from emotion_lit.inference.engine_candidates import EngineRequest, choose_for_input
 from emotion_lit.inference.engines import TORCH
 from emotion_lit.inference.export_contract import check_weights
 from emotion_lit.inference.export_loader import Export
@@ -76,7 +76,7 @@ def _weights_sha256(job: Job) -> str:
     return str(checkpoints.read_checkpoint(Path(job.checkpoint))[checkpoints.KEY]["weights_sha256"])
 
 
-def _label(job: Job, parts: PartFolder, plan: Plan) -> Counts:
+def _label(job: Job, parts: PartFolder, plan: InputPlan) -> Counts:
     """Labels the windows that are left."""
     done = parts.whole(plan.spans)
     rows_done = sum(part.rows for part in done.values())
@@ -102,7 +102,7 @@ def _label(job: Job, parts: PartFolder, plan: Plan) -> Counts:
     return parts.complete(plan.spans)
 
 
-def _engine(job: Job, parts: PartFolder, plan: Plan) -> str:
+def _engine(job: Job, parts: PartFolder, plan: InputPlan) -> str:
     """The engine of all actors; it is chosen once, on the first window, and remembered."""
     if job.engine == TORCH or job.is_export:
         return TORCH
@@ -110,13 +110,13 @@ def _engine(job: Job, parts: PartFolder, plan: Plan) -> str:
     if loaded.trained is None:  # an export, which has its own engine
         return TORCH
     first = plan.spans[0]
-    piece = Piece(plan.files, 0, [first], frozenset([first.number]), plan.max_rows)
+    piece = FileWindows(plan.files, 0, [first], frozenset([first.number]), plan.max_rows)
 
     def first_batches(rows: int) -> Sequence[Batch]:
         windows = list(read_piece(piece, job.data))
         return some_of([batch for window in windows for batch in loaded.batches.of(window, job.text_key)], rows)
 
-    wanted = Wanted(job.engine, job.quantize, job.try_bf16)
+    wanted = EngineRequest(job.engine, job.quantize, job.try_bf16)
     device = "cpu" if job.accelerator == "cpu" or not torch.cuda.is_available() else "cuda"
     checkpoint = Path(job.checkpoint)
     engine = choose_for_input(wanted, loaded.trained, first_batches, plan.rows, checkpoint, device, parts.engine)
@@ -127,7 +127,7 @@ def _engine(job: Job, parts: PartFolder, plan: Plan) -> str:
 
 
 def _run(
-    job: Job, parts: PartFolder, engine: str, pieces: Iterable[Piece], resources: Resources
+    job: Job, parts: PartFolder, engine: str, pieces: Iterable[FileWindows], resources: Resources
 ) -> Iterator[tuple[int, str]]:
     """Yields the number of rows of each window when it is written, and what there is to say about it."""
     import ray

@@ -135,7 +135,7 @@ class BatchSampler(DistributedSampler[list[int]]):
             batches = [*batches[:largest], *batches[largest + 1 :], batches[largest]]
         dealt = [batches[start : start + size] for start in range(0, last, size)]
         if batches:
-            dealt.append(share_out(batches[last:], size))
+            dealt.append(split_across_ranks(batches[last:], size))
         return [[rows[places] for places in step] for step in dealt]
 
     def weight(self, step: int, accumulated: int, steps: int) -> float:
@@ -192,7 +192,7 @@ def spread_out(count: int, offset: float) -> npt.NDArray[np.int64]:
     return np.argsort(np.argsort((offset + GOLDEN_RATIO * np.arange(count)) % 1))
 
 
-def share_out(batches: Sequence[npt.NDArray[np.int64]], ranks: int) -> list[npt.NDArray[np.int64]]:
+def split_across_ranks(batches: Sequence[npt.NDArray[np.int64]], ranks: int) -> list[npt.NDArray[np.int64]]:
     """Makes one batch for each rank, by halving large batches or joining small ones.
 
     Args:

@@ -140,7 +140,7 @@ def share_lengths(datasets: Sequence[TokenizedDataset], settings: DataSettings, 
         device: The device that computes.
     """
     steps: tuple[int, ...] = ()
-    if datasets and platforms.prepares_shapes(device):
+    if datasets and platforms.has_cost_per_shape(device):
         lengths = np.concatenate([dataset.rounded_lengths for dataset in datasets])
         steps = batch_lengths(lengths, training_budget_of(datasets[0], settings, device.type))
     for dataset in datasets:

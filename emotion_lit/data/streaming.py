@@ -16,7 +16,7 @@ from emotion_lit.data.window_reader import FOUND, WindowReader
 from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
 from emotion_lit.utils import distributed
-from emotion_lit.utils.prefetch import ahead
+from emotion_lit.utils.prefetch import prefetched
 
 WINDOW = 8192
 
@@ -179,7 +179,7 @@ class TextStream(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         try:
-            for batches in ahead(self._prepared()):
+            for batches in prefetched(self._prepared()):
                 yield from batches
             if "-" not in self.files:
                 self._coming = self._first = None  # the next iteration reads the files again

@@ -14,7 +14,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.evaluation.calibration import scale_by_temperature
 from emotion_lit.evaluation.predictions import Floats, Ints, Predictions
 from emotion_lit.model.decision import DEFAULT_THRESHOLD
-from emotion_lit.utils.commands import how_to_end
+from emotion_lit.utils.commands import finish_advice
 from emotion_lit.utils.files import atomic_path
 
 # The names of the models in report.json and in the columns of predictions.parquet.
@@ -128,7 +128,7 @@ class PredictionTable:
             UserError: The file is missing, damaged, or something else.
         """
         if not file.is_file():
-            raise UserError(f"there is no {file}: the run has not been evaluated yet; {how_to_end(file.parent)}")
+            raise UserError(f"there is no {file}: the run has not been evaluated yet; {finish_advice(file.parent)}")
         try:
             table = pq.read_table(file)
             metadata = json.loads((table.schema.metadata or {})[METADATA])

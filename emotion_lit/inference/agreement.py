@@ -10,7 +10,7 @@ from torch import Tensor
 from emotion_lit.data.batching import Batch
 from emotion_lit.inference.engines import Engine, TorchEngine
 from emotion_lit.model.decision import Decision
-from emotion_lit.model.factory import Trained
+from emotion_lit.model.factory import TrainedNetwork
 
 CONFIDENCE = 0.95
 # The required agreement, shown with that confidence: of 2,000 rows at most 12 may differ, of 299 none.
@@ -87,7 +87,7 @@ def compare(reference: Tensor, others: Tensor, decision: Decision) -> Agreement:
     return Agreement(len(reference), int(differing), float(off.mean()), float(off.max()))
 
 
-def reference_probabilities(model: Trained, batches: Sequence[Batch]) -> Tensor:
+def reference_probabilities(model: TrainedNetwork, batches: Sequence[Batch]) -> Tensor:
     """The probabilities of PyTorch in single precision, with which every engine is compared.
 
     Args:

@@ -8,7 +8,7 @@ from emotion_lit.data.batching import Batch
 from emotion_lit.inference.engine_selection import choose
 from emotion_lit.inference.engines import ONNX, ONNX_INT8, TORCH, TORCH_BF16
 from emotion_lit.inference.onnx_engine import has_onnx, need_onnx
-from emotion_lit.model.factory import Trained
+from emotion_lit.model.factory import TrainedNetwork
 from emotion_lit.model.precision import BFLOAT, native_precision
 
 # Engines are compared on a twentieth of the input, but on 500 to 2,000 rows.
@@ -18,7 +18,7 @@ WORTH_TIMING = 1000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EngineRequest:
     """What the settings ask for.
 
     Args:
@@ -52,8 +52,8 @@ class Wanted:
 
 
 def choose_for_input(
-    wanted: Wanted,
-    model: Trained,
+    wanted: EngineRequest,
+    model: TrainedNetwork,
     first_batches: Callable[[int], Sequence[Batch]],
     rows: int | None,
     checkpoint: Path,

@@ -33,7 +33,7 @@ from emotion_lit.inference.engines import (
 )
 from emotion_lit.inference.onnx_cache import onnx_file, remove_onnx
 from emotion_lit.inference.onnx_engine import OnnxEngine
-from emotion_lit.model.factory import Trained
+from emotion_lit.model.factory import TrainedNetwork
 from emotion_lit.model.half_weights import with_half_weights
 from emotion_lit.utils.console import say
 
@@ -41,7 +41,7 @@ from emotion_lit.utils.console import say
 TIMED_ROWS = 256
 
 
-def make_engine(name: str, model: Trained, checkpoint: Path | None = None) -> Engine:
+def make_engine(name: str, model: TrainedNetwork, checkpoint: Path | None = None) -> Engine:
     """Makes an engine.
 
     Args:
@@ -66,7 +66,7 @@ def make_engine(name: str, model: Trained, checkpoint: Path | None = None) -> En
 @torch.inference_mode()
 def choose(
     candidates: Sequence[str],
-    model: Trained,
+    model: TrainedNetwork,
     batches: Sequence[Batch],
     checkpoint: Path | None,
     timed: bool,

@@ -17,7 +17,7 @@ from emotion_lit.inference.export_loader import Export
 from emotion_lit.inference.predictor import Predictor
 from emotion_lit.inference.sample_texts import sample_texts
 from emotion_lit.model.decision import Decision
-from emotion_lit.model.factory import Trained
+from emotion_lit.model.factory import TrainedNetwork
 from emotion_lit.model.input_limits import is_readable
 from emotion_lit.model.pretrained import reason
 from emotion_lit.utils.console import say
@@ -52,7 +52,7 @@ def checked_texts() -> list[str]:
     return [*SHORT, *long, *sample_texts(CHECKED_TEXTS - len(SHORT) - len(long))]
 
 
-def check_export(model: Trained, folder: Path, format: Format, stated: Contract) -> str:
+def check_export(model: TrainedNetwork, folder: Path, format: Format, stated: Contract) -> str:
     """Uses an export with every program that it is for, and compares the probabilities.
 
     Args:
@@ -94,7 +94,7 @@ def check_export(model: Trained, folder: Path, format: Format, stated: Contract)
     )
 
 
-def probabilities_alone(model: Trained, texts: Sequence[str], max_length: int) -> Tensor:
+def probabilities_alone(model: TrainedNetwork, texts: Sequence[str], max_length: int) -> Tensor:
     """The probabilities of each text in a batch of one, without padding.
 
     Args:
@@ -110,7 +110,7 @@ def probabilities_alone(model: Trained, texts: Sequence[str], max_length: int) -
     return reference_probabilities(model, [pad(tokens, [row], padding) for row in range(len(texts))])
 
 
-def int8_agreement(model: Trained, folder: Path, stated: Contract) -> Agreement:
+def int8_agreement(model: TrainedNetwork, folder: Path, stated: Contract) -> Agreement:
     """The agreement of the file with 8-bit weights, in batches or one text at a time, whichever is lower.
 
     Args:
@@ -134,7 +134,7 @@ def int8_agreement(model: Trained, folder: Path, stated: Contract) -> Agreement:
 
 
 def _compared(
-    model: Trained, texts: Sequence[str], expected: Tensor, consumer: Consumer, size: int, name: str
+    model: TrainedNetwork, texts: Sequence[str], expected: Tensor, consumer: Consumer, size: int, name: str
 ) -> float:
     try:
         found = consumer(texts, size)
@@ -146,7 +146,7 @@ def _compared(
     return _checked(model, texts, expected, found, f"{name}, {size} at a time")
 
 
-def _checked(model: Trained, texts: Sequence[str], expected: Tensor, found: Tensor, name: str) -> float:
+def _checked(model: TrainedNetwork, texts: Sequence[str], expected: Tensor, found: Tensor, name: str) -> float:
     """The largest difference of probabilities.
 
     Raises:

@@ -18,14 +18,14 @@ from emotion_lit.inference.onnx_engine import need_onnx
 from emotion_lit.inference.onnx_export import write_int8, write_onnx
 from emotion_lit.model import pretrained
 from emotion_lit.model.backbone import load_network, set_pad_token
-from emotion_lit.model.factory import Trained
+from emotion_lit.model.factory import TrainedNetwork
 from emotion_lit.model.network import Network
 
 # What a network was trained with; some tokenizers also number the parts of a text, which it never saw.
 INPUTS = ["input_ids", "attention_mask"]
 
 
-def write_export(model: Trained, folder: Path, format: Format, base: str) -> Contract:
+def write_export(model: TrainedNetwork, folder: Path, format: Format, base: str) -> Contract:
     """Writes an export without its model card.
 
     Args:
@@ -77,7 +77,7 @@ def remove_int8(folder: Path, stated: Contract) -> None:
     replace(stated, weights=weight_hashes(folder)).write(folder)
 
 
-def _check_format(model: Trained, format: Format) -> None:
+def _check_format(model: TrainedNetwork, format: Format) -> None:
     if format == "onnx":
         need_onnx()
         return
@@ -91,14 +91,14 @@ def _check_format(model: Trained, format: Format) -> None:
         )
 
 
-def _write_hf(model: Trained, folder: Path, stated: Contract) -> None:
+def _write_hf(model: TrainedNetwork, folder: Path, stated: Contract) -> None:
     """Writes a model for `transformers.pipeline`: adapters are merged, and probabilities are calibrated."""
     network = merged_network(model).body
     _state(network.config, stated)
     network.save_pretrained(folder)
 
 
-def _write_adapter(model: Trained, folder: Path, stated: Contract) -> None:
+def _write_adapter(model: TrainedNetwork, folder: Path, stated: Contract) -> None:
     """Writes an adapter for `PeftModel.from_pretrained`, with the head, and the configuration for its base model."""
     from peft import LoraConfig, get_peft_model
 
@@ -130,7 +130,7 @@ def _write_adapter(model: Trained, folder: Path, stated: Contract) -> None:
     _save_config(base.config, folder, stated)
 
 
-def _write_onnx(model: Trained, folder: Path, stated: Contract) -> None:
+def _write_onnx(model: TrainedNetwork, folder: Path, stated: Contract) -> None:
     """Writes the network as ONNX, in single precision and with 8-bit weights."""
     write_onnx(model, folder / ONNX_FILE)
     write_int8(folder / ONNX_FILE, folder / INT8_FILE)
@@ -169,7 +169,7 @@ def _module_of(name: str) -> str:
     return "pooler" if "pooler" in parts else parts[0]
 
 
-def _save_tokenizer(model: Trained, folder: Path) -> None:
+def _save_tokenizer(model: TrainedNetwork, folder: Path) -> None:
     """Saves the tokenizer with its maximum length, sides and inputs, which callers may leave out."""
     model.tokenizer.save_pretrained(folder)
     file = folder / TOKENIZER_CONFIG
@@ -183,7 +183,7 @@ def _save_tokenizer(model: Trained, folder: Path) -> None:
     file.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _save_truncation(model: Trained, folder: Path) -> None:
+def _save_truncation(model: TrainedNetwork, folder: Path) -> None:
     """Adds truncation and padding to tokenizer.json, for programs that load it with `tokenizers` alone."""
     backend: Any = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None:

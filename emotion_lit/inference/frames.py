@@ -27,7 +27,7 @@ class Frame(Protocol):
         """The frame with more columns, of the same kind as before."""
 
 
-def opened(given: Any, column: str) -> tuple[Frame, Any]:
+def as_frame(given: Any, column: str) -> tuple[Frame, Any]:
     """A frame of any kind, and the name of its column of texts.
 
     Args:
@@ -39,7 +39,7 @@ def opened(given: Any, column: str) -> tuple[Frame, Any]:
     """
     if hasattr(given, "to_frame") and not hasattr(given, "columns"):
         name = column if given.name in (None, "") else given.name
-        return opened(given.rename(name).to_frame(), name)
+        return as_frame(given.rename(name).to_frame(), name)
     frame: Frame
     if hasattr(given, "iloc"):
         frame = _Pandas(given)

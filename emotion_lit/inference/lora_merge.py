@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from emotion_lit.model.factory import Trained
+from emotion_lit.model.factory import TrainedNetwork
 from emotion_lit.model.network import Network
 
 
-def merged_network(model: Trained) -> Network:
+def merged_network(model: TrainedNetwork) -> Network:
     """Copies a network, merges its adapters into the weights, and divides its last layer by the temperature.
 
     Args:

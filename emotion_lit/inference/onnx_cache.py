@@ -6,13 +6,13 @@ from pathlib import Path
 from emotion_lit.errors import UserError
 from emotion_lit.inference.onnx_engine import need_onnx
 from emotion_lit.inference.onnx_export import write_int8, write_onnx
-from emotion_lit.model.factory import Trained
+from emotion_lit.model.factory import TrainedNetwork
 from emotion_lit.utils import caches
 from emotion_lit.utils.checksums import is_intact
 from emotion_lit.utils.files import reason_of, why_not_writable
 
 
-def onnx_file(model: Trained, checkpoint: Path | None, int8: bool) -> Path:
+def onnx_file(model: TrainedNetwork, checkpoint: Path | None, int8: bool) -> Path:
     """The ONNX file of a model; it is written if there is none yet.
 
     Args:
@@ -48,7 +48,7 @@ def onnx_file(model: Trained, checkpoint: Path | None, int8: bool) -> Path:
     return file
 
 
-def remove_onnx(model: Trained, checkpoint: Path | None) -> None:
+def remove_onnx(model: TrainedNetwork, checkpoint: Path | None) -> None:
     """Removes the ONNX files of a model, so that they are written again.
 
     Args:
@@ -61,7 +61,7 @@ def remove_onnx(model: Trained, checkpoint: Path | None) -> None:
                 file.unlink()
 
 
-def _candidates(model: Trained, checkpoint: Path | None, int8: bool) -> list[Path]:
+def _candidates(model: TrainedNetwork, checkpoint: Path | None, int8: bool) -> list[Path]:
     """Where the file may be: next to the checkpoint, then in the cache."""
     name = f"{model.weights_sha256[:16]}-{model.decision.temperature:.6f}{'.int8' if int8 else ''}.onnx"
     beside = [checkpoint.parent / f"{checkpoint.stem}.onnx"] if checkpoint else []

@@ -16,7 +16,7 @@ from emotion_lit.inference.agreement import SAME_NUMBERS, compare, probabilities
 from emotion_lit.inference.lora_merge import merged_network
 from emotion_lit.inference.onnx_engine import OnnxEngine, need_onnx
 from emotion_lit.inference.sample_texts import sample_batches
-from emotion_lit.model.factory import Trained
+from emotion_lit.model.factory import TrainedNetwork
 from emotion_lit.model.network import Network
 from emotion_lit.model.probe import Probe, reason_of
 from emotion_lit.utils.checksums import append_checksum
@@ -34,7 +34,7 @@ class _Logits(nn.Module):
         return self.network(input_ids, attention_mask)  # type: ignore[no-any-return]
 
 
-def write_onnx(model: Trained, path: Path) -> None:
+def write_onnx(model: TrainedNetwork, path: Path) -> None:
     """Writes a network in single precision: ``input_ids`` and ``attention_mask`` in, ``logits`` out, of any size.
 
     Adapters are merged, and the logits are divided by the temperature. The file gets its name after a comparison with
@@ -77,7 +77,7 @@ def write_onnx(model: Trained, path: Path) -> None:
         append_checksum(unfinished)
 
 
-def _check(model: Trained, file: Path, name: str) -> None:
+def _check(model: TrainedNetwork, file: Path, name: str) -> None:
     """Compares a file with the model.
 
     Raises:

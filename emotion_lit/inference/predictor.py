@@ -69,7 +69,7 @@ class Predictor:
     def budget(self) -> int:
         """The maximum size of a batch on the present device, in tokens."""
         device = getattr(self.engine, "device", None)
-        on_gpu = device is not None and platforms.prepares_shapes(device)
+        on_gpu = device is not None and platforms.has_cost_per_shape(device)
         return max(self.tokens_per_batch, GPU_TOKENS) if on_gpu else self.tokens_per_batch
 
     def compute(self, batch: Batch) -> Tensor:
@@ -122,7 +122,7 @@ class Predictor:
         Raises:
             UserError: It is something else, has no such column, or has one that would be overwritten.
         """
-        opened, name = frames.opened(frame, column)
+        opened, name = frames.as_frame(frame, column)
         wanted = ["label", "score", *(f"p_{label}" for label in self.labels)]
         wanted += ["labels"] if self.decision.multi_label else []
         frames.check_free(opened, [f"{prefix}{one}" for one in wanted], prefix)

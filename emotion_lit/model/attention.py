@@ -1,4 +1,4 @@
-"""Exchanges the attention of an encoder, and makes attention masks without reading them."""
+"""Replaces the attention of an encoder, and makes attention masks without reading them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ SDPA = "sdpa"
 SKIPS = ("allow_is_bidirectional_skip", "allow_is_causal_skip")
 
 
-def has_exchangeable_attention(encoder: PreTrainedModel) -> bool:
+def has_replaceable_attention(encoder: PreTrainedModel) -> bool:
     """Whether the attention function of an encoder can be replaced; that of DeBERTa and some others cannot.
 
     Args:
@@ -21,7 +21,7 @@ def has_exchangeable_attention(encoder: PreTrainedModel) -> bool:
     return bool(getattr(encoder, "_supports_attention_backend", False)) and hasattr(encoder, "set_attn_implementation")
 
 
-def exchange_attention(encoder: Any, name: str, attend: Callable[..., Any], make_mask: Callable[..., Any]) -> None:
+def replace_attention(encoder: Any, name: str, attend: Callable[..., Any], make_mask: Callable[..., Any]) -> None:
     """Replaces the attention of an encoder; `use_own_attention` restores it.
 
     Args:
@@ -41,7 +41,7 @@ def exchange_attention(encoder: Any, name: str, attend: Callable[..., Any], make
 
 
 def use_own_attention(encoder: Any) -> None:
-    """Undoes `exchange_attention`.
+    """Undoes `replace_attention`.
 
     Args:
         encoder: The encoder.
@@ -51,7 +51,7 @@ def use_own_attention(encoder: Any) -> None:
         encoder.set_attn_implementation(own)
 
 
-def use_unread_masks(encoder: Any) -> None:
+def skip_mask_inspection(encoder: Any) -> None:
     """Makes an encoder with scaled dot product attention build its masks without reading them.
 
     Args:
@@ -61,7 +61,7 @@ def use_unread_masks(encoder: Any) -> None:
     from transformers.masking_utils import sdpa_mask
 
     if encoder.config._attn_implementation == SDPA:
-        exchange_attention(encoder, UNREAD, sdpa_attention_forward, sdpa_mask)
+        replace_attention(encoder, UNREAD, sdpa_attention_forward, sdpa_mask)
 
 
 def without_reading(make_mask: Callable[..., Any]) -> Callable[..., Any]:

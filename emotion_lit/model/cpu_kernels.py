@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from emotion_lit.model.attention import exchange_attention
+from emotion_lit.model.attention import replace_attention
 
 ATTENTION = "emotion_lit_eager"
 BYTES = 256
@@ -157,4 +157,4 @@ def use_eager_attention(encoder: Any) -> None:
     """
     from transformers.masking_utils import eager_mask
 
-    exchange_attention(encoder, ATTENTION, eager_attention, eager_mask)
+    replace_attention(encoder, ATTENTION, eager_attention, eager_mask)

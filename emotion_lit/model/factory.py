@@ -24,7 +24,7 @@ from emotion_lit.model.tuning import apply_tuning
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltNetwork:
     """A network with what belongs to it.
 
     Attributes:
@@ -45,7 +45,7 @@ def build(
     settings: ModelSettings,
     checkpoint: checkpoints.Checkpoint | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
-) -> Built:
+) -> BuiltNetwork:
     """Builds a network.
 
     Args:
@@ -71,7 +71,7 @@ def build(
 
 def _without_adapters(
     settings: ModelSettings, checkpoint: checkpoints.Checkpoint | None, tokenizer: PreTrainedTokenizerBase | None = None
-) -> Built:
+) -> BuiltNetwork:
     """The network before it is known which weights train."""
     stored = checkpoint[checkpoints.KEY] if checkpoint else {}
     if checkpoint:
@@ -97,10 +97,10 @@ def _without_adapters(
             files = bundle_files(pretrained, tokenizer)
     # A Trainer of half precision makes the head in it, and converts the encoder later.
     network = Network(pretrained, settings.pooling, settings.dropout).float()
-    return Built(network, tokenizer, identity, files)
+    return BuiltNetwork(network, tokenizer, identity, files)
 
 
-def _with_merged_adapters(settings: ModelSettings, checkpoint: checkpoints.Checkpoint) -> Built | None:
+def _with_merged_adapters(settings: ModelSettings, checkpoint: checkpoints.Checkpoint) -> BuiltNetwork | None:
     """The trained network of a LoRA checkpoint, without adapters; None if its weights do not fit."""
     built = _without_adapters(settings, checkpoint)
     if not load_merged(built.network, settings, checkpoint["state_dict"]):
@@ -111,7 +111,7 @@ def _with_merged_adapters(settings: ModelSettings, checkpoint: checkpoints.Check
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A trained network, ready to predict.
 
     Attributes:
@@ -143,7 +143,7 @@ def restore(
     backbone: str | None = None,
     merge_adapters: bool = False,
     settings: ModelSettings | None = None,
-) -> Trained:
+) -> TrainedNetwork:
     """Builds the trained network of a checkpoint.
 
     Args:
@@ -168,7 +168,7 @@ def restore(
     data = checkpoint[checkpoints.DATA_KEY]
     max_length = data.get("max_length", DataSettings.max_length)
     longest = longest_text(settings.backbone, built.network.encoder, max_length)
-    return Trained(
+    return TrainedNetwork(
         network=built.network.eval(),
         tokenizer=built.tokenizer,
         settings=settings,

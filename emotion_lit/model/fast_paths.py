@@ -51,12 +51,12 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
         probe.step(network)  # in-place operations of some architectures fail only during training
         return probe.logits(network)
 
-    with merged_lora.trained_alike(network.encoder):
+    with merged_lora.temporary_adapter_weights(network.encoder):
         install_if_equal(
             name,
             network,
-            lambda: merged_lora.compute_merged(network.encoder),
-            lambda: merged_lora.compute_apart(network.encoder),
+            lambda: merged_lora.use_merged_weights(network.encoder),
+            lambda: merged_lora.use_separate_adapters(network.encoder),
             probe.logits(network),
             logits,
         )
@@ -71,7 +71,7 @@ def install_eager_attention(network: Network, probe: Probe, expected: Tensor | N
         expected: Their logits, if they are known.
     """
     expected = probe.logits(network) if expected is None else expected
-    if attention.has_exchangeable_attention(network.encoder):
+    if attention.has_replaceable_attention(network.encoder):
         install_if_equal(
             "eager attention",
             network,
@@ -89,11 +89,11 @@ def install_unread_masks(network: Network, probe: Probe) -> None:
         network: The network.
         probe: Two texts.
     """
-    if attention.has_exchangeable_attention(network.encoder):
+    if attention.has_replaceable_attention(network.encoder):
         install_if_equal(
             "attention masks that are not read",
             network,
-            lambda: attention.use_unread_masks(network.encoder),
+            lambda: attention.skip_mask_inspection(network.encoder),
             lambda: attention.use_own_attention(network.encoder),
             probe.logits(network),
             lambda: probe.logits(network),

@@ -124,7 +124,7 @@ def fill_memory(
         max_length: The length of the longest text.
         is_auto: Whether the size of the batches may be chosen.
     """
-    if not platforms.prepares_shapes(device):
+    if not platforms.has_cost_per_shape(device):
         return
     usual, fits = packing.tokens_per_batch, None
     if is_auto and device_memory.free(device) is not None:

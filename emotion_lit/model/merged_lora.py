@@ -73,7 +73,7 @@ class MergedLoraLinear(Linear):  # type: ignore[misc]
         return self._merged
 
 
-def compute_merged(encoder: torch.nn.Module) -> None:
+def use_merged_weights(encoder: torch.nn.Module) -> None:
     """Makes the LoRA layers of an encoder that wrap `nn.Linear` compute with merged weights.
 
     Args:
@@ -84,8 +84,8 @@ def compute_merged(encoder: torch.nn.Module) -> None:
             module.__class__ = MergedLoraLinear
 
 
-def compute_apart(encoder: torch.nn.Module) -> None:
-    """Undoes `compute_merged`.
+def use_separate_adapters(encoder: torch.nn.Module) -> None:
+    """Undoes `use_merged_weights`.
 
     Args:
         encoder: The encoder.
@@ -96,7 +96,7 @@ def compute_apart(encoder: torch.nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def trained_alike(encoder: torch.nn.Module) -> Iterator[None]:
+def temporary_adapter_weights(encoder: torch.nn.Module) -> Iterator[None]:
     """Gives adapters temporary random weights, as after training; new adapters are zero, so no error would show.
 
     Args:

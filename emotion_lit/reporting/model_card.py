@@ -10,7 +10,7 @@ from emotion_lit.inference.export_files import Format
 from emotion_lit.inference.origins import SAMPLE, SUPER_EMOTION, Origin
 from emotion_lit.reporting.model_card_code import base_place, snippet
 from emotion_lit.reporting.report_keys import Report
-from emotion_lit.reporting.tables import headline_rows
+from emotion_lit.reporting.score_tables import headline_rows
 from emotion_lit.utils.console_tables import markdown, markdown_table
 from emotion_lit.utils.names import dataset_name, listed
 

@@ -9,7 +9,7 @@ from emotion_lit.evaluation.prediction_table import AFTER, BEFORE
 from emotion_lit.reporting.page import Part, Picture, Section, Table
 from emotion_lit.reporting.report_keys import Report
 from emotion_lit.reporting.report_tables import baseline_rows, confused_rows, error_rows, training_rows
-from emotion_lit.reporting.tables import class_rows, headline_rows, source_rows, split_rows
+from emotion_lit.reporting.score_tables import class_rows, headline_rows, source_rows, split_rows
 from emotion_lit.utils.durations import duration
 from emotion_lit.utils.names import dataset_name, shown
 

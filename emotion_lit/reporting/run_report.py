@@ -13,7 +13,7 @@ from emotion_lit.reporting.learning_curves import learning_figure
 from emotion_lit.reporting.page import write_page
 from emotion_lit.reporting.report_keys import Report, with_earlier_keys, with_present_keys
 from emotion_lit.reporting.report_sections import report_sections, subtitle
-from emotion_lit.utils.commands import how_to_end
+from emotion_lit.utils.commands import finish_advice
 from emotion_lit.utils.files import write_text
 
 PREDICTIONS_FILE = "predictions.parquet"
@@ -64,7 +64,7 @@ def read_report(folder: Path) -> Report:
     file = folder / "report.json"
     if not folder.is_dir():
         raise UserError(f"there is no run folder {folder}; runs are in logs/<name>/version_N")
-    again = how_to_end(folder)
+    again = finish_advice(folder)
     if not file.is_file():
         raise UserError(f"{folder} has no report.json: the run has not ended, or this is not a run folder; {again}")
     try:

@@ -9,7 +9,7 @@ from emotion_lit.sweep.space import Space
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What a sweep does.
 
     Attributes:

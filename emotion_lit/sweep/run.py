@@ -18,13 +18,13 @@ from emotion_lit.sweep.best_config import command_to_train, write_best_config
 from emotion_lit.sweep.budget import ALIVE, EPOCHS, Budget, busy_seconds, closing_seconds, expected_seconds
 from emotion_lit.sweep.comparison import Comparison, compare_on_test
 from emotion_lit.sweep.page import write_sweep_page
-from emotion_lit.sweep.plan import Plan
+from emotion_lit.sweep.plan import SweepPlan
 from emotion_lit.sweep.progress import say_begin, say_end, say_files, say_result
 from emotion_lit.sweep.space import suggest, suggest_own
 from emotion_lit.sweep.trial import TrialCallback
 from emotion_lit.training.hyperparameters import effective_settings
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.training.monitors import better
+from emotion_lit.training.monitors import monitor_mode
 from emotion_lit.training.run import RunResult, fit
 from emotion_lit.utils import console, failures, signals
 
@@ -60,11 +60,11 @@ class Sweep:
         UserError: The folder has a sweep with other settings, or the database cannot be reached.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SweepPlan) -> None:
         self.plan = plan
         plan.folder.mkdir(parents=True, exist_ok=True)
         console.keep_log(plan.folder / LOG)
-        direction: studies.Direction = "minimize" if better(plan.metric) == "min" else "maximize"
+        direction: studies.Direction = "minimize" if monitor_mode(plan.metric) == "min" else "maximize"
         self.study = studies.open_study(
             plan.name, plan.folder, plan.storage, plan.space, plan.seed, direction, plan.pruning
         )

@@ -18,14 +18,14 @@ from emotion_lit.model import backbone as backbones
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model.checkpoint import complete_weights, trained_names
 from emotion_lit.model.decision import Decision
-from emotion_lit.model.factory import Trained, build
+from emotion_lit.model.factory import TrainedNetwork, build
 from emotion_lit.model.memory_limit import MemoryLimit
 from emotion_lit.model.network import Network
 from emotion_lit.model.positions import longest_text
 from emotion_lit.model.settings import ModelSettings
 from emotion_lit.training import weight_averaging
 from emotion_lit.training.datamodule import EmotionDataModule
-from emotion_lit.training.fsdp import share
+from emotion_lit.training.fsdp import shard_full
 from emotion_lit.training.settings.attributes import settings_as_attributes
 from emotion_lit.training.strategies import check_precision, is_checked_when_built, prepare_strategy
 from emotion_lit.utils import distributed, fork_safety
@@ -176,10 +176,10 @@ class CheckpointedModule(pl.LightningModule):
         return str(self._identity["network_sha256"])
 
     @property
-    def trained(self) -> Trained:
+    def trained(self) -> TrainedNetwork:
         """The network and what belongs to it, without Lightning, for engines and exports; it shares the weights."""
         data = self.trained_on or {}
-        return Trained(
+        return TrainedNetwork(
             network=self.built,
             tokenizer=self.tokenizer,
             settings=self.settings,
@@ -189,7 +189,7 @@ class CheckpointedModule(pl.LightningModule):
             weights_sha256=self.weights_sha256,
         )
 
-    def load_trained(self, trained: Trained) -> None:
+    def load_trained(self, trained: TrainedNetwork) -> None:
         """Takes over a trained network, such as one whose adapters are merged; it predicts, and is not trained on.
 
         Args:
@@ -248,4 +248,4 @@ class CheckpointedModule(pl.LightningModule):
         """Loads weights; builds the network first if necessary."""
         if self.network is None:
             self.build()
-        return super().load_state_dict(share(state_dict, self.state_dict()), strict=strict, assign=assign)
+        return super().load_state_dict(shard_full(state_dict, self.state_dict()), strict=strict, assign=assign)

@@ -20,12 +20,12 @@ from emotion_lit.model.checkpoint import DATA_KEY, MODEL_KEY, Checkpoint, from_h
 from emotion_lit.model.parameters import parameter_counts
 from emotion_lit.reporting.environment import environment
 from emotion_lit.reporting.run_report import PREDICTIONS_FILE, write_report
-from emotion_lit.reporting.tables import headline_rows
+from emotion_lit.reporting.score_tables import headline_rows
 from emotion_lit.training.callbacks.before_fine_tuning import BeforeFineTuning
 from emotion_lit.training.callbacks.best_checkpoint import best_checkpoint
 from emotion_lit.training.callbacks.context import callback_of
 from emotion_lit.training.callbacks.throughput import Throughput
-from emotion_lit.training.callbacks.validation import ValidationFigures
+from emotion_lit.training.callbacks.validation_figures import ValidationFigures
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.fsdp import is_sharded
 from emotion_lit.training.module import EmotionClassifier

@@ -55,7 +55,7 @@ class ShardedStrategy(DDPStrategy):
         shares = []
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            of_weights = {number: share(values, weights[number]) for number, values in state["state"].items()}
+            of_weights = {number: shard_full(values, weights[number]) for number, values in state["state"].items()}
             shares.append({**state, "state": of_weights})
         super().load_optimizer_state_dict({"optimizer_states": shares})
 
@@ -68,7 +68,7 @@ class ShardedStrategy(DDPStrategy):
 
     def _gathered(self, state: dict[str, Any]) -> dict[str, Any]:
         """A state dict with whole tensors; all processes have to call this."""
-        gathered: dict[str, Any] = _whole(state)
+        gathered: dict[str, Any] = _gather_full(state)
         return gathered if self.is_global_zero else {}
 
 
@@ -99,9 +99,9 @@ def shard(network: Network, device: torch.device, processes: int) -> None:
         processes: The number of processes.
     """
     if any(hasattr(module, "lora_A") for module in network.modules()):
-        from emotion_lit.model.merged_lora import compute_apart  # peft is slow to import
+        from emotion_lit.model.merged_lora import use_separate_adapters  # peft is slow to import
 
-        compute_apart(network.encoder)  # merged weights would be kept whole until the backward pass
+        use_separate_adapters(network.encoder)  # merged weights would be kept whole until the backward pass
     mesh = init_device_mesh(device.type, (processes,))
     try:
         layers: list[nn.Module] = list(network.layers)
@@ -114,7 +114,7 @@ def shard(network: Network, device: torch.device, processes: int) -> None:
         register_fsdp_forward_method(network, name)
 
 
-def local(tensor: Tensor) -> Tensor:
+def local_shard(tensor: Tensor) -> Tensor:
     """The share of this process of a sharded tensor; other tensors are returned as they are.
 
     Args:
@@ -123,7 +123,7 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(tensor: Tensor) -> Tensor:
+def gather_full(tensor: Tensor) -> Tensor:
     """A sharded tensor, gathered, for which all processes have to call this; others are returned as they are.
 
     Args:
@@ -132,7 +132,7 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def share(values: Mapping[str, Any], like: Tensor | Mapping[str, Any]) -> dict[str, Any]:
+def shard_full(values: Mapping[str, Any], like: Tensor | Mapping[str, Any]) -> dict[str, Any]:
     """Gives this process its share of whole tensors, which all processes have.
 
     Args:
@@ -140,20 +140,21 @@ def share(values: Mapping[str, Any], like: Tensor | Mapping[str, Any]) -> dict[s
         like: The sharded tensor that they belong to, or one for each name.
     """
     return {
-        name: _share(value, like.get(name) if isinstance(like, Mapping) else like) for name, value in values.items()
+        name: _shard_full(value, like.get(name) if isinstance(like, Mapping) else like)
+        for name, value in values.items()
     }
 
 
-def _share(value: Any, like: Any) -> Any:
+def _shard_full(value: Any, like: Any) -> Any:
     if not isinstance(like, DTensor) or isinstance(value, DTensor) or getattr(value, "shape", None) != like.shape:
         return value
     there = value.to(like.to_local().device)
     return distribute_tensor(there, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def _whole(value: Any) -> Any:
+def _gather_full(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return whole(value).cpu()
+        return gather_full(value).cpu()
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list) else value
+        return {key: _gather_full(item) for key, item in value.items()}
+    return [_gather_full(item) for item in value] if isinstance(value, list) else value

@@ -45,7 +45,7 @@ class Accuracy(Metric):
         return self.hits / self.rows
 
 
-class AnyAccuracy(Accuracy):
+class AnyLabelAccuracy(Accuracy):
     """The share of rows whose prediction is one of the row's classes."""
 
     def update(self, predicted: Tensor, targets: Tensor) -> None:
@@ -149,7 +149,7 @@ def metric_collection(classes: int, multi_label: bool, stage: str) -> MetricColl
         "macro_f1": F1(classes, multi_label, "macro"),
     }
     if not multi_label:
-        metrics["accuracy_any"] = AnyAccuracy()
+        metrics["accuracy_any"] = AnyLabelAccuracy()
     else:
         metrics["micro_f1"] = F1(classes, multi_label, "micro")
         if stage != "train":  # it stores the probabilities of all rows

@@ -200,7 +200,7 @@ class EmotionClassifier(CheckpointedModule):
         """Lets learning rates and weight decay from the settings replace those of a resumed optimizer."""
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, WarmupSchedule):  # a subclass may have another one
-            scheduler.overrule(parameter_groups(self.built, self.settings), self.global_step)
+            scheduler.override_resumed_optimizer(parameter_groups(self.built, self.settings), self.global_step)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Makes dropout a function of the batch, so that a resumed run draws what an uninterrupted one would."""

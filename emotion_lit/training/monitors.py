@@ -12,7 +12,7 @@ Mode = Literal["min", "max"]
 COUNTS = ("epoch", "step")
 
 
-def better(metric: str) -> Mode:
+def monitor_mode(metric: str) -> Mode:
     """Whether a larger or a smaller value of a metric is better: a loss is minimized.
 
     Args:
@@ -39,9 +39,9 @@ def check_monitors(trainer: pl.Trainer, metrics: list[str], complete: bool) -> N
         available = [name for name in metrics if name.startswith("val/") or _runs_after_training(callback)]
         if complete and monitored not in available:
             raise unknown(f"{where}monitor", monitored, sorted(available))
-        if monitored in metrics and callback.mode != better(monitored):
+        if monitored in metrics and callback.mode != monitor_mode(monitored):
             size = "smaller" if callback.mode == "max" else "larger"
-            what = "leave it out" if hasattr(callback, "block") else f"give it mode {better(monitored)}"
+            what = "leave it out" if hasattr(callback, "block") else f"give it mode {monitor_mode(monitored)}"
             raise UserError(f"{where}mode is {callback.mode}, but a {size} {monitored} is better; {what}")
 
 

@@ -13,7 +13,7 @@ from emotion_lit.errors import UserError
 from emotion_lit.model.network import Network
 from emotion_lit.model.settings import ModelSettings, Schedule
 from emotion_lit.model.tuning import Tuning
-from emotion_lit.training.fsdp import whole
+from emotion_lit.training.fsdp import gather_full
 
 ParameterGroup = dict[str, Any]
 
@@ -98,7 +98,7 @@ class WarmupSchedule(LambdaLR):
 
         super().__init__(optimizer, factor)
 
-    def overrule(self, groups: list[ParameterGroup], step: int) -> None:
+    def override_resumed_optimizer(self, groups: list[ParameterGroup], step: int) -> None:
         """Lets learning rates and weight decay from the settings replace those of a resumed optimizer.
 
         Args:
@@ -152,7 +152,7 @@ def clip_gradients(
     elif kind == "value":
         torch.nn.utils.clip_grad_value_(module.parameters(), value)
     else:
-        return whole(torch.nn.utils.clip_grad_norm_(module.parameters(), value))
+        return gather_full(torch.nn.utils.clip_grad_norm_(module.parameters(), value))
     return None
 
 

@@ -61,7 +61,7 @@ def resume_command(run: Path) -> str:
     return command_line(*PROGRAM, "fit", "--ckpt_path", run / "checkpoints" / "last.ckpt")
 
 
-def how_to_end(run: Path) -> str:
+def finish_advice(run: Path) -> str:
     """The advice for a run that has no report yet.
 
     Args:

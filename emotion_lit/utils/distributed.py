@@ -45,16 +45,16 @@ def exit_code(code: int) -> int:
 
 def world_size() -> int:
     """The number of processes that run this command."""
-    return dist.get_world_size() if has_met() else 1
+    return dist.get_world_size() if is_initialized() else 1
 
 
 def rank() -> int:
     """The rank of this process, from zero."""
-    return dist.get_rank() if has_met() else 0
+    return dist.get_rank() if is_initialized() else 0
 
 
-def has_met() -> bool:
-    """Whether the processes of this command have met, so that they can communicate."""
+def is_initialized() -> bool:
+    """Whether the process group is initialized, so that processes can communicate."""
     return dist.is_available() and dist.is_initialized()
 
 

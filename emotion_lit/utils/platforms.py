@@ -164,7 +164,7 @@ def return_device_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def prepares_shapes(device: torch.device) -> bool:
+def has_cost_per_shape(device: torch.device) -> bool:
     """Whether a device does extra work for every new shape of a batch, such as a captured graph on a GPU.
 
     Args:
@@ -173,7 +173,7 @@ def prepares_shapes(device: torch.device) -> bool:
     return device.type != "cpu"
 
 
-def common_length(device: str) -> int:
+def padding_multiple(device: str) -> int:
     """The multiple to which texts are padded: Metal compiles and keeps a graph for every shape.
 
     Args:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
+def prefetched(items: Iterator[T]) -> Iterator[T]:
     """Yields the same items, each prepared in a thread while the one before is in use.
 
     Args:

@@ -22,7 +22,7 @@ import torch
 
 from emotion_lit.cluster.job import Job, LoadedJob
 from emotion_lit.cluster.part_folder import ROW, PartFolder
-from emotion_lit.cluster.plan import Plan, read_piece, survey
+from emotion_lit.cluster.plan import InputPlan, read_piece, survey
 from emotion_lit.cluster.storage import OutputFolder
 from emotion_lit.cluster.window_bytes import from_bytes, to_bytes
 from emotion_lit.data.batching import Batch
@@ -94,7 +94,7 @@ def measure_parts(checkpoint: Path, texts: Path, folder: Path) -> None:
         rows = rows.append_column(ROW, pa.array(window.rows, pa.int64()))
         parts.write(plan.spans[window.number], rows, ())
 
-    plan: Plan = timed("read", lambda: survey([str(texts)], data, lambda _: None))
+    plan: InputPlan = timed("read", lambda: survey([str(texts)], data, lambda _: None))
     for piece in plan.pieces(()):
         for window in read_piece(piece, data):
             sent = timed("hand over to another process", partial(handed_over, window))

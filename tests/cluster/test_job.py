@@ -37,7 +37,7 @@ def test_an_actor_on_a_gpu_fills_it_with_few_shapes(tiny_run: Path, monkeypatch:
     expected, on_cpu = labeled()
     monkeypatch.setattr(device_memory, "free", lambda _: 2 * 6000 * BYTES_PER_TOKEN)
     monkeypatch.setattr(device_memory, "used_by", lambda run, _: len(run()) * 128 * BYTES_PER_TOKEN)
-    monkeypatch.setattr(platforms, "prepares_shapes", lambda _: True)
+    monkeypatch.setattr(platforms, "has_cost_per_shape", lambda _: True)
     found, on_gpu = labeled()
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert 2048 < max(rows * length for rows, length in on_gpu) <= 6000

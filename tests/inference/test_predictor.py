@@ -70,7 +70,7 @@ def test_a_gpu_gets_large_batches_which_are_halved_if_they_do_not_fit(
             return engine(batch)
 
     model.engine = Small()
-    monkeypatch.setattr(platforms, "prepares_shapes", lambda _: True)
+    monkeypatch.setattr(platforms, "has_cost_per_shape", lambda _: True)
     capsys.readouterr()
     torch.testing.assert_close(model.probabilities(texts), expected, atol=1e-5, rtol=0)
     assert max(sizes) == sizes[0] > 2 * 1024

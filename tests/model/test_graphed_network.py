@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from emotion_lit import EmotionClassifier
 from emotion_lit.data.batching import Batch
 from emotion_lit.model import graphed_network
-from emotion_lit.model.attention import use_unread_masks
+from emotion_lit.model.attention import skip_mask_inspection
 from emotion_lit.model.batches import classify
 from emotion_lit.model.graphed_network import GraphedNetwork
 from emotion_lit.model.network import Network
@@ -32,7 +32,7 @@ def built(backbone: Path, tuning: str = "full", **settings: Any) -> Network:
     for name, weight in model.built.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(weight, std=0.02)
-    use_unread_masks(model.built.encoder)
+    skip_mask_inspection(model.built.encoder)
     return model.built
 
 

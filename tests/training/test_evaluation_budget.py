@@ -39,7 +39,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[bool, int, int]]:
     monkeypatch.setattr(Network, "forward", counted)
     monkeypatch.setattr(device_memory, "free", lambda _: 2 * 5000 * BYTES_PER_TOKEN)
     monkeypatch.setattr(device_memory, "used_by", used_by)
-    monkeypatch.setattr(platforms, "prepares_shapes", lambda _: True)
+    monkeypatch.setattr(platforms, "has_cost_per_shape", lambda _: True)
     return shapes
 
 

@@ -56,7 +56,7 @@ def test_steps_read_nothing(settings: list[str], tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("emotion_lit.training.callbacks.fitting.Throughput", Profiled)
     monkeypatch.setattr(Profiled, "reads", ["not measured"])
     monkeypatch.setattr("emotion_lit.training.callbacks.finite.READ_AT_ONCE", ())
-    for clock in ("agreement.SECONDS", "step_log.SECONDS", "progress.LOSS_SECONDS"):  # a busy machine is slow
+    for clock in ("flag_sync.SECONDS", "step_log.SECONDS", "progress.LOSS_SECONDS"):  # a busy machine is slow
         monkeypatch.setattr(f"emotion_lit.training.callbacks.{clock}", 3600.0)
     few = ["--data.batch_size=10", "--trainer.max_epochs=1", "--report.baselines=false"]
     main(

@@ -84,11 +84,11 @@ def test_devices_are_known_by_what_there_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert platforms.device_type("cpu") == "cpu"
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert platforms.device_type() == platforms.device_type("gpu") == platforms.device_type("mps") == "mps"
-    assert platforms.common_length("mps") == 16
+    assert platforms.padding_multiple("mps") == 16
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert platforms.device_type() == platforms.device_type("cuda") == "cuda"
-    assert platforms.common_length("cuda") == 1
+    assert platforms.padding_multiple("cuda") == 1
 
 
 def test_time_and_memory_on_a_mac_are_those_of_its_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from emotion_lit.data.formats.blocks import Block, Places
-from emotion_lit.data.formats.files import data_suffix, opened
+from emotion_lit.data.formats.files import data_suffix, open_decompressed
 from emotion_lit.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def read_arrow_file(file: Path, columns: Collection[str] | None) -> Iterator[Blo
     """
     import pyarrow as pa
 
-    with opened(file) as raw, _clear_errors(file):
+    with open_decompressed(file) as raw, _clear_errors(file):
         names = tuple(_names(raw, file))
         wanted = [name for name in names if columns is None or name in columns]
         raw.seek(0)
@@ -42,7 +42,7 @@ def read_arrow_file(file: Path, columns: Collection[str] | None) -> Iterator[Blo
 
 def arrow_names(file: Path) -> tuple[str, ...]:
     """The names of the columns of a Parquet or Arrow file; raises `UserError` if it cannot be read."""
-    with opened(file) as raw, _clear_errors(file):
+    with open_decompressed(file) as raw, _clear_errors(file):
         return tuple(_names(raw, file))
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from emotion_lit.data.formats.unsupported import conversion, disguise
+from emotion_lit.data.formats.unsupported import binary_format, conversion
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 
@@ -87,7 +87,7 @@ def _has_rows(file: Path, folder: Path) -> bool:
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[BinaryIO]:
+def open_decompressed(file: Path) -> Iterator[BinaryIO]:
     """Opens a file, decompressed; raises `UserError` if it is missing, damaged, or of another format."""
     check_readable(file)
     try:
@@ -113,7 +113,7 @@ def check_text(start: bytes, name: str) -> None:
         start: The first bytes of the file.
         name: The name of the file.
     """
-    if found := disguise(start):
+    if found := binary_format(start):
         raise UserError(f"{name} is named as text, but {found}")
 
 

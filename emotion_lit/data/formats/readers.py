@@ -21,7 +21,7 @@ from emotion_lit.data.formats.blocks import (
 from emotion_lit.data.formats.csv_dialect import Dialect, Header, find_dialect, find_header, separator_of
 from emotion_lit.data.formats.csv_reader import CsvReader
 from emotion_lit.data.formats.encodings import UTF8, Decoded, decoding_error, encoding_of
-from emotion_lit.data.formats.files import IN_BLOCKS, check_text, data_suffix, opened
+from emotion_lit.data.formats.files import IN_BLOCKS, check_text, data_suffix, open_decompressed
 from emotion_lit.data.formats.json_array_reader import ArrayReader
 from emotion_lit.data.formats.jsonl_reader import JsonReader
 from emotion_lit.data.formats.lines import Chunks
@@ -193,7 +193,7 @@ def _text(path: str, text_format: TableFormat) -> Iterator[tuple[Decoded, str]]:
         raw = getattr(sys.stdin, "buffer", None)
         yield Decoded(_Encoded() if raw is None else raw, text_format.encoding, STDIN), STDIN
         return
-    with opened(Path(path)) as file:
+    with open_decompressed(Path(path)) as file:
         text = Decoded(file, text_format.encoding, Path(path).name)
         check_text(text.start, Path(path).name)
         yield text, Path(path).name

@@ -48,7 +48,7 @@ def conversion(file: Path) -> str:
     return ""
 
 
-def disguise(start: bytes) -> str:
+def binary_format(start: bytes) -> str:
     """The format of a file with these first bytes, and what to do; empty if it can be text."""
     for beginning, what in BEGINNINGS.items():
         if start.startswith(beginning):

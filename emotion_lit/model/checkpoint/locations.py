@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from emotion_lit.errors import UserError
-from emotion_lit.utils.commands import command_line, how_to_end
+from emotion_lit.utils.commands import command_line, finish_advice
 from emotion_lit.utils.paths import expanded
 
 
@@ -32,7 +32,7 @@ def find_checkpoint(path: str | Path, name: str = "best.ckpt") -> Path:
         file = next((place for place in places if place.is_file()), places[0])
     run = _run_of(Path(path))
     if (run / "config.yaml").is_file() and not file.is_file():
-        raise UserError(f"the run {run} has no {file.name}: {how_to_end(run)}")
+        raise UserError(f"the run {run} has no {file.name}: {finish_advice(run)}")
     if not file.is_file():
         newest = newest_checkpoint(name)
         hint = f"the newest here is {newest}" if newest else "train one with: python -m emotion_lit fit"

@@ -14,10 +14,10 @@ from emotion_lit.model.checkpoint import check_whole, find_checkpoint, update_hy
 from emotion_lit.model.checkpoint.validation import check_name
 from emotion_lit.training.callbacks.checkpoint_names import BEST, SEVERAL, check_neighbors, checked_filename
 from emotion_lit.training.callbacks.finite import check_weights
-from emotion_lit.training.fsdp import local
+from emotion_lit.training.fsdp import local_shard
 from emotion_lit.training.metrics import default_monitor
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.training.monitors import Mode, better
+from emotion_lit.training.monitors import Mode, monitor_mode
 from emotion_lit.training.weight_averaging import averages
 from emotion_lit.utils import distributed, nonfatal
 from emotion_lit.utils.console import say
@@ -68,7 +68,7 @@ class BestCheckpoint(ModelCheckpoint):
             )
         super().__init__(
             monitor=metric,
-            mode=mode or better(metric),
+            mode=mode or monitor_mode(metric),
             save_top_k=save_top_k,
             dirpath=expanded(dirpath),
             filename=SEVERAL if filename == BEST and save_top_k != 1 else filename,
@@ -234,7 +234,9 @@ def best_checkpoint(trainer: pl.Trainer) -> BestCheckpoint | None:
 
 def _sums(model: pl.LightningModule) -> Tensor:
     """The sums of all trainable weights, as a fingerprint."""
-    return torch.stack([local(weight.detach()).float().sum() for weight in model.parameters() if weight.requires_grad])
+    return torch.stack(
+        [local_shard(weight.detach()).float().sum() for weight in model.parameters() if weight.requires_grad]
+    )
 
 
 def _is_whole(path: str | Path) -> bool:

@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 
 from emotion_lit.training.metrics import default_monitor
 from emotion_lit.training.module import EmotionClassifier
-from emotion_lit.training.monitors import Mode, better
+from emotion_lit.training.monitors import Mode, monitor_mode
 
 
 class EarlyStopping(LightningEarlyStopping):
@@ -24,7 +24,7 @@ class EarlyStopping(LightningEarlyStopping):
 
     def __init__(self, monitor: str | None = None, mode: Mode | None = None, patience: int = 3, **kwargs: Any) -> None:
         metric = monitor or default_monitor(multi_label=False)
-        super().__init__(monitor=metric, mode=mode or better(metric), patience=patience, **kwargs)
+        super().__init__(monitor=metric, mode=mode or monitor_mode(metric), patience=patience, **kwargs)
         self._chosen = monitor is not None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

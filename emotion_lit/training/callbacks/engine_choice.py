@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import torch
 
 from emotion_lit.errors import UserError
-from emotion_lit.inference.engine_candidates import Wanted, choose_for_input
+from emotion_lit.inference.engine_candidates import EngineRequest, choose_for_input
 from emotion_lit.inference.engine_selection import make_engine
 from emotion_lit.inference.engines import TORCH, FallbackEngine, TorchEngine, engine_error
 from emotion_lit.model.fast_paths import install_eager_attention
@@ -73,7 +73,7 @@ class EngineChoice(pl.Callback):
         """
         data = data_of(self, trainer)
         return choose_for_input(
-            Wanted(writer.engine, writer.quantize, self.bf16),
+            EngineRequest(writer.engine, writer.quantize, self.bf16),
             model.trained,
             data.stream.first_batches,
             data.predict_rows,

@@ -68,7 +68,7 @@ class Evaluation(pl.Callback):
         # Imported here, because `predict` has this callback too and needs none of it.
         from emotion_lit.evaluation.prediction_table import AFTER, PredictionTable
         from emotion_lit.evaluation.summary import summarize
-        from emotion_lit.reporting.tables import class_rows, headline_rows, shortened, source_rows
+        from emotion_lit.reporting.score_tables import class_rows, headline_rows, shortened, source_rows
 
         collected = self._collected.gathered()
         if not trainer.is_global_zero:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from emotion_lit.errors import UserError
 from emotion_lit.model.checkpoint import LAST, PREVIOUS, from_here
-from emotion_lit.training.callbacks.agreement import Agreement
+from emotion_lit.training.callbacks.flag_sync import FlagSync
 from emotion_lit.training.callbacks.steps import batches_of_step
-from emotion_lit.training.fsdp import local
+from emotion_lit.training.fsdp import local_shard
 from emotion_lit.utils import distributed
 from emotion_lit.utils.files import replace
 
@@ -28,7 +28,7 @@ class FiniteLoss(pl.Callback):
     """
 
     def __init__(self) -> None:
-        self._agreement = Agreement()
+        self._flag_sync = FlagSync()
         self._bad: Tensor | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -46,7 +46,7 @@ class FiniteLoss(pl.Callback):
             self._bad = torch.full((), -1, device=loss.device)
         self._bad = torch.where((self._bad < 0) & ~loss.detach().isfinite(), batch_idx, self._bad)
         at_once = trainer.world_size == 1 and loss.device.type in READ_AT_ONCE
-        if at_once or self._agreement.is_due(trainer):
+        if at_once or self._flag_sync.is_due(trainer):
             self._ask(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -83,7 +83,9 @@ def check_weights(trainer: pl.Trainer) -> None:
     Raises:
         UserError: A weight is NaN or infinite.
     """
-    trained = {name: local(w.detach()) for name, w in trainer.lightning_module.named_parameters() if w.requires_grad}
+    trained = {
+        name: local_shard(w.detach()) for name, w in trainer.lightning_module.named_parameters() if w.requires_grad
+    }
     if bool(torch.stack([weight.double().sum() for weight in trained.values()]).isfinite().all()):
         return
     name = next((name for name, weight in trained.items() if not weight.isfinite().all()), None)

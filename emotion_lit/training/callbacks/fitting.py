@@ -6,13 +6,13 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from emotion_lit.training.callbacks.before_fine_tuning import BeforeFineTuning
 from emotion_lit.training.callbacks.feature_cache import FrozenFeatures
 from emotion_lit.training.callbacks.finite import FiniteLoss
-from emotion_lit.training.callbacks.memory_trim import FreedMemory
-from emotion_lit.training.callbacks.out_of_memory import OutOfMemory
+from emotion_lit.training.callbacks.memory_trim import MemoryTrim
+from emotion_lit.training.callbacks.out_of_memory import OutOfMemoryAdvice
 from emotion_lit.training.callbacks.resumption import Resumption
 from emotion_lit.training.callbacks.run_summary import RunSummary
 from emotion_lit.training.callbacks.throughput import Throughput
 from emotion_lit.training.callbacks.time_estimate import TimeEstimate
-from emotion_lit.training.callbacks.validation import ValidationFigures
+from emotion_lit.training.callbacks.validation_figures import ValidationFigures
 
 
 def fit_callbacks() -> list[pl.Callback]:
@@ -27,8 +27,8 @@ def fit_callbacks() -> list[pl.Callback]:
         BeforeFineTuning(),
         estimate,
         throughput,
-        FreedMemory(),
+        MemoryTrim(),
         LearningRateMonitor("step"),
         ValidationFigures(),
-        OutOfMemory(),
+        OutOfMemoryAdvice(),
     ]

@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from emotion_lit.model.checkpoint import LAST
-from emotion_lit.training.callbacks.agreement import Agreement
 from emotion_lit.training.callbacks.finite import check_weights
+from emotion_lit.training.callbacks.flag_sync import FlagSync
 from emotion_lit.utils import distributed, signals
 
 
@@ -34,7 +34,7 @@ class LastCheckpoint(Checkpoint):
         self._saved = time.monotonic()
         self._steps = 0
         self._stepped = False
-        self._agreement = Agreement()
+        self._flag_sync = FlagSync()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
@@ -46,13 +46,13 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Saves if it is due, except between accumulated batches, and before a validation, which would be skipped."""
         self._stepped, self._steps = trainer.global_step != self._steps, trainer.global_step
-        self.asked, due = self._agreement.any(trainer, signals.received() is not None, self._is_due())
+        self.asked, due = self._flag_sync.any(trainer, signals.received() is not None, self._is_due())
         self._save_during_epoch(trainer, not _validation_follows(trainer, batch_idx), due)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves if it is due and the epoch is not over."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            answers = self._agreement.any(trainer, signals.received() is not None, self._is_due(), now=True)
+            answers = self._flag_sync.any(trainer, signals.received() is not None, self._is_due(), now=True)
             self.asked, due = answers
             self._save_during_epoch(trainer, not trainer.is_last_batch, due)
 
@@ -63,7 +63,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves at the end of an epoch; an epoch that was stopped early has been saved at that batch."""
-        (self.asked,) = self._agreement.any(trainer, signals.received() is not None, now=True)
+        (self.asked,) = self._flag_sync.any(trainer, signals.received() is not None, now=True)
         if trainer.is_last_batch:
             self.save(trainer)
 

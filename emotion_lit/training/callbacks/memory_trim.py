@@ -13,7 +13,7 @@ from emotion_lit.utils.memory import return_freed_memory
 EVERY_STEPS = 200
 
 
-class FreedMemory(pl.Callback):
+class MemoryTrim(pl.Callback):
     """Returns freed memory every few steps, and before and after validation, which needs blocks of other sizes."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

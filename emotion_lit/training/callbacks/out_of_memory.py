@@ -16,7 +16,7 @@ from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import device_memory, failures
 
 
-class OutOfMemory(pl.Callback):
+class OutOfMemoryAdvice(pl.Callback):
     """Tries smaller batches after a training step has run out of memory, and adds the advice to the error."""
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from emotion_lit import __version__
 from emotion_lit.model.parameters import parameter_counts
-from emotion_lit.reporting.tables import shortened, split_rows
+from emotion_lit.reporting.score_tables import shortened, split_rows
 from emotion_lit.training.callbacks.context import data_of, model_of
 from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.utils.console import say

@@ -232,4 +232,4 @@ class EmotionCLI(LightningCLI):
 
 def padding_multiple(compiled: bool, accelerator: Any) -> int:
     """The multiple of tokens to pad texts to, by compilation and device."""
-    return COMPILED_LENGTHS if compiled else platforms.common_length(platforms.device_type(accelerator))
+    return COMPILED_LENGTHS if compiled else platforms.padding_multiple(platforms.device_type(accelerator))

@@ -20,7 +20,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from emotion_lit.errors import UserError
 from emotion_lit.training.settings.aliases import nearest
 from emotion_lit.training.settings.config_files import find_recipe, read_config
-from emotion_lit.training.settings.parser_errors import in_plain_words, of_object
+from emotion_lit.training.settings.parser_errors import simplify_error, simplify_object_error
 from emotion_lit.training.settings.unused_settings import is_listed
 from emotion_lit.utils import paths
 from emotion_lit.utils.commands import PROGRAM
@@ -125,7 +125,7 @@ class EmotionParser(LightningArgumentParser):
         try:
             return super().instantiate_classes(*args, **kwargs)
         except (ValueError, TypeError) as error:
-            line = of_object(str(error))
+            line = simplify_object_error(str(error))
             if line is None:
                 raise
             raise UserError(line) from error
@@ -140,7 +140,7 @@ class EmotionParser(LightningArgumentParser):
         Raises:
             UserError: Always.
         """
-        line = in_plain_words(str(message), self.types())
+        line = simplify_error(str(message), self.types())
         hint = self._hint(line)
         line = NO_OPTION.sub(r"there is no setting \g<key>", line)
         raise UserError(line.rstrip(".") + hint if hint else line) from ex

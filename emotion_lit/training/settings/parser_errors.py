@@ -38,7 +38,7 @@ NAMES: dict[Any, str] = {
 }
 
 
-def in_plain_words(message: str, known: Mapping[str, Any]) -> str:
+def simplify_error(message: str, known: Mapping[str, Any]) -> str:
     """A message of jsonargparse's in one line, which says what a setting takes.
 
     Args:
@@ -61,10 +61,10 @@ def in_plain_words(message: str, known: Mapping[str, Any]) -> str:
         if NOT_A_CLASS.search(why):
             why = "class_path should be the name of a class, and init_args a mapping of its arguments"
         return f"{key}: cannot make {named[1] if named else _short(value)}: {why}"
-    return f"{key} is {_short(value)}; it should be {in_words(wanted)}{_about_booleans(value, wanted)}"
+    return f"{key} is {_short(value)}; it should be {describe_type(wanted)}{_about_booleans(value, wanted)}"
 
 
-def of_object(message: str) -> str | None:
+def simplify_object_error(message: str) -> str | None:
     """One line for jsonargparse's message that an object cannot be created; None for other messages.
 
     Args:
@@ -77,7 +77,7 @@ def of_object(message: str) -> str | None:
     return f"cannot make {problem['name']}: {reason}"
 
 
-def in_words(wanted: Any) -> str:
+def describe_type(wanted: Any) -> str:
     """Describes the values that a setting takes.
 
     Args:
@@ -88,7 +88,7 @@ def in_words(wanted: Any) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(dict.fromkeys(repr(one) for one in arguments))
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(dict.fromkeys(in_words(one) for one in arguments))
+        return " or ".join(dict.fromkeys(describe_type(one) for one in arguments))
     if origin is list and arguments:
         return f"a list such as [{EXAMPLES.get(arguments[0], 'first, second')}]"
     return NAMES.get(origin or wanted, getattr(wanted, "__name__", str(wanted)))
@@ -118,7 +118,7 @@ def _about_configuration(message: str) -> str:
 
 def _about_booleans(value: str, wanted: Any) -> str:
     """Advice to quote strings such as no, yes and 1, which YAML reads as booleans and numbers."""
-    if EXAMPLES[str] not in in_words(wanted) or not re.search(r"\b(True|False|\d)", value):
+    if EXAMPLES[str] not in describe_type(wanted) or not re.search(r"\b(True|False|\d)", value):
         return ""
     return ". Quote words that YAML takes for something else: ['no', 'yes'], ['1', '2']"
 

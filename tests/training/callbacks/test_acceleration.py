@@ -34,7 +34,7 @@ def report(run: Path) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _one_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platforms, "common_length", lambda _: 128)
+    monkeypatch.setattr(platforms, "padding_multiple", lambda _: 128)
 
 
 @pytest.fixture

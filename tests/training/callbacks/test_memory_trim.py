@@ -4,7 +4,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from emotion_lit.training.callbacks.memory_trim import FreedMemory
+from emotion_lit.training.callbacks.memory_trim import MemoryTrim
 from emotion_lit.utils.memory import keep_freed_memory, memory_mb
 
 
@@ -15,5 +15,5 @@ def test_memory_that_is_kept_for_the_next_step_is_given_back_before_validation()
     held = memory_mb()
     del tensors
     assert memory_mb() > held - 100
-    FreedMemory().on_validation_start(pl.Trainer(logger=False, enable_checkpointing=False), pl.LightningModule())
+    MemoryTrim().on_validation_start(pl.Trainer(logger=False, enable_checkpointing=False), pl.LightningModule())
     assert memory_mb() < held - 300

@@ -9,7 +9,7 @@ from emotion_lit.utils import distributed
 SECONDS = 1.0
 
 
-class Agreement:
+class FlagSync:
     """Exchanges flags about once a second; doing so in every step would make all processes wait for the slowest."""
 
     def __init__(self) -> None:
