@@ -123,7 +123,8 @@ class CsvReader:
         if quotes is not None and not _are_regular(buffer, quotes, ord(separator)):
             return None
         count = int(np.count_nonzero(buffer == ord("\n"))) + (chunk[-1:] != b"\n")
-        if quotes is None or len(quotes) % 2 == 0:
+        # Arrow divides the chunk at line ends, those inside of quotation marks too, and can then count each as a row.
+        if quotes is None or (len(quotes) % 2 == 0 and not _spans_lines(buffer, quotes)):
             table = parsed.result()
             if table is not None and table.num_rows == count:  # so each line is a row
                 self._line += count
@@ -200,3 +201,8 @@ def _are_regular(buffer: np.ndarray, quotes: np.ndarray, separator: int) -> bool
     continued = doubled[1::2]
     closes[: len(continued)] |= continued
     return bool(opens.all() and closes.all())
+
+
+def _spans_lines(buffer: np.ndarray, quotes: np.ndarray) -> bool:
+    """Whether there are line ends inside of quotation marks."""
+    return bool((np.searchsorted(quotes, np.flatnonzero(buffer == ord("\n"))) % 2).any())

@@ -293,3 +293,10 @@ def test_random_tables(way: Callable[[st.DataObject], None]) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_many_random_tables(way: Callable[[st.DataObject], None]) -> None:
     examples(MANY)(given(st.data())(way))()
+
+
+def test_a_line_end_before_a_closing_quotation_mark_starts_no_row() -> None:
+    texts = ["00\x80\x80", "00\x80𐀀𐀀𐀀", "0000\x80\x80\x80ࠀ", 6 * "0" + 6 * "\x80", "", "", "", "0\x80\x80𐀀", 7 * "0"]
+    texts.append("000\x80\x80𐀀\n")
+    content = "".join(f'"{text}"\n' for text in ["text", *texts]).encode()
+    assert read(content, "a.csv", text_format=TableFormat(","))[0] == [[text] for text in texts]
