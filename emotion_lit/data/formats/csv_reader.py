@@ -144,7 +144,7 @@ class CsvReader:
         several = np.flatnonzero(starts[: len(at_rows)] != at_rows)
         firsts = np.concatenate([[0], ends + 1])[starts]
         empty = np.isin(np.frombuffer(chunk, np.uint8)[firsts], [ord("\n"), ord("\r")])
-        table = self._arrow(chunk[:end], bool(len(several)))
+        table = self._arrow(chunk[:end], bool(inside.any()))
         if table is None or table.num_rows != np.count_nonzero(~empty):
             return None
         if len(several):
