@@ -108,7 +108,8 @@ def find_dialect(start: bytes, suffix: str, setting: str | None, name: str) -> t
     named = [one for one in good if is_named(one[1][0])]
     best = named or [one for one in good if len(one[1]) > FEW_ROWS and _repeats(one[1])] or good
     most = max(share for *_, share in best)
-    best = [one for one in best if one[2] == most]
+    better = [] if named else [one for one in good if one[2] > most]  # that repeats less, but fits more rows
+    best = [one for one in best if one[2] == most] + better
     if len(best) > 1 and len({tuple(map(tuple, rows)) for _, rows, _ in best}) > 1:
         raise UserError(
             f"{name} may be separated by {' or by '.join(SEPARATORS[one[0].separator] for one in best)}; set "

@@ -122,33 +122,34 @@ class CsvReader:
         quotes = np.flatnonzero(buffer == ord('"')) if self._dialect.quoted and b'"' in chunk else None
         if quotes is not None and not _are_regular(buffer, quotes, ord(separator)):
             return None
-        count = int(np.count_nonzero(buffer == ord("\n"))) + (chunk[-1:] != b"\n")
-        # Arrow divides the chunk at line ends, those inside of quotation marks too, and can then count each as a row.
-        if quotes is None or (len(quotes) % 2 == 0 and not _spans_lines(buffer, quotes)):
+        ends = np.flatnonzero(buffer == ord("\n"))
+        inside = np.zeros(len(ends), bool) if quotes is None else np.searchsorted(quotes, ends) % 2 == 1
+        is_even = quotes is None or len(quotes) % 2 == 0
+        if is_even and not inside.any():
+            count = len(ends) + (chunk[-1:] != b"\n")
             table = parsed.result()
             if table is not None and table.num_rows == count:  # so each line is a row
                 self._line += count
                 return Block(table, self._names, Places(self._name, "line", range(self._line - count, self._line)))
-        return self._fast_rows(chunk, np.flatnonzero(buffer == ord("\n")), quotes)
+        return self._fast_rows(chunk, ends, inside, open_end=is_even and chunk[-1:] != b"\n")
 
-    def _fast_rows(self, chunk: bytes, ends: np.ndarray, quotes: np.ndarray | None) -> Block | None:
+    def _fast_rows(self, chunk: bytes, ends: np.ndarray, inside: np.ndarray, open_end: bool) -> Block | None:
         """Does the same for a chunk in which a row may span several lines, or a line may be empty."""
-        inside = np.zeros(len(ends), bool) if quotes is None else np.searchsorted(quotes, ends) % 2 == 1
         at_rows = np.flatnonzero(~inside)
-        open_end = chunk[-1:] != b"\n" and (quotes is None or len(quotes) % 2 == 0)
         if not open_end and not len(at_rows):
             return None
         end = len(chunk) if open_end else int(ends[at_rows[-1]]) + 1
         starts = np.concatenate([[0], at_rows + 1])
         starts = starts if open_end else starts[:-1]
-        several = np.flatnonzero(starts[: len(at_rows)] != at_rows)
+        lasts = np.append(at_rows, len(ends)) if open_end else at_rows
+        several = np.flatnonzero(starts != lasts)
         firsts = np.concatenate([[0], ends + 1])[starts]
         empty = np.isin(np.frombuffer(chunk, np.uint8)[firsts], [ord("\n"), ord("\r")])
-        table = self._arrow(chunk[:end], bool(inside.any()))
+        table = self._arrow(chunk[:end], bool(len(several)))
         if table is None or table.num_rows != np.count_nonzero(~empty):
             return None
         if len(several):
-            self._warn(self._line + int(starts[several[0]]), self._line + int(at_rows[several[0]]))
+            self._warn(self._line + int(starts[several[0]]), self._line + int(lasts[several[0]]))
         self._chunks.give_back(chunk[end:])
         numbers = cast(Sequence[int], (starts[~empty] + self._line).astype(np.uint32))
         self._line += int(np.searchsorted(ends, end))
@@ -201,8 +202,3 @@ def _are_regular(buffer: np.ndarray, quotes: np.ndarray, separator: int) -> bool
     continued = doubled[1::2]
     closes[: len(continued)] |= continued
     return bool(opens.all() and closes.all())
-
-
-def _spans_lines(buffer: np.ndarray, quotes: np.ndarray) -> bool:
-    """Whether there are line ends inside of quotation marks."""
-    return bool((np.searchsorted(quotes, np.flatnonzero(buffer == ord("\n"))) % 2).any())

@@ -300,3 +300,17 @@ def test_a_line_end_before_a_closing_quotation_mark_starts_no_row() -> None:
     texts.append("000\x80\x80𐀀\n")
     content = "".join(f'"{text}"\n' for text in ["text", *texts]).encode()
     assert read(content, "a.csv", text_format=TableFormat(","))[0] == [[text] for text in texts]
+
+
+def test_a_last_row_without_a_line_end_may_span_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    for count, end in ((9, ""), (10, "\n")):
+        rows = [["a" * 9, "joy"]] * count + [["so\nit is", "fear"]]
+        content = "\n".join(['"text","label"', *(f'"{text}","{label}"' for text, label in rows)]) + end
+        assert read(content.encode(), "a.csv", text_format=TableFormat(","))[0] == rows
+        assert "a quoted field spans several lines" in capsys.readouterr().err
+
+
+def test_rows_that_another_delimiter_fits_better_are_not_divided_in_silence() -> None:
+    lines_of_commas = ["the; the;,joy", "the; the;,fear", '"so, so,",joy', "the; the;,joy", "the; the; bus,anger"]
+    found = read("".join(f"{line}\n" for line in lines_of_commas).encode(), "a.csv")
+    assert found == "a.csv may be separated by semicolons or by commas; set data.separator"
