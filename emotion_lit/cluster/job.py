@@ -164,7 +164,7 @@ class LoadedJob:
         if job.is_export:
             export = Export.read(job.checkpoint).load(job.model.backbone, job.model.decision, device)
             check_max_length(job.data.max_length, export.tokenizer, int(export.tokenizer.model_max_length))
-            return cls(_batches(job.data, export.tokenizer), export.engine)
+            return cls(_batches(job.data, export.tokenizer, export.engine), export.engine)
         checkpoint = checkpoints.read_checkpoint(Path(job.checkpoint))
         trained = restore(checkpoint, merge_adapters=True, settings=job.model)
         longest = longest_text(job.model.backbone, trained.network.encoder, job.data.max_length)
@@ -175,11 +175,8 @@ class LoadedJob:
         dtype, network = PRECISIONS[job.precision], trained.network
         if engine == TORCH and dtype is not None and job.model.fast_paths:
             network = with_half_weights(network, dtype, trained.tokenizer)
-        torch_engine, batches = TorchEngine(network, trained.decision, dtype), _batches(job.data, trained.tokenizer)
-        with torch.inference_mode():
-            is_auto = job.data.tokens_per_batch == AUTO
-            fill_memory(batches.packing, torch_engine, torch_engine.device, job.data.max_length, is_auto)
-        loaded = cls(batches, torch_engine, trained)
+        torch_engine = TorchEngine(network, trained.decision, dtype)
+        loaded = cls(_batches(job.data, trained.tokenizer, torch_engine), torch_engine, trained)
         if engine != TORCH:
             loaded.use(engine, torch_engine, Path(job.checkpoint))
         return loaded
@@ -205,5 +202,9 @@ class LoadedJob:
         self.fell_back = True
 
 
-def _batches(data: DataSettings, tokenizer: PreTrainedTokenizerBase) -> WindowBatches:
-    return WindowBatches(tokenizer, data.max_length, prediction_packing(data, tokenizer))
+def _batches(data: DataSettings, tokenizer: PreTrainedTokenizerBase, engine: Engine) -> WindowBatches:
+    packing = prediction_packing(data, tokenizer)
+    if isinstance(engine, TorchEngine):  # ONNX Runtime has no shapes to prepare
+        with torch.inference_mode():
+            fill_memory(packing, engine, engine.device, data.max_length, data.tokens_per_batch == AUTO)
+    return WindowBatches(tokenizer, data.max_length, packing)
