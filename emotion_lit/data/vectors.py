@@ -42,7 +42,7 @@ class StoredVectors:
             sealed: Whether the file ends with a checksum, which is checked.
         """
         values = read_array(file, sealed)
-        if values is not None and len(values) != offsets[-1]:
+        if values is not None and (len(values) != offsets[-1] or values.dtype != _stored(dtype)):
             caches.warn_unusable(file, "is damaged", "computing it again")
             values = None
         return None if values is None else cls(values, offsets, dtype)
@@ -60,8 +60,7 @@ class StoredVectors:
         Raises:
             OSError: There is no space.
         """
-        stored = np.dtype(np.uint16 if dtype == torch.bfloat16 else np.float32)
-        kept = np.lib.format.open_memmap(file, mode="w+", dtype=stored, shape=(int(offsets[-1]), width))
+        kept = np.lib.format.open_memmap(file, mode="w+", dtype=_stored(dtype), shape=(int(offsets[-1]), width))
         reserve(file, kept.offset + kept.nbytes)
 
     def __getitem__(self, rows: Sequence[int]) -> Tensor:
@@ -90,6 +89,11 @@ def to_array(vectors: Tensor) -> npt.NDArray[Any]:
     """
     array: npt.NDArray[Any] = (vectors.view(torch.uint16) if vectors.dtype == torch.bfloat16 else vectors).numpy()
     return array
+
+
+def _stored(dtype: torch.dtype) -> npt.DTypeLike:
+    """The type of numpy in which vectors are stored."""
+    return to_array(torch.empty(0, dtype=dtype)).dtype
 
 
 def _tensor(array: npt.NDArray[Any], dtype: torch.dtype) -> Tensor:

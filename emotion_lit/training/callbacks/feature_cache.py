@@ -170,18 +170,19 @@ def frozen_part(model: EmotionClassifier, precision: str) -> FrozenPart | None:
     network = model.built
     if not model.settings.cache_features:
         return None
+    weights = next(network.parameters()).dtype  # not single precision with a Trainer's precision such as 64-true
     if model.settings.tuning == "head" and model.settings.pooling == "mean":
 
         def features(batch: Batch) -> torch.Tensor:
             return network.features(batch["input_ids"], batch.get("attention_mask")).unsqueeze(1)
 
-        return FrozenPart(partial(model.memory_limit.run, features), network.feature_size, torch.float32, None)
+        return FrozenPart(partial(model.memory_limit.run, features), network.feature_size, weights, None)
     if network.frozen_layers and model.settings.pooling == "cls":
 
         def states(batch: Batch) -> torch.Tensor:
             return network.states(batch["input_ids"], batch.get("attention_mask"))
 
-        dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+        dtype = torch.bfloat16 if precision == "bf16-mixed" else weights
         return FrozenPart(partial(model.memory_limit.run, states), network.hidden_size, dtype, network.frozen_layers)
     return None  # the `mean` head also uses lower layers
 

@@ -306,7 +306,7 @@ def test_a_last_row_without_a_line_end_may_span_lines(capsys: pytest.CaptureFixt
     for count, end in ((9, ""), (10, "\n")):
         rows = [["a" * 9, "joy"]] * count + [["so\nit is", "fear"]]
         content = "\n".join(['"text","label"', *(f'"{text}","{label}"' for text, label in rows)]) + end
-        assert read(content.encode(), "a.csv", text_format=TableFormat(","))[0] == rows
+        assert read(content.encode(), "last_row.csv", text_format=TableFormat(","))[0] == rows
         assert "a quoted field spans several lines" in capsys.readouterr().err
 
 

@@ -22,13 +22,16 @@ def fit(folder: Path, *more: str) -> dict[str, torch.Tensor]:
     return head_weights(folder / "emotion" / "version_0")
 
 
-def test_training_on_kept_outputs_is_training_on_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with_cache = fit(tmp_path / "a")
+@pytest.mark.parametrize(("precision", "rounding"), [("32-true", 1e-4), ("64-true", 1e-9), ("bf16-true", 0.05)])
+def test_training_on_kept_outputs_is_training_on_texts(
+    precision: str, rounding: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_cache = fit(tmp_path / "a", f"--trainer.precision={precision}")
     assert capsys.readouterr().err.count("encoded once") == 3
-    without = fit(tmp_path / "b", "--model.cache_features=false")
+    without = fit(tmp_path / "b", f"--trainer.precision={precision}", "--model.cache_features=false")
     assert "encoded once" not in capsys.readouterr().err
     for name, value in without.items():
-        torch.testing.assert_close(with_cache[name], value, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(with_cache[name], value, atol=rounding, rtol=10 * rounding)
 
 
 def test_a_second_run_does_not_encode_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,11 +42,14 @@ def test_a_second_run_does_not_encode_again(tmp_path: Path, capsys: pytest.Captu
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-@pytest.mark.parametrize("tuning", ["lora", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("tuning", "precision"),
+    [("lora", "32-true"), ("lora", "64-true"), pytest.param("full", "32-true", marks=pytest.mark.slow)],
+)
 def test_training_on_kept_states_is_training_on_texts(
-    tuning: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tuning: str, precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    upper = [f"--model.tuning={tuning}", *UPPER]
+    upper = [f"--model.tuning={tuning}", f"--trainer.precision={precision}", *UPPER]
     with_states = fit(tmp_path / "a", *upper)
     assert "the lower 4 of 6 layers run once per text; their outputs take" in capsys.readouterr().err
     assert not list((tmp_path / "cache" / "features").iterdir())
