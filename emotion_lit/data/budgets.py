@@ -12,10 +12,9 @@ CPU_TOKENS = 1024
 # A GPU needs larger batches to be busy. An epoch keeps at least this many steps, up to the largest budget.
 CUDA_TOKENS = (2048, 8192)
 STEPS = 500
-# Evaluation keeps no activations for a backward pass, so its batches can be larger. Weights are then cast less often.
+# Evaluation and prediction keep no activations for a backward pass, so their batches can be larger. Weights are then
+# cast less often.
 EVALUATION_FACTOR = 4
-# Prediction may be in single precision; on two cores it is fastest at 2,048 tokens.
-PREDICTION_FACTOR = 2
 # Larger batches without gradient are no faster, and their activations have more elements than 32 bits can count.
 MOST_TOKENS = 2**17
 # The share of padding up to which larger batches are better.

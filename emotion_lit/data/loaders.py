@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch, BatchSampler
-from emotion_lit.data.budgets import EVALUATION_FACTOR, PREDICTION_FACTOR, training_budget
+from emotion_lit.data.budgets import EVALUATION_FACTOR, training_budget
 from emotion_lit.data.downloads import hub_folder
 from emotion_lit.data.formats.files import record_files
 from emotion_lit.data.packing import Packing
@@ -187,7 +187,7 @@ def prediction_packing(settings: DataSettings, tokenizer: PreTrainedTokenizerBas
         settings: The size of the batches.
         tokenizer: The backbone's tokenizer.
     """
-    budget = PREDICTION_FACTOR * training_budget(settings.tokens_per_batch)
+    budget = EVALUATION_FACTOR * training_budget(settings.tokens_per_batch)
     return Packing(budget, Padding.of(tokenizer), settings.pad_to_multiple_of)
 
 

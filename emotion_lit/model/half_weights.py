@@ -47,10 +47,38 @@ class PackedLinear(nn.Module):
         Returns:
             ``[..., outputs]``, in half precision.
         """
+        rows = input.reshape(-1, input.shape[-1])
         product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            input.to(self._dtype), self.weight, self.bias, *self._after
+            _cast_and_pad(rows, self._dtype), self.weight, self.bias, *self._after
         )
-        return product
+        return product[: len(rows)].view(*input.shape[:-1], -1)
+
+
+def recurring_size(rows: int) -> int:
+    """Rounds a number of rows up to one of the eight sizes between two powers of two, or to a multiple of 16.
+
+    oneDNN compiles its kernels for every number of rows, which takes as long as ten products or more.
+
+    Args:
+        rows: The number of rows.
+    """
+    step = max(16, 1 << max(0, (rows - 1).bit_length() - 4))
+    return -(-rows // step) * step
+
+
+def _cast_and_pad(rows: Tensor, dtype: torch.dtype) -> Tensor:
+    """Casts ``[rows, features]``, and adds rows of any values until their number is one that recurs."""
+    size, features = recurring_size(len(rows)), rows.shape[1]
+    if len(rows) == size:
+        return rows.to(dtype)
+    if rows.dtype == dtype and rows.is_contiguous():
+        end = (rows.storage_offset() + size * features) * rows.itemsize
+        if end <= rows.untyped_storage().nbytes():  # the output of another of these layers, with its padding
+            return rows.as_strided((size, features), (features, 1))
+    padded = torch.empty(size, features, dtype=dtype)
+    padded[: len(rows)] = rows
+    padded[len(rows) :] = 0  # not what was in memory, which may be slow to multiply
+    return padded
 
 
 def with_half_weights(network: Network, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase) -> Network:

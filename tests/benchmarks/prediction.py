@@ -16,6 +16,7 @@ from emotion_lit.cli.export import export
 from tests.benchmarks.turns import Measures, publish, ratios, run_module, spread, take_turns
 
 PIPELINE = "transformers pipeline, fp32"
+HALF_PIPELINE = "transformers pipeline, bf16"
 OURS = {
     "emotion_lit, torch": ("--prediction.engine", "torch"),
     "emotion_lit, torch bf16": ("--prediction.engine", "torch", "--trainer.precision", "bf16-mixed"),
@@ -39,7 +40,10 @@ def main() -> None:
         folder = Path(name)
         write_texts(options.dataset, options.source, options.rows, folder / "texts.txt")
         export(options.ckpt_path, folder / "model")
-        peers = {PIPELINE: lambda: _pipeline(folder, options.rows)}
+        peers = {
+            PIPELINE: lambda: _pipeline(folder, options.rows, "float32"),
+            HALF_PIPELINE: lambda: _pipeline(folder, options.rows, "bfloat16"),
+        }
         for ours in options.engines:
             peers[ours] = lambda engine=OURS[ours]: _ours(folder, options.ckpt_path, engine, options.rows)  # type: ignore[misc]
         results = take_turns(peers, options.rounds)
@@ -69,11 +73,23 @@ def _labels(file: Path) -> list[str]:
         return [row["label"] for row in csv.DictReader(lines)]
 
 
-def _pipeline(folder: Path, rows: int) -> Measures:
+def _pipeline(folder: Path, rows: int, dtype: str) -> Measures:
     files = ("--model", str(folder / "model"), "--texts", str(folder / "texts.txt"))
-    out, seconds = run_module("tests.benchmarks.pipeline", *files, "--labels", str(folder / "theirs.csv"))
+    labels = folder / f"{dtype}.csv"
+    out, seconds = run_module("tests.benchmarks.pipeline", *files, "--labels", str(labels), "--dtype", dtype)
     peak: float = json.loads(out.strip().splitlines()[-1])["peak_memory_mb"]
-    return {"texts_per_second": rows / seconds, "seconds": seconds, "peak_memory_mb": peak, "same_labels": 1.0}
+    return {
+        "texts_per_second": rows / seconds,
+        "seconds": seconds,
+        "peak_memory_mb": peak,
+        "same_labels": _agreement(folder, labels),
+    }
+
+
+def _agreement(folder: Path, labels: Path) -> float:
+    """The share of the pipeline's labels in single precision that a file has."""
+    pairs = list(zip(_labels(folder / "float32.csv"), _labels(labels), strict=True))
+    return sum(theirs == ours for theirs, ours in pairs) / len(pairs)
 
 
 def _ours(folder: Path, checkpoint: Path, engine: Sequence[str], rows: int) -> Measures:
@@ -82,8 +98,7 @@ def _ours(folder: Path, checkpoint: Path, engine: Sequence[str], rows: int) -> M
         *("predict", "--ckpt_path", str(checkpoint.resolve()), *engine, "--prediction.overwrite", "true"),
         *("--data.predict_path", str(folder / "texts.txt"), "--prediction.path", str(folder / "ours.csv")),
     )
-    pairs = list(zip(_labels(folder / "theirs.csv"), _labels(folder / "ours.csv"), strict=True))
-    same = sum(theirs == ours for theirs, ours in pairs) / len(pairs)
+    same = _agreement(folder, folder / "ours.csv")
     return {"texts_per_second": rows / seconds, "seconds": seconds, "same_labels": same}
 
 

@@ -12,7 +12,7 @@ from emotion_lit.data.tokenization import tokenize
 from emotion_lit.model import half_weights
 from emotion_lit.model.backbone import load_tokenizer
 from emotion_lit.model.factory import build
-from emotion_lit.model.half_weights import PackedLinear, with_half_weights
+from emotion_lit.model.half_weights import PackedLinear, recurring_size, with_half_weights
 from emotion_lit.model.network import Network
 from emotion_lit.model.settings import ModelSettings
 from tests.model.encoders import make_encoder
@@ -63,6 +63,27 @@ def test_embeddings_are_shared_with_the_network(tiny_backbone: Path) -> None:
         for one, two in pairs
         for a, b in zip(one.parameters(), two.parameters(), strict=True)
     )
+
+
+def test_kernels_are_compiled_for_a_few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = with_half_weights(built("embedded", tuning="full"), torch.bfloat16, load_tokenizer("embedded"))
+    sizes = set()
+    cast_and_pad = half_weights._cast_and_pad
+
+    def watched(rows: Tensor, dtype: torch.dtype) -> Tensor:
+        padded = cast_and_pad(rows, dtype)
+        sizes.add(len(padded))
+        assert torch.equal(padded[: len(rows)], rows.to(dtype))
+        return padded
+
+    monkeypatch.setattr(half_weights, "_cast_and_pad", watched)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for texts, tokens in [(102, 20), (89, 23), (93, 22), (64, 32), (113, 18)]:
+            half(torch.randint(1000, 2000, (texts, tokens)))
+    assert 2048 in sizes
+    assert {size for size in sizes if size > 128} == {2048}  # the head and the last layer have a row per text
+    assert all(recurring_size(rows) >= rows for rows in range(1, 5000))
+    assert len({recurring_size(rows) for rows in range(1, 5000)}) < 60
 
 
 def test_gelu_is_computed_with_the_product_before_it(tiny_backbone: Path) -> None:
