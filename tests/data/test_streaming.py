@@ -17,7 +17,7 @@ def stream(path: Path, **settings: object) -> EmotionDataModule:
 def test_all_rows_come_once_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 10)
     (tmp_path / "a.txt").write_text("".join(f"text {'long ' * (place % 7)}{place}\n" for place in range(45)))
-    data = stream(tmp_path / "a.txt", tokens_per_batch=20)
+    data = stream(tmp_path / "a.txt", tokens_per_batch=10)
     assert data.predict_rows == 45
     batches = list(data.predict_dataloader())
     assert sorted(row for batch in batches for row in batch["row"]) == list(range(45))

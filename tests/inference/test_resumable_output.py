@@ -179,12 +179,12 @@ def test_more_processes_than_windows(tiny_run: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_limit_with_two_processes(tiny_run: Path, tmp_path: Path) -> None:
     source, target = write_texts(tmp_path / "texts.txt", 300), tmp_path / "out.csv"
-    words = [*arguments(tiny_run, source, target), "--data.tokens_per_batch=256"]
+    words = [*arguments(tiny_run, source, target), "--data.tokens_per_batch=128"]
     said = said_by(start(forked(), tmp_path, 2, *words, "--trainer.limit_predict_batches=6"))
     assert said.count("labeled rows are kept") == 1
     assert not target.exists()
     assert "rows are labeled already" in said_by(start(forked(), tmp_path, 2, *words))
-    whole = whole_of(tiny_run, source, tmp_path / "whole.csv", "--data.tokens_per_batch=256")
+    whole = whole_of(tiny_run, source, tmp_path / "whole.csv", "--data.tokens_per_batch=128")
     assert target.read_bytes() == whole.read_bytes()
 
 
@@ -306,7 +306,7 @@ def test_a_limit_inside_the_first_part_is_said(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: str
 ) -> None:
     words = arguments(tiny_run, write_texts(tmp_path / "texts.txt", 60), tmp_path / "out.csv")
-    main([*words, "--data.tokens_per_batch=64", limit])
+    main([*words, "--data.tokens_per_batch=32", limit])
     said = capsys.readouterr().err
     assert "out.csv is not written: the Trainer's limit" in said
     assert "damaged" not in said

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emotion_lit.data.formats.csv_header import column_titles, has_header, is_named, numbered_name
+from emotion_lit.data.formats.csv_header import is_named
 from emotion_lit.data.formats.lines import decoded
 from emotion_lit.errors import UserError
 
@@ -57,21 +57,6 @@ class Dialect:
         return found + (", spaces after separators skipped" if self.skip_blank else "")
 
 
-@dataclass(frozen=True)
-class Header:
-    """The names of a table's columns.
-
-    Args:
-        names: The names.
-        rows: The number of rows before the data.
-        notes: Remarks for the user.
-    """
-
-    names: tuple[str, ...]
-    rows: int
-    notes: tuple[str, ...] = ()
-
-
 def separator_of(setting: str) -> str:
     """The delimiter that a setting means: a character, or the name of one; raises `UserError` for others."""
     separator = NAMES.get(setting.lower(), setting)
@@ -116,38 +101,6 @@ def find_dialect(start: bytes, suffix: str, setting: str | None, name: str) -> t
             "data.separator"
         )
     return best[0][:2]
-
-
-def find_header(rows: Rows, setting: bool | None, name: str) -> Header:
-    """Finds the names of the columns.
-
-    Args:
-        rows: The first rows.
-        setting: Whether the first row is the header, if that is set.
-        name: The name of the file, for messages.
-
-    Raises:
-        UserError: A name occurs twice, or it is unclear whether the first row is a header.
-    """
-    if not rows:
-        raise UserError(f"{name}: the first row cannot be read; perhaps a quotation mark is not closed")
-    widths = Counter(map(len, rows[1:] or rows))
-    width = widths.most_common(1)[0][0]
-    found = has_header(rows) if setting is None else setting
-    if found is None:
-        raise UserError(
-            f"{name}: the first line may be column names or data ({', '.join(rows[0])[:80]!r}); set data.header "
-            "to true or false"
-        )
-    if not found:
-        names = tuple(map(numbered_name, range(1, width + 1)))
-        note = f"no header, as the first line looks like data: columns {names[0]} to {names[-1]}"
-        return Header(names, 0, () if setting is False else (note,))
-    names, notes = column_titles(rows, width)
-    twice = next((one for one, times in Counter(names).items() if times > 1), None)
-    if twice is not None:
-        raise UserError(f"{name}: the column {twice!r} occurs twice in the header; rename one of them")
-    return Header(names, 1, notes)
 
 
 def _quoting(dialect: Dialect, lines: list[str]) -> tuple[Dialect, Rows, float]:

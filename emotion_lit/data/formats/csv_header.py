@@ -1,6 +1,10 @@
-"""CSV headers: whether the first row is one, and the names of the columns."""
+"""The header of a CSV file: whether the first row is one, and the names of the columns."""
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+from emotion_lit.errors import UserError
 
 # Usual names of columns; a first row with one of them is a header.
 USUAL = frozenset(
@@ -15,6 +19,53 @@ USUAL = frozenset(
 )
 # A field with at least this number of words is a sentence.
 SENTENCE = 5
+
+
+@dataclass(frozen=True)
+class Header:
+    """The names of a table's columns.
+
+    Args:
+        names: The names.
+        rows: The number of rows before the data.
+        notes: Remarks for the user.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+def find_header(rows: list[list[str]], setting: bool | None, name: str) -> Header:
+    """Finds the names of the columns.
+
+    Args:
+        rows: The first rows.
+        setting: Whether the first row is the header, if that is set.
+        name: The name of the file, for messages.
+
+    Raises:
+        UserError: A name occurs twice, or it is unclear whether the first row is a header.
+    """
+    if not rows:
+        raise UserError(f"{name}: the first row cannot be read; perhaps a quotation mark is not closed")
+    widths = Counter(map(len, rows[1:] or rows))
+    width = widths.most_common(1)[0][0]
+    found = has_header(rows) if setting is None else setting
+    if found is None:
+        raise UserError(
+            f"{name}: the first line may be column names or data ({', '.join(rows[0])[:80]!r}); set data.header "
+            "to true or false"
+        )
+    if not found:
+        names = tuple(map(numbered_name, range(1, width + 1)))
+        note = f"no header, as the first line looks like data: columns {names[0]} to {names[-1]}"
+        return Header(names, 0, () if setting is False else (note,))
+    names, notes = column_titles(rows, width)
+    twice = next((one for one, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise UserError(f"{name}: the column {twice!r} occurs twice in the header; rename one of them")
+    return Header(names, 1, notes)
 
 
 def has_header(rows: list[list[str]]) -> bool | None:

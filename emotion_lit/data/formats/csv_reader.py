@@ -9,7 +9,8 @@ import numpy as np
 
 from emotion_lit.data.formats import lines
 from emotion_lit.data.formats.blocks import Block, BlockBuilder, OnError, Places, without_columns
-from emotion_lit.data.formats.csv_dialect import Dialect, Header
+from emotion_lit.data.formats.csv_dialect import Dialect
+from emotion_lit.data.formats.csv_header import Header
 from emotion_lit.data.formats.encodings import decoding_error, is_plain
 from emotion_lit.data.formats.lines import Chunks, RowLines, read_chunks
 from emotion_lit.errors import UserError

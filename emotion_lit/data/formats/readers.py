@@ -18,7 +18,8 @@ from emotion_lit.data.formats.blocks import (
     stop,
     to_values,
 )
-from emotion_lit.data.formats.csv_dialect import Dialect, Header, find_dialect, find_header, separator_of
+from emotion_lit.data.formats.csv_dialect import Dialect, find_dialect, separator_of
+from emotion_lit.data.formats.csv_header import Header, find_header
 from emotion_lit.data.formats.csv_reader import CsvReader
 from emotion_lit.data.formats.encodings import UTF8, Decoded, decoding_error, encoding_of
 from emotion_lit.data.formats.files import IN_BLOCKS, check_text, data_suffix, open_decompressed

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from emotion_lit.data.labels.column import ParsedColumn, as_id
-from emotion_lit.data.labels.label_set import LabelError, LabelSettings, Lookup, check_names, normalize_name
+from emotion_lit.data.labels.label_set import LabelError, LabelSettings, Lookup, check_names
 from emotion_lit.data.labels.parsing import LabelItem
+from emotion_lit.data.labels.spelling import normalize_name
 from emotion_lit.errors import unknown
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import shown

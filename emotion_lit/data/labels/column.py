@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from emotion_lit.data.formats.csv_dialect import NAMES
-from emotion_lit.data.labels.label_set import LabelError, LabelSettings, Lookup, normalize_name
+from emotion_lit.data.labels.label_set import LabelError, LabelSettings, Lookup
 from emotion_lit.data.labels.one_hot import is_one_hot
 from emotion_lit.data.labels.parsing import LabelItem, ParsedLabel, is_missing
 from emotion_lit.data.labels.separators import find_separator, split_labels
+from emotion_lit.data.labels.spelling import normalize_name
 from emotion_lit.errors import UserError
 from emotion_lit.utils.console import say
 from emotion_lit.utils.names import shown

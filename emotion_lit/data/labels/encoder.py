@@ -9,8 +9,9 @@ import numpy as np
 
 from emotion_lit.data.labels.class_names import Classes, find_classes
 from emotion_lit.data.labels.column import ParsedColumn, as_id, resolve_column
-from emotion_lit.data.labels.label_set import LabelError, Labels, LabelSet, LabelSettings, normalize_name
+from emotion_lit.data.labels.label_set import LabelError, Labels, LabelSet, LabelSettings
 from emotion_lit.data.labels.parsing import ParsedLabel, parse_label
+from emotion_lit.data.labels.spelling import normalize_name
 from emotion_lit.data.labels.unique_values import UniqueValues
 from emotion_lit.data.settings import OnBadRow
 from emotion_lit.errors import UserError

@@ -1,6 +1,5 @@
 """The classes of a task: their names and ids, and the targets of the loss."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emotion_lit.data.labels.spelling import normalize_name
 from emotion_lit.errors import UserError, unknown
 from emotion_lit.utils.names import listed
 
 Labels = tuple[int, ...]
-# Invisible characters that Python does not strip.
-UNSEEN = "\u200b\ufeff\u2060"
 
 
 class LabelError(Exception):
@@ -104,16 +102,6 @@ class Lookup:
         """The id of a class by its name; None if there is no such class."""
         found = self.exact.get(name)
         return self._normalized.get(normalize_name(name)) if found is None else found
-
-
-def trimmed(name: str) -> str:
-    """The name without spaces and invisible characters around it."""
-    return name.strip().strip(UNSEEN).strip()
-
-
-def normalize_name(name: str) -> str:
-    """The name with its spelling normalized: case-folded, single spaces, accents in Unicode's NFC."""
-    return " ".join(unicodedata.normalize("NFC", trimmed(name)).casefold().split())
 
 
 def check_names(names: Sequence[Any]) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from emotion_lit.data.labels.annotation_tools import choices_of
-from emotion_lit.data.labels.label_set import LabelError, trimmed
+from emotion_lit.data.labels.label_set import LabelError
 from emotion_lit.data.labels.list_literals import list_in_text
+from emotion_lit.data.labels.spelling import trimmed
 from emotion_lit.utils.names import shown
 
 LabelItem = str | int | float

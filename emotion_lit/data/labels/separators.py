@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-from emotion_lit.data.labels.label_set import LabelError, normalize_name, trimmed
+from emotion_lit.data.labels.label_set import LabelError
+from emotion_lit.data.labels.spelling import normalize_name, trimmed
 from emotion_lit.utils.names import shown
 
 # The first ones separate names and are hardly ever part of one; the others are parts of names too ("love, actually").

@@ -200,7 +200,7 @@ def test_an_engine_that_fails_hands_over_to_torch(
         return (call if later and next(calls) < 30 else FAULTS[fault])(engine, batch)
 
     monkeypatch.setattr(OnnxEngine, "__call__", failing_call)
-    assert same(predict(tiny, tmp_path / "onnx.csv", ONNX, "--data.tokens_per_batch=256", source=some), ours)
+    assert same(predict(tiny, tmp_path / "onnx.csv", ONNX, "--data.tokens_per_batch=128", source=some), ours)
     lines = [line for line in capsys.readouterr().err.splitlines() if "is no" in line and " used: " in line]
     assert len(lines) == 1
     assert ("continuing with PyTorch" in lines[0]) == later
@@ -239,7 +239,7 @@ def test_a_run_that_goes_on_looks_at_its_engine_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 128)
-    words = ["predict", f"--ckpt_path={tiny}", f"--data.predict_path={some}", ONNX, "--data.tokens_per_batch=256"]
+    words = ["predict", f"--ckpt_path={tiny}", f"--data.predict_path={some}", ONNX, "--data.tokens_per_batch=128"]
     words.append(f"--prediction.path={tmp_path / 'out.csv'}")
     main([*words, "--trainer.limit_predict_batches=10"])
     assert "engine: onnx" in capsys.readouterr().err

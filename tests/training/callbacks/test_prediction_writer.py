@@ -65,7 +65,7 @@ def test_a_folder_comes_in_order(tiny_run: Path, tmp_path: Path) -> None:
 def test_many_windows_keep_the_order(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 16)
     (tmp_path / "in.txt").write_text("".join(f"number {n} {'and on ' * (n % 9)}\n" for n in range(100)))
-    predict(tiny_run, tmp_path / "in.txt", tmp_path / "out.jsonl", "--data.tokens_per_batch=32")
+    predict(tiny_run, tmp_path / "in.txt", tmp_path / "out.jsonl", "--data.tokens_per_batch=16")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == list(range(100))
     assert [row["text"].split()[1] for row in rows] == [str(n) for n in range(100)]

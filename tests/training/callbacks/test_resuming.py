@@ -241,9 +241,9 @@ def test_a_part_of_the_input_is_not_taken_for_all_of_it(
 ) -> None:
     monkeypatch.setattr("emotion_lit.data.streaming.WINDOW", 16)
     words = arguments(tiny_run, write_texts(tmp_path / "texts.txt", 60), tmp_path / "out.csv")
-    main([*words, "--trainer.limit_predict_batches=3", "--data.tokens_per_batch=256"])
+    main([*words, "--trainer.limit_predict_batches=3", "--data.tokens_per_batch=128"])
     assert not (tmp_path / "out.csv").exists()
-    main([*words, "--data.tokens_per_batch=256"])
+    main([*words, "--data.tokens_per_batch=128"])
     assert "rows are labeled already" in capsys.readouterr().err
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 61
 
