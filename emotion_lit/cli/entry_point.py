@@ -15,7 +15,7 @@ from emotion_lit.training.run import start_run
 from emotion_lit.training.settings.lightning_cli import EmotionCLI
 from emotion_lit.utils import library_logging, platforms
 from emotion_lit.utils.commands import COMMANDS, HELP, overview
-from emotion_lit.utils.memory import keep_few_kernels, keep_freed_memory
+from emotion_lit.utils.memory import keep_freed_memory, limit_kernel_cache
 from emotion_lit.utils.streams import open_streams
 
 # Commands in modules of their own, with the same names.
@@ -37,7 +37,7 @@ def main(args: ArgsType = None) -> EmotionCLI | None:
     open_streams()
     start_run()
     library_logging.quiet_libraries()
-    keep_few_kernels()
+    limit_kernel_cache()
     keep_freed_memory()
     platforms.limit_threads_to_cpu_quota()
     typed = sys.argv[1:] if args is None else args

@@ -1,7 +1,7 @@
 """Shapes of batches that recur: a few lengths, and for each of them as many rows as a token budget allows.
 
-A GPU does extra work for every new shape: captured graphs, plans of attention, blocks of memory. On a CPU it does not
-pay.
+A GPU does extra work for every new shape: captured graphs, plans of attention, blocks of memory. On a CPU, where the
+kernels of many shapes can be kept (see `memory.limit_kernel_cache`), it does not pay.
 """
 
 from collections.abc import Iterator

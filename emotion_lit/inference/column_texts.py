@@ -143,7 +143,7 @@ def _float_texts(values: npt.NDArray[np.float64]) -> pa.Array:
     texts = pa.array(values).cast(LINES)
     size = np.abs(values)
     with np.errstate(invalid="ignore"):
-        same = (size >= 1e-4) & (size < 1e15) & (values != np.floor(values))
+        same = (size >= 1e-4) & (size < 1e10) & (values != np.floor(values))
     if same.all():
         return texts
     python = pa.array(list(map(repr, values[~same].tolist())), LINES)

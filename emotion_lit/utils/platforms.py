@@ -97,6 +97,12 @@ def limit_threads_to_cpu_quota() -> None:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), math.ceil(quota))))
 
 
+def has_amx() -> bool:
+    """Whether the CPU multiplies matrices in bfloat16 with Intel's AMX; false if this PyTorch cannot tell."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16"))
+
+
 def own_seconds() -> float:
     """The CPU time of the calling thread; on Windows, where its resolution is 16 ms, the elapsed time."""
     return time.perf_counter() if is_windows() else time.thread_time()

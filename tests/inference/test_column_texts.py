@@ -28,7 +28,25 @@ TEXTS = [
     " x ",
     None,
 ]
-FLOATS = [0.0, -0.0, 1.0, 1e-7, 9.99e-5, 1e-4, 0.1, 2.5, 123456789.25, 1e15, 1.5e15, 1e16, 1e22, 5e-324, None]
+FLOATS = [
+    0.0,
+    -0.0,
+    1.0,
+    1e-7,
+    9.99e-5,
+    1e-4,
+    0.1,
+    2.5,
+    123456789.25,
+    9999999999.5,
+    10000000000.5,
+    1e15,
+    1.5e15,
+    1e16,
+    1e22,
+    5e-324,
+    None,
+]
 COLUMNS: dict[str, pa.Array] = {
     "text": pa.array(TEXTS),
     "large": pa.array(TEXTS, pa.large_string()),

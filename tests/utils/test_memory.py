@@ -1,7 +1,10 @@
+import os
 from pathlib import Path
 
 import psutil
+import pytest
 
+from emotion_lit.utils import memory, platforms
 from emotion_lit.utils.memory import _left_in_cgroups, available_memory
 
 
@@ -36,3 +39,17 @@ def test_the_first_version_of_cgroups(tmp_path: Path) -> None:
 def test_without_cgroups_it_is_the_machine_s(tmp_path: Path) -> None:
     assert list(_left_in_cgroups(tmp_path)) == []
     assert 0 < available_memory() <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(("amx", "kernels"), [(False, "64"), (True, "2048")])
+def test_more_kernels_are_kept_where_compiling_them_is_slow(
+    amx: bool, kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(platforms, "has_amx", lambda: amx)
+    memory.limit_kernel_cache()
+    assert os.environ[variable] == kernels
+    monkeypatch.setenv(variable, "7")
+    memory.limit_kernel_cache()
+    assert os.environ[variable] == "7"
