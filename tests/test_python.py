@@ -270,10 +270,16 @@ def predictor_of(model: EmotionClassifier, max_length: int) -> Predictor:
     return Predictor(TorchEngine(model.built, model.decision), model.tokenizer, model.decision, max_length)
 
 
+@pytest.mark.parametrize("callbacks", ["those of the model", "those of a subclass"])
 def test_predictions_come_in_the_order_of_the_texts(
-    fitted: tuple[EmotionClassifier, EmotionDataModule], tmp_path: Path
+    fitted: tuple[EmotionClassifier, EmotionDataModule],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    callbacks: str,
 ) -> None:
     model = fitted[0]
+    if callbacks == "those of a subclass":
+        monkeypatch.setattr(EmotionClassifier, "configure_callbacks", lambda _: [])
     texts = ["word " * (7 * row % 23 + 1) + str(row) for row in range(40)]
     file = tmp_path / "texts.txt"
     file.write_text("\n".join([*texts[:20], "", *texts[20:]]) + "\n")

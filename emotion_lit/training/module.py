@@ -18,7 +18,6 @@ from emotion_lit.model.settings import ClassWeights, ModelSettings, Schedule
 from emotion_lit.model.tuning import LoraSettings, TrainableLayers, Tuning
 from emotion_lit.training import weight_averaging
 from emotion_lit.training.callbacks.acceleration import Acceleration
-from emotion_lit.training.callbacks.prediction_order import PredictionOrder
 from emotion_lit.training.callbacks.step_log import StepLog
 from emotion_lit.training.checkpointed_module import CheckpointedModule
 from emotion_lit.training.datamodule import EmotionDataModule
@@ -33,6 +32,7 @@ from emotion_lit.training.optim import (
     make_optimizer,
     parameter_groups,
 )
+from emotion_lit.training.prediction_order import PredictionOrder
 from emotion_lit.training.settings.attributes import documented_by
 
 Stage = Literal["train", "val", "test"]
@@ -40,7 +40,7 @@ SETTINGS = tuple(field.name for field in dataclasses.fields(ModelSettings))
 
 
 @documented_by(ModelSettings)
-class EmotionClassifier(CheckpointedModule):
+class EmotionClassifier(PredictionOrder, CheckpointedModule):
     """Fine-tunes BERT, or any encoder that transformers can classify with, to recognize emotions."""
 
     def __init__(
@@ -179,7 +179,7 @@ class EmotionClassifier(CheckpointedModule):
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """The callbacks that every Trainer of this model needs."""
-        return [self.acceleration, self._step_log, PredictionOrder()]
+        return [self.acceleration, self._step_log]
 
     def on_fit_start(self) -> None:
         """Keeps the settings of the data, for checkpoints."""
