@@ -164,6 +164,11 @@ class OwnLoss(EmotionClassifier):
         return (logits.softmax(dim=1) - targets).square().mean()
 
 
+class OwnCallbacks(EmotionClassifier):
+    def configure_callbacks(self) -> list[Any]:
+        return []
+
+
 class OwnForward(EmotionClassifier):
     def forward(self, batch: Any) -> torch.Tensor:
         return 0.5 * super().forward(batch)
@@ -180,6 +185,17 @@ def test_a_subclass_trains_as_it_says(kind: type[EmotionClassifier], tiny_backbo
     assert any("classifier" in name for name in moved)
     if kind not in (OwnLoss, OwnForward, OwnGroups):
         assert {group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups} == {0.125}
+
+
+def test_a_subclass_is_told_what_its_callbacks_leave_out(
+    tiny_backbone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, told in ((EmotionClassifier, False), (OwnCallbacks, True)):
+        model = model_of(tiny_backbone, kind)
+        model.build()
+        pl.Trainer(**QUIET).fit(model, loader("labels"), loader("labels"))
+        line = "configure_callbacks leaves out Acceleration and StepLog"
+        assert (line in capsys.readouterr().err) == told
 
 
 # Loaders by hand

@@ -24,7 +24,7 @@ from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.lightning_tuners import check_tuners
 from emotion_lit.training.losses import class_weights_of, make_loss, plain_loss
 from emotion_lit.training.metrics import metric_collection
-from emotion_lit.training.monitors import check_monitors
+from emotion_lit.training.monitors import check_monitors, report_left_out
 from emotion_lit.training.optim import (
     WarmupSchedule,
     accumulation_weight,
@@ -147,6 +147,7 @@ class EmotionClassifier(PredictionOrder, CheckpointedModule):
     def check_callbacks(self, trainer: pl.Trainer) -> None:
         """Checks before training that callbacks watch logged metrics, and that averaged weights are validated."""
         weight_averaging.check_averaging(trainer)
+        report_left_out(trainer, [self.acceleration, self._step_log])
         check_tuners(trainer, self.settings.tuning)
         scores = [str(name) for metrics in (self.train_metrics, self.val_metrics) for name in metrics]
         check_monitors(trainer, ["train/loss_epoch", "val/loss", *scores], complete=type(self) is EmotionClassifier)

@@ -1,11 +1,13 @@
 """Monitored metrics: which of them exist, and whether a larger or a smaller value is better."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from emotion_lit.errors import UserError, unknown
+from emotion_lit.utils.console import say_once
 
 Mode = Literal["min", "max"]
 # What `ModelCheckpoint` can monitor besides metrics.
@@ -19,6 +21,21 @@ def monitor_mode(metric: str) -> Mode:
         metric: Its name, such as `val/loss`.
     """
     return "min" if "loss" in metric.rsplit("/", 1)[-1].split("_") else "max"
+
+
+def report_left_out(trainer: pl.Trainer, needed: Sequence[pl.Callback]) -> None:
+    """Tells which callbacks of a model are missing, because a subclass has its own `configure_callbacks`.
+
+    Args:
+        trainer: The Trainer, with its callbacks.
+        needed: The callbacks of the model.
+    """
+    missing = [type(one).__name__ for one in needed if one not in trainer.callbacks]  # type: ignore[attr-defined]
+    if missing:
+        say_once(
+            f"configure_callbacks leaves out {' and '.join(missing)}: steps are slower, or train/loss_step is not "
+            "logged; let it return [*super().configure_callbacks(), ...]"
+        )
 
 
 def check_monitors(trainer: pl.Trainer, metrics: list[str], complete: bool) -> None:
