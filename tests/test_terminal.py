@@ -60,6 +60,27 @@ def test_every_recipe(config: Path, tmp_path: Path) -> None:
     assert re.search(r"^macro-F1 +0\.\d{4} +0\.\d{4}$", session.text, re.MULTILINE)
 
 
+# How the lines of a run's screen begin. Another line, a warning above all, would be a decision: it is added here.
+FIT = """
+train: validation: test:
+emotion_lit model data labels:
+class -------- Neutral Surprise Fear Sadness Joy Anger Love total
+about epoch
+test ------------------- accuracy accuracy, macro-F1 loss log Brier ECE
+report TensorBoard label python
+"""
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_nothing_else_is_on_the_screen(tmp_path: Path, tuning: str) -> None:
+    session = fit(tmp_path, f"--model.tuning={tuning}", columns=300)
+    assert [line.split()[0] for line in session.screen if line] == FIT.split()
+    (tmp_path / "texts.txt").write_text("I am so glad\nI feel awful\n")
+    paths = ["--ckpt_path=test/version_0", "--data.predict_path=texts.txt", "--prediction.path=labels.csv"]
+    session = emotion_lit("predict", *paths, cwd=tmp_path)
+    assert session.screen == ["2 rows written to labels.csv"]
+
+
 def test_bars_move(tmp_path: Path) -> None:
     words = [*TINY, "--model.tuning=full", "--data.tokens_per_batch=64", f"--trainer.default_root_dir={tmp_path}"]
     env = {"EMOTION_LIT_CACHE": str(tmp_path)}

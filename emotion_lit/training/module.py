@@ -147,7 +147,6 @@ class EmotionClassifier(PredictionOrder, CheckpointedModule):
     def check_callbacks(self, trainer: pl.Trainer) -> None:
         """Checks before training that callbacks watch logged metrics, and that averaged weights are validated."""
         weight_averaging.check_averaging(trainer)
-        report_left_out(trainer, [self.acceleration, self._step_log])
         check_tuners(trainer, self.settings.tuning)
         scores = [str(name) for metrics in (self.train_metrics, self.val_metrics) for name in metrics]
         check_monitors(trainer, ["train/loss_epoch", "val/loss", *scores], complete=type(self) is EmotionClassifier)
@@ -157,6 +156,7 @@ class EmotionClassifier(PredictionOrder, CheckpointedModule):
         self._seed = torch.initial_seed() % 2**31
         if stage == "fit":
             self.check_callbacks(self.trainer)
+            report_left_out(self.trainer, [self.acceleration, self._step_log])  # the Trainer has them by now
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.criterion = make_loss(self.settings, class_weights_of(self.settings, data))
 
