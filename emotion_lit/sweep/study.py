@@ -39,6 +39,9 @@ DEAD_SECONDS = 600.0
 # The share of the trials, among those that came as far, that are not pruned, once a few trials are complete. The first
 # eighth of a training says little: judged by it, two of two sweeps lost their best trial.
 KEPT_PERCENT, COMPLETE_TRIALS, FIRST_PART = 50.0, 4, 2
+# Processes that open a new database at the same moment all create its tables, and the database refuses all but one.
+CREATED_BY_ANOTHER = ("already exists", "unique", "duplicate")
+OPENING_ATTEMPTS, OPENING_PAUSE = 30, 0.1
 
 
 def open_study(
@@ -104,14 +107,18 @@ def _complete_lines(file: Path) -> None:
 
 
 def _database(url: str) -> BaseStorage:
-    try:
-        return RDBStorage(url)
-    except Exception as error:  # each driver has its own
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"sweep.storage: the database cannot be opened: {reason}; give a URL such as sqlite:///sweep.db, or leave "
-            "it out for a journal in the sweep's folder"
-        ) from error
+    attempts = OPENING_ATTEMPTS
+    while True:
+        try:
+            return RDBStorage(url)
+        except Exception as error:  # each driver has its own
+            reason, attempts = " ".join(str(error).split()), attempts - 1
+            if not attempts or not any(words in reason.lower() for words in CREATED_BY_ANOTHER):
+                raise UserError(
+                    f"sweep.storage: the database cannot be opened: {reason[:200]}; give a URL such as "
+                    "sqlite:///sweep.db, or leave it out for a journal in the sweep's folder"
+                ) from error
+        time.sleep(OPENING_PAUSE)
 
 
 def check_same(study: optuna.Study, folder: Path, settings: Mapping[str, Any], space: Space) -> None:
