@@ -128,7 +128,7 @@ class Sweep:
         )
         began = time.time()
         try:
-            with console.only_in_log(not default):
+            with console.only_in_log(bool(done)):
                 result = fit(self.plan.settings, {**values, **self._of_trial(trial)}, [callback])
         except optuna.TrialPruned:
             self._tell(trial, None, TrialState.PRUNED, began)

@@ -24,7 +24,7 @@ from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils.durations import duration
 from emotion_lit.utils.platforms import synchronize
 
-# A trial reports its score after each of these parts of its training, except for the last one.
+# A trial reports its score after each of these parts of its training, except for the last one; a short one after fewer.
 PARTS = 8
 # Reports may take this share of the training time. A training step takes about three times as long as scoring.
 REPORTS_SHARE, SCORES_PER_STEP = 0.02, 3
@@ -65,6 +65,7 @@ class TrialCallback(pl.Callback):
         self.cut = False
         self.share = 0.0
         self._rows: list[int] = []
+        self._parts: list[int] = []
         self._began = self._train_began = self._alive = time.time()
         self._steps = 0.0
         self._part = 0
@@ -87,7 +88,8 @@ class TrialCallback(pl.Callback):
             study.set_user_attr(TEST_ROWS, len(data.rows("test")))
             study.set_user_attr(TEXT, _seconds_per_text(trainer, model, data))
         self._steps = float(trainer.estimated_stepping_batches)
-        self._rows = _report_rows(data, study.user_attrs[EPOCHS])
+        self._parts, rows = _reports(data, study.user_attrs[EPOCHS])
+        self._rows = _report_rows(data, rows)
         scoring = study.user_attrs[TEXT] * len(data.rows("validation"))
         self._closing = closing_seconds(study.user_attrs) + scoring
         self._train_began = time.time()
@@ -115,8 +117,9 @@ class TrialCallback(pl.Callback):
             self.trial.set_user_attr(ALIVE, now)
         if self.deadline is not None and now > self.deadline - self._closing and not trainer.should_stop:
             self.cut = trainer.should_stop = True  # Lightning validates once more, which may be the best checkpoint
-        part = int(PARTS * trainer.global_step / self._steps)
-        if part > self._part and part < PARTS:
+        done = int(PARTS * trainer.global_step / self._steps)
+        part = max((one for one in self._parts if one <= done), default=0)
+        if part > self._part and done < PARTS:
             self._part = part
             score = self._score(trainer, model_of(self, pl_module), data_of(self, trainer))
             self.trial.report(score, part)
@@ -170,17 +173,24 @@ class TrialCallback(pl.Callback):
         return float(evaluate_predictions(predictions, [], [])[metric])
 
 
-def _report_rows(data: EmotionDataModule, epochs: float) -> list[int]:
-    """The validation rows of the reports, spread evenly over the split, in order of length.
+def _reports(data: EmotionDataModule, epochs: float) -> tuple[list[int], int]:
+    """After which parts of its training a trial is scored, and on how many rows: the same for all trials.
 
     Args:
         data: The data, set up.
-        epochs: The epochs of the configuration as given, by which the number of rows is the same for all trials.
+        epochs: The epochs of the configuration as given.
     """
-    dataset, count = data.prepared("validation"), MOST_ROWS
-    if dataset.features is None:
-        trained = len(data.rows("train")) * epochs
-        count = int(min(MOST_ROWS, max(FEWEST_ROWS, trained * REPORTS_SHARE * SCORES_PER_STEP / (PARTS - 1))))
+    if data.prepared("validation").features is not None:
+        return list(range(1, PARTS)), MOST_ROWS
+    rows = len(data.rows("train")) * epochs * REPORTS_SHARE * SCORES_PER_STEP
+    count = min(PARTS - 1, max(1, int(rows / FEWEST_ROWS)))
+    parts = [round(PARTS * number / (count + 1)) for number in range(1, count + 1)]
+    return parts, int(min(MOST_ROWS, max(FEWEST_ROWS, rows / count)))
+
+
+def _report_rows(data: EmotionDataModule, count: int) -> list[int]:
+    """The validation rows of the reports, spread evenly over the split, in order of length."""
+    dataset = data.prepared("validation")
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
     order: list[int] = chosen[np.argsort(dataset.padded_lengths[chosen], kind="stable")].tolist()
     return order

@@ -92,6 +92,11 @@ def only_in_log(enabled: bool = True) -> Iterator[None]:
         _only_in_log = before
 
 
+def is_only_in_log() -> bool:
+    """Whether output goes to the log of the run alone, so that nobody waits for it."""
+    return _only_in_log
+
+
 def say(text: str, wrap: bool = True, from_all: bool = False) -> None:
     """Writes a line to stderr without breaking a progress bar.
 

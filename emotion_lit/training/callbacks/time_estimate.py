@@ -17,7 +17,7 @@ from emotion_lit.training.datamodule import EmotionDataModule
 from emotion_lit.training.fsdp import is_sharded
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import platforms
-from emotion_lit.utils.console import say
+from emotion_lit.utils.console import is_only_in_log, say
 from emotion_lit.utils.durations import duration
 
 # Batches that are timed, spread evenly over the lengths of the texts, after a warm-up batch.
@@ -42,7 +42,7 @@ class TimeEstimate(pl.Callback):
         self.seconds: float | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Times a few training steps, without updating the weights."""
+        """Counts the operations of a training step and times a few, without updating the weights."""
         model, data = model_of(self, pl_module), data_of(self, trainer)
         if trainer.fast_dev_run or trainer.max_epochs == trainer.current_epoch:  # type: ignore[attr-defined]
             return
@@ -55,13 +55,17 @@ class TimeEstimate(pl.Callback):
         with FlopCounterMode(display=False) as counter:
             step(trainer, model, batches[0])
         self.flops_per_token = counter.get_total_flops() / padded_tokens(batches[0])
+        if not is_only_in_log():  # as that of a later trial of a sweep is, for which nobody waits
+            self._time(trainer, model, data, batches)
+        model.zero_grad(set_to_none=True)
+
+    def _time(self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule, batches: list[Any]) -> None:
         device = trainer.strategy.root_device
         for batch in batches * RECORDED_AT if model.acceleration.graphs else ():
             step(trainer, model, batch)
         stepping = sum(_seconds(lambda batch=batch: step(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
         scoring = sum(_seconds(lambda batch=batch: _score(trainer, model, batch), device) for batch in batches)  # type: ignore[misc]
         tokens = sum(padded_tokens(batch) for batch in batches)
-        model.zero_grad(set_to_none=True)
         self._print(trainer, data, stepping / tokens, scoring / tokens)
 
     def _print(self, trainer: pl.Trainer, data: EmotionDataModule, per_trained: float, per_scored: float) -> None:
