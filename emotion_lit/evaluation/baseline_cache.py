@@ -11,7 +11,7 @@ import numpy as np
 
 from emotion_lit.evaluation.baselines import BaselineResult, tfidf
 from emotion_lit.evaluation.contamination import NEARLY, SAME, find_overlaps
-from emotion_lit.evaluation.predictions import Bools
+from emotion_lit.evaluation.labeled_predictions import Bools
 from emotion_lit.utils import caches
 from emotion_lit.utils.checksums import append_checksum, read_array
 from emotion_lit.utils.files import atomic_path, reason_of, why_not_writable

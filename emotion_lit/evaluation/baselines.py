@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotion_lit.evaluation.predictions import Bools, Floats
+from emotion_lit.evaluation.labeled_predictions import Bools, Floats
 
 MAX_ITERATIONS = 200
 # Limits the coefficients of a single-label model. The more classes, the fewer n-grams it uses, the most frequent ones.

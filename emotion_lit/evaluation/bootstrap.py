@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emotion_lit.evaluation.labeled_predictions import Bools, Floats, LabeledPredictions
 from emotion_lit.evaluation.metrics import confusion_counts, macro_f1
-from emotion_lit.evaluation.predictions import Bools, Floats, Predictions
 
 SAMPLES = 2000
 SEED = 0
@@ -45,14 +45,14 @@ class Gain(Interval):
     p_value: float | None = None
 
 
-def macro_f1_interval(predictions: Predictions) -> Interval:
+def macro_f1_interval(predictions: LabeledPredictions) -> Interval:
     """Macro-F1 and its confidence interval."""
     value, scores = _resampled(predictions, [predictions.predicted], SAMPLES)
     low, high = np.quantile(scores, QUANTILES)
     return Interval(value, float(low), float(high))
 
 
-def macro_f1_gain(predictions: Predictions, other: Predictions, samples: int | None = None) -> Gain:
+def macro_f1_gain(predictions: LabeledPredictions, other: LabeledPredictions, samples: int | None = None) -> Gain:
     """The difference in macro-F1 between two models on the same rows (paired bootstrap).
 
     Args:
@@ -83,7 +83,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _resampled(predictions: Predictions, predicted: list[Bools], samples: int) -> tuple[float, Floats]:
+def _resampled(predictions: LabeledPredictions, predicted: list[Bools], samples: int) -> tuple[float, Floats]:
     """The score on the rows themselves, and on each bootstrap sample, ``[samples]``.
 
     Rows with equal targets and predictions form one cell of a multinomial distribution, so that the cost does not

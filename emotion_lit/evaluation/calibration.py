@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion_lit.evaluation.predictions import Bools, Floats, Predictions
+from emotion_lit.evaluation.labeled_predictions import Bools, Floats, LabeledPredictions
 from emotion_lit.model.decision import DEFAULT_THRESHOLD
 
 # Bins of equal width, closed on the right, for the expected calibration error (arXiv 1706.04599).
@@ -16,7 +16,7 @@ SMALLEST = 1e-12
 COVERAGES = np.linspace(0.05, 1, 20)
 
 
-def confidence_and_correctness(predictions: Predictions) -> tuple[Floats, Bools]:
+def confidence_and_correctness(predictions: LabeledPredictions) -> tuple[Floats, Bools]:
     """Predicted probabilities, and whether each prediction was correct.
 
     Returns:
@@ -28,7 +28,7 @@ def confidence_and_correctness(predictions: Predictions) -> tuple[Floats, Bools]
     return predictions.probabilities.max(axis=1), predictions.correct
 
 
-def reliability(predictions: Predictions) -> list[dict[str, float]]:
+def reliability(predictions: LabeledPredictions) -> list[dict[str, float]]:
     """The bins of a reliability diagram, without those that are empty.
 
     Returns:
@@ -50,18 +50,18 @@ def reliability(predictions: Predictions) -> list[dict[str, float]]:
     ]
 
 
-def expected_calibration_error(predictions: Predictions) -> float:
+def expected_calibration_error(predictions: LabeledPredictions) -> float:
     """ECE: the mean difference between confidence and accuracy, over the bins of `reliability`."""
     return float(sum(one["share"] * abs(one["confidence"] - one["accuracy"]) for one in reliability(predictions)))
 
 
-def brier_score(predictions: Predictions) -> float:
+def brier_score(predictions: LabeledPredictions) -> float:
     """The squared error of the probabilities: summed over a row's classes; for multi-label data, their mean."""
     errors = (predictions.probabilities - predictions.truth) ** 2
     return float(errors.mean() if predictions.multi_label else errors.sum(axis=1).mean())
 
 
-def log_loss(predictions: Predictions) -> float:
+def log_loss(predictions: LabeledPredictions) -> float:
     """The cross-entropy against each row's first class; for multi-label data, the mean binary cross-entropy."""
     probabilities = np.clip(predictions.probabilities, SMALLEST, 1 - SMALLEST)
     if predictions.multi_label:
@@ -87,7 +87,7 @@ def scale_by_temperature(probabilities: Floats, temperature: float, multi_label:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def fit_temperature(predictions: Predictions) -> float:
+def fit_temperature(predictions: LabeledPredictions) -> float:
     """The temperature with the smallest log loss (temperature scaling, arXiv 1706.04599).
 
     Args:
@@ -108,7 +108,7 @@ def fit_temperature(predictions: Predictions) -> float:
     return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
 
 
-def fit_thresholds(predictions: Predictions) -> list[float]:
+def fit_thresholds(predictions: LabeledPredictions) -> list[float]:
     """The decision threshold of each class with the best F1; 0.5 for a class that no row has.
 
     Args:
@@ -129,8 +129,8 @@ def fit_thresholds(predictions: Predictions) -> list[float]:
 
 
 def calibrate(
-    predictions: Predictions, temperature: float | None, thresholds: float | list[float] | None
-) -> tuple[Predictions, float, float | list[float] | None]:
+    predictions: LabeledPredictions, temperature: float | None, thresholds: float | list[float] | None
+) -> tuple[LabeledPredictions, float, float | list[float] | None]:
     """Fits the temperature and, for multi-label data, the decision thresholds, unless they are given.
 
     Args:
@@ -151,7 +151,7 @@ def calibrate(
     return predictions, temperature, thresholds
 
 
-def risk_coverage(predictions: Predictions) -> list[dict[str, float]]:
+def risk_coverage(predictions: LabeledPredictions) -> list[dict[str, float]]:
     """The risk-coverage curve: the accuracy on the most confident rows, for growing shares of the rows.
 
     Returns:
@@ -171,7 +171,9 @@ def risk_coverage(predictions: Predictions) -> list[dict[str, float]]:
     ]
 
 
-def summarize_calibration(predictions: Predictions, uncalibrated: Predictions, temperature: float) -> dict[str, Any]:
+def summarize_calibration(
+    predictions: LabeledPredictions, uncalibrated: LabeledPredictions, temperature: float
+) -> dict[str, Any]:
     """The part of the report about calibration.
 
     Args:

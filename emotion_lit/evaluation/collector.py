@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from emotion_lit.errors import UserError
-from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from emotion_lit.utils import distributed
 
 
@@ -49,7 +49,7 @@ class PredictionCollector:
         """The row numbers in ascending order; not all of a split if the Trainer limits its batches."""
         return sorted({row for *_, rows in self._parts for row in rows.tolist()})
 
-    def predictions(self, multi_label: bool, thresholds: list[float]) -> Predictions:
+    def predictions(self, multi_label: bool, thresholds: list[float]) -> LabeledPredictions:
         """The predictions in the order of the rows.
 
         Args:
@@ -59,4 +59,6 @@ class PredictionCollector:
         probabilities, targets, first, rows = (torch.cat(parts).numpy() for parts in zip(*self._parts, strict=True))
         # Once each: if there are fewer rows than processes, each process has all of them.
         order = np.unique(rows, return_index=True)[1]
-        return Predictions.from_arrays(probabilities[order], targets[order], first[order], multi_label, thresholds)
+        return LabeledPredictions.from_arrays(
+            probabilities[order], targets[order], first[order], multi_label, thresholds
+        )

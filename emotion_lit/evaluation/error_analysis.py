@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from emotion_lit.evaluation.predictions import Bools, Floats, Ints, Predictions, label_names
+from emotion_lit.evaluation.labeled_predictions import Bools, Floats, Ints, LabeledPredictions, label_names
 
 ERRORS = 20
 PAIRS = 10
 
 
 def most_confident_errors(
-    predictions: Predictions, texts: Sequence[str], labels: Sequence[str]
+    predictions: LabeledPredictions, texts: Sequence[str], labels: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The wrong predictions with the highest confidence.
 
@@ -39,7 +39,7 @@ def most_confident_errors(
     ]
 
 
-def confusion_matrix(predictions: Predictions) -> Ints:
+def confusion_matrix(predictions: LabeledPredictions) -> Ints:
     """How often each class was predicted as each class, ``[true, predicted]``.
 
     Multi-label: a class that was missed counts under each class that was predicted wrongly for the same row.
@@ -59,12 +59,12 @@ def _count(rows: Bools, columns: Bools) -> Ints:
     return np.asarray((csr_array(rows.T.astype(np.int64)) @ csr_array(columns.astype(np.int64))).toarray())
 
 
-def confusion_shares(predictions: Predictions) -> Floats:
+def confusion_shares(predictions: LabeledPredictions) -> Floats:
     """`confusion_matrix` divided by the number of rows of each true class, ``[true, predicted]``."""
     return np.asarray(confusion_matrix(predictions) / np.maximum(predictions.truth.sum(axis=0), 1)[:, None])
 
 
-def confused_pairs(predictions: Predictions, labels: Sequence[str]) -> list[dict[str, Any]]:
+def confused_pairs(predictions: LabeledPredictions, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The pairs of classes that are confused most often.
 
     Args:

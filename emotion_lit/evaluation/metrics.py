@@ -8,12 +8,12 @@ import torch
 
 from emotion_lit.evaluation.average_precision import average_precision, macro_average
 from emotion_lit.evaluation.calibration import SMALLEST, brier_score, expected_calibration_error, log_loss
-from emotion_lit.evaluation.predictions import Bools, Floats, Predictions
+from emotion_lit.evaluation.labeled_predictions import Bools, Floats, LabeledPredictions
 
 Scores = dict[str, Any]
 
 
-def evaluate_predictions(predictions: Predictions, labels: Sequence[str], sources: Sequence[str]) -> Scores:
+def evaluate_predictions(predictions: LabeledPredictions, labels: Sequence[str], sources: Sequence[str]) -> Scores:
     """All metrics of a split, as the report has them.
 
     Args:
@@ -105,7 +105,7 @@ def scored_classes(counts: Floats, multi_label: bool) -> Bools:
     return np.asarray((counts.sum(axis=-2) > 0) | multi_label)
 
 
-def accuracy_and_macro_f1(predictions: Predictions) -> Scores:
+def accuracy_and_macro_f1(predictions: LabeledPredictions) -> Scores:
     """``accuracy`` and ``macro_f1`` of at least one row."""
     counts = confusion_counts(predictions.truth, predictions.predicted)
     return {
@@ -114,7 +114,7 @@ def accuracy_and_macro_f1(predictions: Predictions) -> Scores:
     }
 
 
-def _overall(predictions: Predictions) -> Scores:
+def _overall(predictions: LabeledPredictions) -> Scores:
     if predictions.multi_label:
         tp, fp, fn = confusion_counts(predictions.truth, predictions.predicted).sum(axis=1)
         ranked = average_precision(torch.from_numpy(predictions.probabilities), torch.from_numpy(predictions.truth))
@@ -127,7 +127,7 @@ def _overall(predictions: Predictions) -> Scores:
     return {**accuracy_and_macro_f1(predictions), "accuracy_any": float(any_hit.mean())}
 
 
-def _loss(predictions: Predictions) -> float:
+def _loss(predictions: LabeledPredictions) -> float:
     if predictions.multi_label:
         return log_loss(predictions)
     logarithms = np.log(np.maximum(predictions.probabilities, SMALLEST))

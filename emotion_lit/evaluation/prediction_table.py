@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from emotion_lit.errors import UserError
 from emotion_lit.evaluation.calibration import scale_by_temperature
-from emotion_lit.evaluation.predictions import Floats, Ints, Predictions
+from emotion_lit.evaluation.labeled_predictions import Floats, Ints, LabeledPredictions
 from emotion_lit.model.decision import DEFAULT_THRESHOLD
 from emotion_lit.utils.commands import finish_advice
 from emotion_lit.utils.files import atomic_path
@@ -53,7 +53,7 @@ class PredictionTable:
     @classmethod
     def from_predictions(
         cls,
-        predictions: Predictions,
+        predictions: LabeledPredictions,
         texts: Sequence[str],
         sources: Sequence[str],
         labels: Sequence[str],
@@ -86,10 +86,10 @@ class PredictionTable:
             {**(others or {}), UNCALIBRATED: plain, AFTER: calibrated},
         )
 
-    def predictions(self, model: str) -> Predictions:
+    def predictions(self, model: str) -> LabeledPredictions:
         """The predictions of a model, given its name."""
         thresholds = self.thresholds if model == AFTER else [DEFAULT_THRESHOLD] * len(self.labels)
-        return Predictions.from_arrays(
+        return LabeledPredictions.from_arrays(
             self.probabilities[model], self.targets, self.first, self.multi_label, thresholds
         )
 

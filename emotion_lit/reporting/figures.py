@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from emotion_lit.evaluation.error_analysis import confusion_shares
-from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from emotion_lit.reporting.fonts import use_fonts_for
 from emotion_lit.utils.colors import LINES, color
 from emotion_lit.utils.names import SHOWN_CLASSES, shown_apart
@@ -35,7 +35,7 @@ LEGEND_COLUMNS = 3
 ANNOTATED = 12
 
 
-def confusion_figure(predictions: Predictions, labels: Sequence[str]) -> Figure:
+def confusion_figure(predictions: LabeledPredictions, labels: Sequence[str]) -> Figure:
     """Draws the confusion matrix, normalized over each true class.
 
     Args:
@@ -82,7 +82,7 @@ def reliability_figure(bins: Sequence[dict[str, float]]) -> Figure:
     return figure
 
 
-def precision_recall_figure(predictions: Predictions, labels: Sequence[str]) -> Figure:
+def precision_recall_figure(predictions: LabeledPredictions, labels: Sequence[str]) -> Figure:
     """Draws the precision-recall curve of each class.
 
     Args:

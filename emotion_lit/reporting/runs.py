@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from emotion_lit.evaluation.prediction_table import AFTER, PredictionTable
-from emotion_lit.evaluation.predictions import Predictions
 from emotion_lit.reporting.report_keys import Report
 from emotion_lit.reporting.run_report import PREDICTIONS_FILE, read_report
 
@@ -42,7 +42,7 @@ class Run:
         return PredictionTable.read(self.folder / PREDICTIONS_FILE)
 
     @cached_property
-    def predictions(self) -> Predictions:
+    def predictions(self) -> LabeledPredictions:
         """The predictions of the fine-tuned model, with the classes in alphabetical order to compare runs."""
         return self.table.predictions(AFTER).with_classes(_alphabetical(self.table.labels))
 

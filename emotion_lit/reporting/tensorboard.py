@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from emotion_lit.utils.names import SHOWN_CLASSES, shown, shown_apart
 
 # The title of each chart under Custom Scalars, with the tags that it shows together.
@@ -22,7 +22,7 @@ CUSTOM_SCALARS = {
 
 
 def add_precision_recall_curves(
-    writer: Any, split: str, predictions: Predictions, labels: Sequence[str], step: int
+    writer: Any, split: str, predictions: LabeledPredictions, labels: Sequence[str], step: int
 ) -> None:
     """Adds the precision-recall curve of each class, or of the most frequent ones of many.
 

@@ -7,8 +7,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from emotion_lit.evaluation.bootstrap import Gain, Interval, macro_f1_gain, macro_f1_interval
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from emotion_lit.evaluation.prediction_table import AFTER, PredictionTable
-from emotion_lit.evaluation.predictions import Predictions
 from emotion_lit.sweep.study import is_default
 from emotion_lit.training.run import score_test_split
 from emotion_lit.utils import console
@@ -47,7 +47,7 @@ def compare_on_test(study: optuna.Study, folder: Path, best: FrozenTrial) -> Com
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     given = next(trial for trial in complete if is_default(trial))
-    predictions: dict[int, Predictions] = {}
+    predictions: dict[int, LabeledPredictions] = {}
     for trial in (given, best):
         if trial.number not in predictions:
             run = folder / trial.user_attrs["folder"]
@@ -63,7 +63,7 @@ def compare_on_test(study: optuna.Study, folder: Path, best: FrozenTrial) -> Com
     return Comparison(macro_f1_interval(theirs), macro_f1_interval(own), gain)
 
 
-def _predictions(run: Path, precision: str) -> Predictions:
+def _predictions(run: Path, precision: str) -> LabeledPredictions:
     """The predictions of the test rows by the best checkpoint of a run."""
     file = (run / EVALUATION).with_suffix(".parquet")
     if not file.is_file():

@@ -12,9 +12,9 @@ import torch
 from emotion_lit.evaluation.baseline_cache import data_baselines
 from emotion_lit.evaluation.baselines import majority
 from emotion_lit.evaluation.calibration import calibrate
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions, true_classes
 from emotion_lit.evaluation.metrics import evaluate_predictions
 from emotion_lit.evaluation.prediction_table import AFTER, BEFORE, MAJORITY, TFIDF, PredictionTable
-from emotion_lit.evaluation.predictions import Predictions, true_classes
 from emotion_lit.evaluation.summary import summarize
 from emotion_lit.model.checkpoint import DATA_KEY, MODEL_KEY, Checkpoint, from_here, portable, read_checkpoint
 from emotion_lit.model.parameters import parameter_counts
@@ -98,7 +98,7 @@ class FinalEvaluation:
         keeper.ensure(self.trainer)
         return keeper.best_file
 
-    def _calibrate(self, best: Path | None) -> Predictions:
+    def _calibrate(self, best: Path | None) -> LabeledPredictions:
         """Restores the best weights, and fits temperature and thresholds to them; the predictions of validation."""
         checkpoint = read_checkpoint(best) if best else None
         if checkpoint:
@@ -113,7 +113,7 @@ class FinalEvaluation:
         self.model.change_settings(temperature=temperature, threshold=threshold)
         return validation
 
-    def _validation(self, checkpoint: Checkpoint | None) -> Predictions:
+    def _validation(self, checkpoint: Checkpoint | None) -> LabeledPredictions:
         """The best model's predictions of the validation rows: those kept since that validation, or new ones."""
         validation = callback_of(self.callback, self.trainer, ValidationFigures)
         is_of_best = checkpoint is not None and checkpoint["global_step"] == validation.best_step
@@ -132,7 +132,7 @@ class FinalEvaluation:
                 )
 
     def _with_baselines(
-        self, predictions: Predictions, baselines: bool
+        self, predictions: LabeledPredictions, baselines: bool
     ) -> tuple[PredictionTable, dict[str, dict[str, float]]]:
         """The predictions of the model and its baselines, and the costs of each: seconds and trained parameters."""
         model, data = self.model, self.data
@@ -163,7 +163,11 @@ class FinalEvaluation:
         return kept, costs
 
     def _contents(
-        self, kept: PredictionTable, costs: dict[str, dict[str, float]], validation: Predictions, best: Path | None
+        self,
+        kept: PredictionTable,
+        costs: dict[str, dict[str, float]],
+        validation: LabeledPredictions,
+        best: Path | None,
     ) -> dict[str, Any]:
         """The content of report.json."""
         model, data = self.model, self.data

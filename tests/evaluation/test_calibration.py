@@ -13,7 +13,7 @@ from emotion_lit.evaluation.calibration import (
     risk_coverage,
     scale_by_temperature,
 )
-from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from tests.evaluation.test_metrics import outputs
 
 
@@ -34,7 +34,7 @@ def test_reliability_is_that_of_scikit_learn(multi_label: bool) -> None:
 def test_calibration_error_by_hand() -> None:
     # Ten rows at 0.8, seven of them right: off by 0.1.
     first = np.array([0] * 7 + [1] * 3)
-    out = Predictions.from_arrays([[0.8, 0.2]] * 10, np.eye(2)[first], first, False, 0.5)
+    out = LabeledPredictions.from_arrays([[0.8, 0.2]] * 10, np.eye(2)[first], first, False, 0.5)
     assert expected_calibration_error(out) == pytest.approx(0.1)
 
 
@@ -67,7 +67,7 @@ def test_thresholds_are_the_best_there_are() -> None:
         best = max(f1_score(truth, scores >= one) for one in scores)
         assert f1_score(truth, scores >= threshold) == pytest.approx(best)
         assert np.abs(scores - threshold).min() > 0  # else rounding decides about that row
-    nothing = Predictions.from_arrays(out.probabilities, np.zeros_like(out.targets), np.full(400, -1), True, 0.5)
+    nothing = LabeledPredictions.from_arrays(out.probabilities, np.zeros_like(out.targets), np.full(400, -1), True, 0.5)
     assert fit_thresholds(nothing) == [0.5] * 4
 
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics
 
 from emotion_lit.evaluation.error_analysis import confused_pairs, confusion_matrix, confusion_shares
-from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from tests.evaluation.test_metrics import LABELS, outputs
 
 
@@ -18,7 +18,7 @@ def test_the_share_of_a_pair_is_of_the_rows_that_have_the_true_class() -> None:
     """All rows have a: one is predicted b and c, one a, and two nothing."""
     truth = [[1, 0, 0, 0]] * 4
     predicted = [[0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    out = Predictions.from_arrays(predicted, truth, [0] * 4, True, 0.5)
+    out = LabeledPredictions.from_arrays(predicted, truth, [0] * 4, True, 0.5)
     pairs = [(one["truth"], one["prediction"], one["count"], one["share"]) for one in confused_pairs(out, LABELS)]
     assert pairs == [("a", "b", 1, 0.25), ("a", "c", 1, 0.25)]
     assert confusion_shares(out)[0].tolist() == [0.25, 0.25, 0.25, 0.0]
@@ -26,7 +26,7 @@ def test_the_share_of_a_pair_is_of_the_rows_that_have_the_true_class() -> None:
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_rows_without_a_prediction_are_predicted_as_nothing(multi_label: bool) -> None:
-    out = Predictions.from_arrays([[np.nan, 0.5], [0.9, 0.1]], [[1, 0], [1, 0]], [0, 0], multi_label, [0.5, 0.5])
+    out = LabeledPredictions.from_arrays([[np.nan, 0.5], [0.9, 0.1]], [[1, 0], [1, 0]], [0, 0], multi_label, [0.5, 0.5])
     assert out.predicted.tolist() == [[False, False], [True, False]]
     assert confusion_matrix(out).tolist() == [[1, 0], [0, 0]]
     assert confusion_shares(out)[0].tolist() == [0.5, 0.0]

@@ -4,24 +4,26 @@ import torch
 from sklearn import metrics
 
 from emotion_lit.evaluation.bootstrap import macro_f1_interval
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from emotion_lit.evaluation.metrics import evaluate_predictions
-from emotion_lit.evaluation.predictions import Predictions
 from emotion_lit.training.module import EmotionClassifier
 
 LABELS = ["a", "b", "c", "d"]
 THRESHOLDS = [0.5, 0.4, 0.6, 0.3]
 
 
-def outputs(multi_label: bool, rows: int = 400, seed: int = 0) -> Predictions:
+def outputs(multi_label: bool, rows: int = 400, seed: int = 0) -> LabeledPredictions:
     random = np.random.default_rng(seed)
     logits = 2 * random.normal(size=(rows, len(LABELS)))
     if multi_label:
         targets = (random.random((rows, len(LABELS))) < 0.3).astype(float)
-        return Predictions.from_arrays(1 / (1 + np.exp(-logits)), targets, targets.argmax(axis=1), True, THRESHOLDS)
+        return LabeledPredictions.from_arrays(
+            1 / (1 + np.exp(-logits)), targets, targets.argmax(axis=1), True, THRESHOLDS
+        )
     first = random.integers(len(LABELS), size=rows)
     exponentials = np.exp(logits + 1.5 * np.eye(len(LABELS))[first])
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return Predictions.from_arrays(probabilities, np.eye(len(LABELS))[first], first, False, 0.5)
+    return LabeledPredictions.from_arrays(probabilities, np.eye(len(LABELS))[first], first, False, 0.5)
 
 
 def test_scores_of_one_class_a_row_are_those_of_scikit_learn() -> None:
@@ -58,14 +60,14 @@ def test_scores_of_several_classes_a_row_are_those_of_scikit_learn() -> None:
 
 
 def test_any_of_several_labels_counts() -> None:
-    out = Predictions.from_arrays([[0.1, 0.9], [0.9, 0.1]], [[0.5, 0.5], [0.0, 1.0]], [0, 1], False, 0.5)
+    out = LabeledPredictions.from_arrays([[0.1, 0.9], [0.9, 0.1]], [[0.5, 0.5], [0.0, 1.0]], [0, 1], False, 0.5)
     scores = evaluate_predictions(out, LABELS[:2], ["", ""])
     assert (scores["accuracy"], scores["accuracy_any"]) == (0.0, 0.5)
 
 
 def test_a_class_that_is_absent_does_not_break_the_scores() -> None:
     out = outputs(multi_label=False)
-    only = Predictions.from_arrays(out.probabilities, np.eye(4)[np.zeros(400, int)], np.zeros(400), False, 0.5)
+    only = LabeledPredictions.from_arrays(out.probabilities, np.eye(4)[np.zeros(400, int)], np.zeros(400), False, 0.5)
     scores = evaluate_predictions(only, LABELS, [""] * 400)
     assert scores["per_class"]["d"]["support"] == 0
     assert 0 < scores["macro_f1"] < 1
@@ -77,7 +79,7 @@ def test_macro_f1_is_the_same_in_training_report_and_scikit_learn(multi_label: b
     out = outputs(multi_label, rows=40)
     targets = np.where(np.arange(4) < 2, out.targets, 0.0) if multi_label else np.eye(4)[out.first % 2]
     logits = torch.tensor(out.probabilities * (np.arange(4) < 3))
-    found = Predictions.from_arrays(logits.numpy(), targets, targets.argmax(axis=1), multi_label, 0.5)
+    found = LabeledPredictions.from_arrays(logits.numpy(), targets, targets.argmax(axis=1), multi_label, 0.5)
     model = EmotionClassifier(LABELS, multi_label=multi_label)
     values = {"predicted": found.predicted, "truth": found.truth, "probabilities": logits, "targets": targets}
     model.val_metrics.update(**{name: torch.as_tensor(value) for name, value in values.items()})

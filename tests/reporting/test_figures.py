@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.font_manager import FontEntry, fontManager
 
-from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from emotion_lit.reporting import fonts
 from emotion_lit.reporting.figures import confusion_figure, svg
 
@@ -12,9 +12,9 @@ from emotion_lit.reporting.figures import confusion_figure, svg
 COVERED, BESIDE = "\ue0d1", {"DejaVu Sans", "STIXGeneral", "STIXNonUnicode"}
 
 
-def outputs() -> Predictions:
+def outputs() -> LabeledPredictions:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
-    return Predictions.from_arrays(probabilities, np.eye(2), np.array([0, 1]), False, [0.5, 0.5])
+    return LabeledPredictions.from_arrays(probabilities, np.eye(2), np.array([0, 1]), False, [0.5, 0.5])
 
 
 @pytest.fixture(autouse=True)

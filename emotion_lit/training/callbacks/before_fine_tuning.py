@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from emotion_lit.evaluation.predictions import Floats
+from emotion_lit.evaluation.labeled_predictions import Floats
 from emotion_lit.training.callbacks.context import data_of, is_reported, model_of
 from emotion_lit.training.split_predictions import predict_split
 from emotion_lit.utils.console import say

@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from emotion_lit.evaluation.calibration import reliability
 from emotion_lit.evaluation.collector import PredictionCollector
-from emotion_lit.evaluation.predictions import Predictions
+from emotion_lit.evaluation.labeled_predictions import LabeledPredictions
 from emotion_lit.reporting.figures import confusion_figure, reliability_figure
 from emotion_lit.reporting.tensorboard import CUSTOM_SCALARS, add_precision_recall_curves
 from emotion_lit.training.callbacks.best_checkpoint import best_checkpoint
@@ -27,7 +27,7 @@ class ValidationFigures(pl.Callback):
 
     def __init__(self) -> None:
         self.best_step = -1
-        self.best: Predictions | None = None
+        self.best: LabeledPredictions | None = None
         self.seconds = 0.0
         self._best_score: float | None = None
         self._collected = PredictionCollector()
@@ -64,7 +64,7 @@ class ValidationFigures(pl.Callback):
                 add_precision_recall_curves(writer, "validation", predictions, model.labels, step)
         self.seconds += time.perf_counter() - start
 
-    def _keep_if_best(self, trainer: pl.Trainer, predictions: Predictions) -> None:
+    def _keep_if_best(self, trainer: pl.Trainer, predictions: LabeledPredictions) -> None:
         checkpoint = best_checkpoint(trainer)
         if checkpoint is None or checkpoint.monitor not in trainer.callback_metrics:
             return

@@ -16,7 +16,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Predictions:
+class LabeledPredictions:
     """Predicted probabilities, with the targets of the same rows.
 
     Attributes:
@@ -45,7 +45,7 @@ class Predictions:
         first: npt.ArrayLike,
         multi_label: bool,
         thresholds: npt.ArrayLike,
-    ) -> "Predictions":
+    ) -> "LabeledPredictions":
         """Converts to double precision, and replaces probabilities that are not finite by uniform ones.
 
         Args:
@@ -108,7 +108,7 @@ class Predictions:
             return np.asarray(decided.prod(axis=1))
         return np.asarray(self.probabilities.max(axis=1, initial=0.0))
 
-    def take(self, rows: Bools | Ints) -> "Predictions":
+    def take(self, rows: Bools | Ints) -> "LabeledPredictions":
         """Selects rows by a mask or by their indices."""
         return replace(
             self,
@@ -118,7 +118,7 @@ class Predictions:
             invalid=self.invalid[rows],
         )
 
-    def with_classes(self, order: Sequence[int]) -> "Predictions":
+    def with_classes(self, order: Sequence[int]) -> "LabeledPredictions":
         """Reorders the classes; ``order`` gives the present index of each."""
         columns = list(order)
         ranks = np.argsort(columns)
@@ -130,9 +130,11 @@ class Predictions:
             thresholds=self.thresholds[columns],
         )
 
-    def with_probabilities(self, probabilities: Floats) -> "Predictions":
+    def with_probabilities(self, probabilities: Floats) -> "LabeledPredictions":
         """Replaces the probabilities by others of the same rows, ``[rows, classes]``."""
-        made = Predictions.from_arrays(probabilities, self.targets, self.first, self.multi_label, self.thresholds)
+        made = LabeledPredictions.from_arrays(
+            probabilities, self.targets, self.first, self.multi_label, self.thresholds
+        )
         return replace(made, invalid=made.invalid | self.invalid)
 
 
