@@ -30,45 +30,8 @@ def main(args: list[str]) -> None:
         args: What was typed after `export`.
     """
     parser = EmotionParser(prog="python -m emotion_lit export", description=COMMANDS["export"])
-    parser.add_argument("--ckpt_path", type=Path, required=True, help="A checkpoint, or a run folder.")
-    parser.add_argument("--output", type=Path, required=True, help="The folder to write the export to.")
-    parser.add_argument(
-        "--format",
-        type=Format,
-        default="hf",
-        help="`hf` for transformers, `adapter` for peft, `onnx` for ONNX Runtime.",
-    )
-    parser.add_argument(
-        "--backbone",
-        type=str | None,
-        default=None,
-        help="The path or Hub id of the base model, if it has moved since the training.",
-    )
-    parser.add_argument(
-        "--overwrite",
-        type=bool,
-        default=False,
-        help="Replace an existing export; on the Hub, also remove files that no export wrote.",
-    )
-    parser.add_argument(
-        "--push_to_hub", type=str | None, default=None, help="The Hub id, OWNER/NAME, to upload the folder to."
-    )
-    parser.add_argument(
-        "--private",
-        type=bool | None,
-        default=None,
-        help="Whether the repository on the Hub is private. By default, new ones are, and existing ones do not change.",
-    )
-    typed = parser.parse_args(args)
-    export(
-        typed.ckpt_path,
-        typed.output,
-        typed.format,
-        typed.backbone,
-        typed.overwrite,
-        push_to_hub=typed.push_to_hub,
-        private=typed.private,
-    )
+    parser.add_function_arguments(export)
+    export(**parser.parse_args(args).as_dict())
 
 
 def export(
@@ -84,12 +47,13 @@ def export(
 
     Args:
         ckpt_path: A checkpoint, or a run folder.
-        output: The folder; it appears when it is complete and checked.
-        format: ``hf`` for transformers, ``adapter`` for peft, ``onnx`` for ONNX Runtime.
-        backbone: The current location of the base model of a `head` or `lora` checkpoint, if it has moved.
-        overwrite: Whether to replace an export that is there, and, on the Hub, to remove files of others.
-        push_to_hub: A Hub id to upload the folder to.
-        private: Whether the repository is private; None is yes for a new one.
+        output: The folder to write the export to; it appears when it is complete and checked.
+        format: `hf` for transformers, `adapter` for peft, `onnx` for ONNX Runtime.
+        backbone: The path or Hub id of the base model, if it has moved since the training.
+        overwrite: Whether to replace an existing export and, on the Hub, to remove files that no export wrote.
+        push_to_hub: The Hub id, OWNER/NAME, to upload the folder to.
+        private: Whether the repository on the Hub is private. By default, new ones are, and existing ones do not
+            change.
 
     Raises:
         UserError: The checkpoint cannot be exported like this, what was written gives other labels, or it cannot be
@@ -97,14 +61,7 @@ def export(
     """
     if private is not None and not push_to_hub:
         raise UserError("private is about a repository on the Hub; give --push_to_hub too, or leave it out")
-    occupied = output.exists() and (not output.is_dir() or any(output.iterdir()))
-    if occupied and not overwrite:
-        raise UserError(f"{output} already exists; give another --output, or --overwrite true")
-    if occupied and not is_exported(output):
-        raise UserError(
-            f"{output} contains files that no export wrote, and is not overwritten; give another --output, or remove "
-            "it yourself"
-        )
+    _check_output(output, overwrite)
     file = checkpoints.find_checkpoint(ckpt_path)
     repository = find_repository(push_to_hub, private, overwrite) if push_to_hub else None
     checkpoint = checkpoints.read_checkpoint(file)
@@ -129,6 +86,17 @@ def export(
     say(f"exported     {output}")
     if repository is not None:
         push(output, repository)
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    occupied = output.exists() and (not output.is_dir() or any(output.iterdir()))
+    if occupied and not overwrite:
+        raise UserError(f"{output} already exists; give another --output, or --overwrite true")
+    if occupied and not is_exported(output):
+        raise UserError(
+            f"{output} contains files that no export wrote, and is not overwritten; give another --output, or remove "
+            "it yourself"
+        )
 
 
 def _write(model: TrainedNetwork, folder: Path, format: Format, base: Origin, facts: dict[str, Any]) -> str:

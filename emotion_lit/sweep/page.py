@@ -62,6 +62,15 @@ def write_sweep_page(
             f"Sweep {name}", [*result_lines(trials, best, comparison, metric), f"To train it on all rows: {command}"]
         ),
         Section("Best settings", [Table(_best_rows(trials, best, space), texts=True)]),
+        *_figure_sections(counted),
+        Section("All trials", [Table(_trial_rows(trials, space, title, maximize))]),
+    ]
+    write_page(sections, figures, folder, PAGE, f"{len(trials)} trials, {counted}")
+    return folder / f"{PAGE}.html"
+
+
+def _figure_sections(counted: str) -> list[Section]:
+    return [
         Section(
             "Trials over time",
             [
@@ -80,10 +89,7 @@ def write_sweep_page(
                 Picture("slices", "The score of each trial against its value of each setting"),
             ],
         ),
-        Section("All trials", [Table(_trial_rows(trials, space, title, maximize))]),
     ]
-    write_page(sections, figures, folder, PAGE, f"{len(trials)} trials, {counted}")
-    return folder / f"{PAGE}.html"
 
 
 def importances(study: optuna.Study, space: Space) -> dict[str, float]:
