@@ -25,4 +25,4 @@ def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
     names = list(known)
     near = difflib.get_close_matches(value, names, n=1)
     hint = f"; did you mean {shown(near[0])!r}?" if near else "."
-    return UserError(f"{what} {shown(value)!r} is not known{hint} There is: {listed(names)}.")
+    return UserError(f"{what} {shown(value)!r} is not known{hint} Available: {listed(names)}.")

@@ -9,7 +9,7 @@ from emotion_lit.cli.push import find_repository, push
 from emotion_lit.errors import UserError
 from emotion_lit.inference.export_checks import check_export, int8_agreement, print_int8_left_out
 from emotion_lit.inference.export_files import INT8_FILE, Format
-from emotion_lit.inference.export_loader import is_exported
+from emotion_lit.inference.export_loader import contains_only_export
 from emotion_lit.inference.export_writers import remove_int8, write_export
 from emotion_lit.inference.origins import Origin, base_of, data_of
 from emotion_lit.model import checkpoint as checkpoints
@@ -92,7 +92,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
     occupied = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if occupied and not overwrite:
         raise UserError(f"{output} already exists; give another --output, or --overwrite true")
-    if occupied and not is_exported(output):
+    if occupied and not contains_only_export(output):
         raise UserError(
             f"{output} contains files that no export wrote, and is not overwritten; give another --output, or remove "
             "it yourself"

@@ -25,7 +25,7 @@ ADVICE = {
     403: "log in with a token that may write there (`hf auth login`), or choose another repository",
     409: "somebody else has changed the repository; run the same command again",
     412: "somebody else has changed the repository; run the same command again",
-    413: "the files are larger than the Hub takes",
+    413: "the files are larger than the Hub accepts",
     429: "run the same command again later",
 }
 
@@ -160,8 +160,8 @@ def _check_rights(user: dict[str, Any], name: str, exists: bool) -> None:
     role = ((user.get("auth") or {}).get("accessToken") or {}).get("role")
     if role == "read":
         raise UserError(
-            f"nothing can be uploaded to {name}: the token of {user['name']} may only read; make one that may write, "
-            f"and {LOG_IN}"
+            f"nothing can be uploaded to {name}: the token of {user['name']} can only read; create one with write "
+            f"access, and {LOG_IN}"
         )
     owners = [user["name"], *(one["name"] for one in user.get("orgs") or [])]
     if not exists and role == "write" and name.split("/")[0] not in owners:

@@ -82,7 +82,7 @@ class Job:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UserError(
-                f"trainer.precision {self.precision} is not one that prediction.cluster computes in; there is "
+                f"trainer.precision {self.precision} is not supported by prediction.cluster; use one of "
                 f"{', '.join(name for name in PRECISIONS if '-' in name)}"
             )
         if ROW in self.data.keep_columns:

@@ -112,8 +112,8 @@ class PartFolder:
             )
         differs = [key for key in self.made_from if state["made_from"].get(key) != self.made_from[key]]
         return UserError(
-            f"{self.folder.address} has parts of another run, since which {' and '.join(differs)} changed; change it "
-            "back to go on, give another --prediction.path, or start over with --prediction.overwrite true"
+            f"{self.folder.address} has parts of an earlier run, and {' and '.join(differs)} changed since then; "
+            "change it back to go on, give another --prediction.path, or start over with --prediction.overwrite true"
         )
 
     def _save(self) -> None:

@@ -143,4 +143,4 @@ def _rejects(file: Path) -> Path:
 
 def _counts(content: ShardContent) -> Counts:
     parts = [Part(**part) for part in content.parts.values()]
-    return sum((Counts(one.rows, one.rejects, one.unlabelled, one.first_unlabelled or 0) for one in parts), Counts())
+    return sum((Counts(one.rows, one.rejects, one.unlabeled, one.first_unlabeled or 0) for one in parts), Counts())

@@ -89,8 +89,7 @@ class BatchSampler(DistributedSampler[list[int]]):
         self._share = None if rank is None or world_size is None else (rank, world_size)
         self.spread = spread
         self.recurs = recurs
-        # Returns how many batches of the epoch a resumed run has had; called when the epoch begins, not before.
-        self.place: Callable[[], int] = _beginning
+        self._place: Callable[[], int] = _beginning
         self.plan: list[list[npt.NDArray[np.int64]]] = []
         self.repeats = False
 
@@ -99,6 +98,14 @@ class BatchSampler(DistributedSampler[list[int]]):
         """The rank of this process, and the number of processes that share the rows."""
         rank, size = self._share or (distributed.rank(), distributed.world_size())
         return (rank, size) if len(self.lengths) >= size else (0, 1)
+
+    def begin_at(self, place: Callable[[], int]) -> None:
+        """Leaves out the batches of an epoch that a resumed run has had.
+
+        Args:
+            place: Returns their number; called when an epoch begins, not before.
+        """
+        self._place = place
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch, from zero; Lightning calls this before every epoch."""
@@ -114,7 +121,7 @@ class BatchSampler(DistributedSampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         self.plan, rank = self.steps(), self.rank_and_size[0]
-        for step in self.plan[self.place() :]:
+        for step in self.plan[self._place() :]:
             yield step[rank].tolist()
 
     def steps(self) -> list[list[npt.NDArray[np.int64]]]:

@@ -15,7 +15,7 @@ STEPS = 500
 # Evaluation and prediction keep no activations for a backward pass, so their batches can be larger. Weights are then
 # cast less often.
 EVALUATION_FACTOR = 4
-# Larger batches without gradient are no faster, and their activations have more elements than 32 bits can count.
+# Larger inference batches are no faster, and their activations have more elements than 32 bits can count.
 MOST_TOKENS = 2**17
 # The share of padding up to which larger batches are better.
 PADDING = 0.08

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LINE, TEXT, LABEL = "line", "text", "labels"
 SEPARATORS = ("\t", ";", "|")
 # The minimum share of lines with a separator; other lines cannot be read.
-MOST_LINES = 0.9
+MIN_SEPARATED_SHARE = 0.9
 # How fastText marks labels.
 MARK = "__label__"
 # The maximum number of characters of a label.
@@ -84,7 +84,7 @@ def find_form(lines: Sequence[str], text_format: TableFormat, where: str) -> Lin
             return LineForm(tuple(header), mark, header=True)
         if mark == "\t" and len(counts) == 1 and len(header) > 2:
             raise UserError(f"{where} is a table of {len(header)} columns without a header; name the file .tsv")
-        if divided and len(divided) >= MOST_LINES * len(lines):
+        if divided and len(divided) >= MIN_SEPARATED_SHARE * len(lines):
             last, first = {line.rsplit(mark, 1)[1] for line in divided}, {line.split(mark, 1)[0] for line in divided}
             side, names = min(((last, (TEXT, LABEL)), (first, (LABEL, TEXT))), key=lambda one: len(one[0]))
             if _are_labels(side, len(lines)):

@@ -1,6 +1,8 @@
 """The tokenized rows of a split, with their targets."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +64,25 @@ class TokenizedDataset(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def use_outputs(self, features: StoredVectors | None = None, states: StoredVectors | None = None) -> None:
+        """Adds outputs of frozen modules to the batches; without any, batches have only tokens.
+
+        Args:
+            features: One vector for each text.
+            states: One vector for each token.
+        """
+        self.features, self.states = features, states
+
+    @contextlib.contextmanager
+    def without_outputs(self) -> Iterator[None]:
+        """Inside this block, batches have only tokens."""
+        features, states = self.features, self.states
+        self.use_outputs()
+        try:
+            yield
+        finally:
+            self.use_outputs(features, states)
 
     def use_lengths(self, steps: tuple[int, ...]) -> None:
         """Lets the shapes of batches recur.

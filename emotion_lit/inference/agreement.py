@@ -65,7 +65,7 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"{self.differing:,} of {self.rows:,} rows get other labels than from PyTorch in single precision "
+            f"{self.differing:,} of {self.rows:,} rows get a different label than with PyTorch in single precision "
             f"(at least {np.floor(1000 * self.at_least) / 10:.1f}% of all rows agree, with {CONFIDENCE:.0%} "
             f"confidence); probabilities differ by {self.mean_difference:.4f} on average"
         )

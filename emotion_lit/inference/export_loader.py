@@ -22,7 +22,7 @@ from emotion_lit.inference.export_files import ADAPTER_CONFIG, FILES, ONNX_FILE
 from emotion_lit.inference.onnx_engine import OnnxEngine
 from emotion_lit.model import checkpoint as checkpoints
 from emotion_lit.model import pretrained
-from emotion_lit.model.backbone import listed, quiet_transformers, unloaded
+from emotion_lit.model.backbone import describe_missing_weights, quiet_transformers, unloaded
 from emotion_lit.model.decision import Decision
 from emotion_lit.model.network import Network
 from emotion_lit.model.settings import ModelSettings
@@ -156,7 +156,7 @@ class Export:
             network, report = pretrained.read_network(self.folder, output_loading_info=True)
             missing = unloaded(report)
         if missing:
-            raise UserError(f"{listed(missing)}; export it again")
+            raise UserError(f"{describe_missing_weights(missing)}; export it again")
         return TorchEngine(Network(network, "cls"), decision)
 
     @torch.inference_mode()
@@ -169,7 +169,7 @@ class Export:
             raise UserError(f"it names {len(self.contract.labels)} labels, and its network has {classes}")
 
 
-def is_exported(folder: Path) -> bool:
+def contains_only_export(folder: Path) -> bool:
     """Whether `export` wrote a folder, and it contains nothing else.
 
     Args:

@@ -147,8 +147,8 @@ class FileOutput:
                 return None
             if any(found != expected for found in read):
                 raise UserError(
-                    f"the input changed while it was read; label it again with --prediction.overwrite true, or what is "
-                    f"kept of {self._path} is of both"
+                    f"the input changed while it was read, so what is kept of {self._path} is of both versions; "
+                    "label it again with --prediction.overwrite true"
                 )
             with clear_write_errors(self._path):
                 parts.collect({number: stream.digests[number] for number in stream.windows})

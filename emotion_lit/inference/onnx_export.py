@@ -18,7 +18,7 @@ from emotion_lit.inference.onnx_engine import OnnxEngine, need_onnx
 from emotion_lit.inference.sample_texts import sample_batches
 from emotion_lit.model.factory import TrainedNetwork
 from emotion_lit.model.network import Network
-from emotion_lit.model.probe import Probe, reason_of
+from emotion_lit.model.probe import Probe, error_summary
 from emotion_lit.utils.checksums import append_checksum
 from emotion_lit.utils.files import atomic_path
 
@@ -70,7 +70,7 @@ def write_onnx(model: TrainedNetwork, path: Path) -> None:
             raise
         except Exception as error:  # tracing runs the code of any architecture
             raise UserError(
-                f"{type(network.encoder).__name__} cannot be written as ONNX: {reason_of(error)}; "
+                f"{type(network.encoder).__name__} cannot be written as ONNX: {error_summary(error)}; "
                 "use --prediction.engine torch, or another --format"
             ) from error
         _check(model, unfinished, type(network.encoder).__name__)
@@ -89,7 +89,7 @@ def _check(model: TrainedNetwork, file: Path, name: str) -> None:
         engine = OnnxEngine(file, replace(model.decision, temperature=1.0))
         off = compare(reference, probabilities_of(engine, batches), model.decision).largest_difference
     except Exception as error:  # ONNX Runtime has many kinds, and another shape is one of PyTorch's
-        raise UserError(f"{name} was written as ONNX, but cannot be run: {reason_of(error)}") from error
+        raise UserError(f"{name} was written as ONNX, but cannot be run: {error_summary(error)}") from error
     if off > SAME_NUMBERS:
         raise UserError(
             f"{name} was written as ONNX, but on {len(reference)} texts its probabilities are off by up to {off:.2g}; "

@@ -93,7 +93,7 @@ class State:
     def counts(self) -> Counts:
         """The numbers of rows in all parts."""
         parts = self.done.values()
-        counts = (Counts(one.rows, one.rejects, one.unlabelled, one.first_unlabelled or 0) for one in parts)
+        counts = (Counts(one.rows, one.rejects, one.unlabeled, one.first_unlabeled or 0) for one in parts)
         return sum(counts, Counts())
 
     def save(self, file: Path) -> None:

@@ -22,8 +22,8 @@ class Part:
     Args:
         rows: The number of rows.
         rejects: The number of rows that could not be read.
-        unlabelled: The number of rows without a label.
-        first_unlabelled: The first of these, counted from one.
+        unlabeled: The number of rows without a label.
+        first_unlabeled: The first of these, counted from one.
         digest: A hash of the input up to the end of the window.
         sha256: The hash of the file of rows.
         rejects_sha256: The hash of the file of rejects; "" if there are none.
@@ -31,8 +31,8 @@ class Part:
 
     rows: int
     rejects: int
-    unlabelled: int
-    first_unlabelled: int | None
+    unlabeled: int
+    first_unlabeled: int | None
     digest: str
     sha256: str
     rejects_sha256: str

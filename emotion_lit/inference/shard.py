@@ -39,7 +39,7 @@ class Shard:
         """
         found = WRITTEN.fullmatch(text.strip())
         if found is None:
-            raise UserError(f"prediction.shard {text} is not a number of several; {HINT}")
+            raise UserError(f"prediction.shard {text} is not of the form NUMBER/COUNT; {HINT}")
         number, count = int(found[1]), int(found[2])
         if not 1 <= number <= count:
             raise UserError(f"prediction.shard {text} is out of range: shards are numbered from 1 to {count}; {HINT}")

@@ -145,8 +145,8 @@ def load_network(name: str, labels: Sequence[str], multi_label: bool, dropout: f
     lost = [key for key in unloaded(report) if not is_new(key, network)]
     if lost:
         raise UserError(
-            f"the backbone {name} is not a complete {type(network.base_model).__name__}: {listed(lost)}; check its "
-            "files and its config.json"
+            f"the backbone {name} is not a complete {type(network.base_model).__name__}: "
+            f"{describe_missing_weights(lost)}; check its files and its config.json"
         )
     return network  # type: ignore[no-any-return]
 
@@ -170,7 +170,7 @@ def is_new(key: str, network: PreTrainedModel) -> bool:
     return not key.startswith(f"{network.base_model_prefix}.") or "pooler" in key.split(".")
 
 
-def listed(keys: Sequence[str]) -> str:
+def describe_missing_weights(keys: Sequence[str]) -> str:
     """The number of missing weights, and the names of the first ones, for a message.
 
     Args:

@@ -11,7 +11,7 @@ from torch import Tensor
 from emotion_lit.model import attention, cpu_kernels, first_token
 from emotion_lit.model.network import Network
 from emotion_lit.model.partial_forward import check_layers
-from emotion_lit.model.probe import Probe, reason_of
+from emotion_lit.model.probe import Probe, error_summary
 from emotion_lit.utils.console import say
 
 # The largest difference of logits: absolute, as rounding in single precision causes, and relative to the largest logit,
@@ -44,7 +44,7 @@ def _take_merged_adapters(network: Network, probe: Probe) -> None:
     try:
         from emotion_lit.model import merged_lora
     except Exception as error:  # another version of peft has other layers
-        print_left_out(name, network, reason_of(error))
+        print_left_out(name, network, error_summary(error))
         return
 
     def logits() -> Tensor:
@@ -171,7 +171,7 @@ def install_if_equal(
         install()
         problem = difference(expected, found(), next(network.parameters()).dtype)
     except Exception as error:  # other versions of the libraries may raise anything
-        problem = reason_of(error)
+        problem = error_summary(error)
     if problem:
         undo()
         print_left_out(name, network, problem)

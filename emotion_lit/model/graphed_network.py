@@ -21,7 +21,7 @@ from emotion_lit.model.cuda_graphs import Recorder
 from emotion_lit.model.fast_paths import print_left_out
 from emotion_lit.model.mixed_precision import StepWeights
 from emotion_lit.model.network import Network
-from emotion_lit.model.probe import reason_of
+from emotion_lit.model.probe import error_summary
 from emotion_lit.model.recorded_pass import RecordedPass, keep_gradients
 
 INPUTS = ("input_ids", "attention_mask", "states", "features")
@@ -104,7 +104,7 @@ class GraphedNetwork:
         except Exception as error:  # architectures may raise anything
             self._may_record = False
             print_left_out(
-                f"CUDA graphs of {'more' if self._recorded else 'all'} shapes", self.network, reason_of(error)
+                f"CUDA graphs of {'more' if self._recorded else 'all'} shapes", self.network, error_summary(error)
             )
         self.seconds += time.perf_counter() - start
 

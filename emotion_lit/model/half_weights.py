@@ -15,7 +15,7 @@ from transformers.activations import GELUActivation
 
 from emotion_lit.model.fast_paths import difference, print_left_out
 from emotion_lit.model.network import Network
-from emotion_lit.model.probe import Probe, reason_of
+from emotion_lit.model.probe import Probe, error_summary
 
 # The layout is chosen for this number of tokens per batch; others can be computed too.
 TOKENS = 2048
@@ -100,7 +100,7 @@ def with_half_weights(network: Network, dtype: torch.dtype, tokenizer: PreTraine
         with torch.autocast(device, dtype):
             problem = difference(probe.logits(network), probe.logits(copied), dtype)
     except Exception as error:  # other versions of the libraries may raise anything
-        problem = reason_of(error)
+        problem = error_summary(error)
     if problem:
         print_left_out("weights in half precision", network, problem)
     return network if problem else copied

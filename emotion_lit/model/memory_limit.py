@@ -1,4 +1,4 @@
-"""Batches without gradient that fill the memory of a device, and are halved where they do not fit."""
+"""Inference batches that fill the memory of a device, and are halved where they do not fit."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ PROBE_TOKENS = 4096
 
 
 class MemoryLimit:
-    """Computes batches without gradient. One that does not fit in memory is halved, and so are later ones of its size.
+    """Computes inference batches. One that does not fit in memory is halved, and so are later ones of its size.
 
     Args:
         names_setting: Whether the message names the setting of ``fit`` and ``predict`` that avoids it.
@@ -95,7 +95,7 @@ def _part(batch: Batch, rows: int, part: slice) -> Batch:
 
 
 def tokens_that_fit(compute: Callable[[Batch], Any], probe: Batch, device: torch.device) -> int | None:
-    """The number of tokens of a batch without gradient that fits in the free memory of a GPU, by measuring a batch.
+    """The number of tokens of an inference batch that fits in the free memory of a GPU, by measuring a batch.
 
     Args:
         compute: Computes a batch.

@@ -1,6 +1,6 @@
 """The network: an encoder with its own classification head, or with mean pooling and a two-layer head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, Literal, Self, cast
 
@@ -118,6 +118,15 @@ class Network(nn.Module):
 
     def _head_modules(self) -> list[nn.Module]:
         return [module for name, module in self.named_modules() if not f"{name}.".startswith(self.prefix)]
+
+    def freeze(self, modules: Iterable[nn.Module], layers: int = 0) -> None:
+        """Keeps modules in evaluation mode during training.
+
+        Args:
+            modules: The frozen modules.
+            layers: The number of lower layers among them; they can be computed apart from the upper ones.
+        """
+        self.frozen, self.frozen_layers = tuple(modules), layers
 
     def train(self, mode: bool = True) -> Self:
         """Sets training or evaluation mode; frozen modules always stay in evaluation mode.

@@ -20,11 +20,11 @@ DTYPES = {
 }
 MEASURED_SECONDS = 0.2
 CLEAR = 4  # at this ratio of speeds, one measurement is enough
-# Lower precision has to be GAIN times as fast as single precision. bfloat16 is preferred to half precision, because it
-# needs no loss scaling, if its speed is above LOSS times the highest. Native bfloat16 is 1.7 to 2 times as fast as
-# single precision; emulated, it takes ten times as long. On an H200 a layer took 0.66 ms in bfloat16, 0.48 ms in half
-# and 4.15 ms in single precision.
-GAIN, LOSS = 1.2, 0.5
+# Lower precision has to be MIN_SPEEDUP times as fast as single precision. bfloat16 is preferred to half precision,
+# because it needs no loss scaling, if its speed is above MIN_RELATIVE_SPEED times the highest. Native bfloat16 is 1.7
+# to 2 times as fast as single precision; emulated, it takes ten times as long. On an H200 a layer took 0.66 ms in
+# bfloat16, 0.48 ms in half and 4.15 ms in single precision.
+MIN_SPEEDUP, MIN_RELATIVE_SPEED = 1.2, 0.5
 # On a GPU, the first rounds take up to twice as long as later ones.
 ROUNDS = {"cpu": 1, "cuda": 8}
 
@@ -67,8 +67,8 @@ def native_precision(device: str) -> str:
     if device not in SHAPES:
         return SINGLE
     speeds = {name: 1 / seconds for name, seconds in _measure(device).items()}
-    fast = [name for name in (BFLOAT, HALF) if speeds.get(name, 0) > GAIN * speeds[SINGLE]]
-    return next((name for name in fast if speeds[name] > LOSS * max(speeds.values())), SINGLE)
+    fast = [name for name in (BFLOAT, HALF) if speeds.get(name, 0) > MIN_SPEEDUP * speeds[SINGLE]]
+    return next((name for name in fast if speeds[name] > MIN_RELATIVE_SPEED * max(speeds.values())), SINGLE)
 
 
 def _measure(device: str) -> dict[str, float]:

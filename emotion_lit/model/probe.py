@@ -100,7 +100,7 @@ def check_network(network: Network, probe: Probe) -> None:
         alone, padded = probe.alone(network), probe.logits(network)
     except Exception as error:  # architectures may raise anything
         raise UserError(
-            f"{name} cannot classify texts with model.pooling {network.pooling}: {reason_of(error)}; {instead}"
+            f"{name} cannot classify texts with model.pooling {network.pooling}: {error_summary(error)}; {instead}"
         ) from error
     off = float((alone[0] - padded[1]).abs().max())
     if not off <= SHARE * float(alone.abs().max()):
@@ -128,11 +128,12 @@ def check_step(network: Network, probe: Probe, precision: str) -> None:
             raise
         instead = "choose another model.backbone" if precision == SINGLE else f"set --trainer.precision {SINGLE}"
         raise UserError(
-            f"{type(network.encoder).__name__} cannot train with precision {precision}: {reason_of(error)}; {instead}"
+            f"{type(network.encoder).__name__} cannot train with precision {precision}: "
+            f"{error_summary(error)}; {instead}"
         ) from error
 
 
-def reason_of(error: Exception) -> str:
+def error_summary(error: Exception) -> str:
     """The class and the first line of an error.
 
     Args:

@@ -99,7 +99,7 @@ class ModelSettings:
     def __post_init__(self) -> None:
         """Checks the values and fills in the pooling."""
         if len(self.labels) < 2:
-            raise UserError(f"a classifier needs at least two labels; there is {listed(self.labels)}")
+            raise UserError(f"a classifier needs at least two labels, but got {listed(self.labels)}")
         check_names(self.labels)
         for keys, is_valid, expected in RANGES:
             for key in keys:

@@ -67,13 +67,13 @@ def apply_tuning(network: Network, tuning: Tuning, lora: LoraSettings, trainable
     frozen = [] if tuning == "head" else lower_modules(network, trainable_layers)
     for module in frozen:
         module.requires_grad_(False)
-    network.frozen_layers = max(0, len(frozen) - 1)
+    layers = max(0, len(frozen) - 1)
     if tuning != "full":
         network.encoder.requires_grad_(False)
     if tuning == "head":
-        network.frozen = (network.encoder,)
-    elif network.frozen_layers:
-        network.frozen = (*network.embeddings, *network.layers[: network.frozen_layers])
+        network.freeze([network.encoder])
+    elif layers:
+        network.freeze([*network.embeddings, *network.layers[:layers]], layers)
     if tuning == "lora":
         from peft import inject_adapter_in_model  # slow to import (0.5 s)
 

@@ -86,7 +86,7 @@ def training_rows(training: dict[str, Any]) -> list[list[str]]:
 
 
 def _gpu_rows(training: dict[str, Any]) -> list[list[str]]:
-    """What concerns a training on a GPU; reports of earlier versions lack some of it."""
+    """What concerns training on a GPU; reports of earlier versions lack some of it."""
     rows = []
     if training.get("peak_gpu_memory_mb") is not None:
         rows.append(["peak GPU memory", f"{training['peak_gpu_memory_mb']:,.0f} MiB"])

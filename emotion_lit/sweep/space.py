@@ -110,7 +110,7 @@ def _check_key(key: str, known: Collection[str]) -> None:
         raise UserError(f"sweep.space: {key} cannot be searched; {NOT_SEARCHED[key]}")
     if key not in DATA and not key.startswith(BLOCKS):
         raise UserError(
-            f"sweep.space: {key} cannot be searched, because trials would not be comparable; there is model.*, "
+            f"sweep.space: {key} cannot be searched, because trials would not be comparable; searchable are model.*, "
             f"trainer.*, early_stopping.*, {', '.join(DATA)}"
         )
 

@@ -18,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, Jou
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from emotion_lit.errors import UserError
+from emotion_lit.model.checkpoint.stored_settings import flatten
 from emotion_lit.sweep.budget import ALIVE, FINISHED
 from emotion_lit.sweep.sampler import PositionSampler
 from emotion_lit.sweep.space import Space, described
@@ -30,14 +31,14 @@ JOURNAL, LOCK = "journal.log", "journal.begin"
 # The attributes of a study and of its trials.
 OWNER, DEFAULT, SETTINGS = "owner", "default", "settings"
 # Settings that may differ between the processes of a sweep, such as the places of folders on several machines.
-OF_PLACE = (
+MACHINE_SETTINGS = (
     *("trainer.default_root_dir", "data.cache_dir", "data.num_workers"),
     *("trainer.enable_progress_bar", "trainer.accelerator", "last.every_minutes"),
 )
 # A trial of another machine is dead if it has given no sign of life for this long.
 DEAD_SECONDS = 600.0
 # The share of the trials, among those that came as far, that are not pruned, once a few trials are complete. The first
-# eighth of a training says little: judged by it, two of two sweeps lost their best trial.
+# eighth of the training says little: pruning there lost the best trial in two of two sweeps.
 KEPT_PERCENT, COMPLETE_TRIALS, FIRST_PART = 50.0, 4, 2
 # Processes that open a new database at the same moment all create its tables, and the database refuses all but one.
 CREATED_BY_ANOTHER = ("already exists", "unique", "duplicate")
@@ -133,7 +134,7 @@ def check_same(study: optuna.Study, folder: Path, settings: Mapping[str, Any], s
     Raises:
         UserError: The settings or the space differ, so that the trials would not compare.
     """
-    kept = {key: value for key, value in _flat(settings).items() if key not in OF_PLACE}
+    kept = {key: value for key, value in flatten(settings).items() if key not in MACHINE_SETTINGS}
     now = {"space": {key: described(one) for key, one in space.items()}, **kept}
     then = study.user_attrs.get(SETTINGS)
     if then is None:
@@ -146,13 +147,6 @@ def check_same(study: optuna.Study, folder: Path, settings: Mapping[str, Any], s
             f"the sweep in {folder} was started with other settings ({listed(different, 5)}); give another --name for "
             "a new sweep, or the settings of that one"
         )
-
-
-def _flat(settings: Mapping[str, Any], block: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{block}{key}.") if isinstance(value, Mapping) else {f"{block}{key}": value}
-    return flat
 
 
 @contextlib.contextmanager

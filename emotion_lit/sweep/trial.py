@@ -24,10 +24,10 @@ from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils.durations import duration
 from emotion_lit.utils.platforms import synchronize
 
-# A trial reports its score after each of these parts of its training, except for the last one; a short one after fewer.
+# A trial is scored after each of these parts of its training, except for the last one; a short one after fewer.
 PARTS = 8
-# Reports may take this share of the training time. A training step takes about three times as long as scoring.
-REPORTS_SHARE, SCORES_PER_STEP = 0.02, 3
+# Scoring may take this share of the training time. A training step takes about three times as long as scoring.
+SCORING_SHARE, SCORES_PER_STEP = 0.02, 3
 FEWEST_ROWS, MOST_ROWS = 100, 2000
 BATCH_ROWS = 64
 # Seconds between signs of life, which tell other processes that this one runs.
@@ -77,7 +77,7 @@ class TrialCallback(pl.Callback):
             self.on_start(model_of(self, pl_module))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Chooses the rows of the reports, and checks that the budget is enough for one trial.
+        """Chooses the rows that trials are scored on, and checks that the budget is enough for one trial.
 
         Raises:
             UserError: The budget is shorter than one trial.
@@ -88,8 +88,8 @@ class TrialCallback(pl.Callback):
             study.set_user_attr(TEST_ROWS, len(data.rows("test")))
             study.set_user_attr(TEXT, _seconds_per_text(trainer, model, data))
         self._steps = float(trainer.estimated_stepping_batches)
-        self._parts, rows = _reports(data, study.user_attrs[EPOCHS])
-        self._rows = _report_rows(data, rows)
+        self._parts, rows = _scoring_schedule(data, study.user_attrs[EPOCHS])
+        self._rows = _scoring_rows(data, rows)
         scoring = study.user_attrs[TEXT] * len(data.rows("validation"))
         self._closing = closing_seconds(study.user_attrs) + scoring
         self._train_began = time.time()
@@ -100,7 +100,7 @@ class TrialCallback(pl.Callback):
             if time.time() + estimate + self._closing > self.deadline:
                 raise UserError(
                     f"the budget is shorter than one trial, which takes about {duration(needed)}, with the scores on "
-                    "the test split; give a larger --budget, or fewer --data.train_size or --trainer.max_epochs"
+                    "the test split; give a larger --budget, or a smaller --data.train_size or --trainer.max_epochs"
                 )
 
     def on_train_batch_end(
@@ -156,7 +156,7 @@ class TrialCallback(pl.Callback):
         self.trial.set_user_attr("share", self.share)
 
     def _score(self, trainer: pl.Trainer, model: EmotionClassifier, data: EmotionDataModule) -> float:
-        """The monitored metric on the rows of the reports."""
+        """The monitored metric on the rows that trials are scored on."""
         keeper = best_checkpoint(trainer)
         metric = str(keeper.monitor if keeper else "val/macro_f1").removeprefix("val/")
         collected, dataset = PredictionCollector(), data.prepared("validation")
@@ -173,7 +173,7 @@ class TrialCallback(pl.Callback):
         return float(evaluate_predictions(predictions, [], [])[metric])
 
 
-def _reports(data: EmotionDataModule, epochs: float) -> tuple[list[int], int]:
+def _scoring_schedule(data: EmotionDataModule, epochs: float) -> tuple[list[int], int]:
     """After which parts of its training a trial is scored, and on how many rows: the same for all trials.
 
     Args:
@@ -182,14 +182,14 @@ def _reports(data: EmotionDataModule, epochs: float) -> tuple[list[int], int]:
     """
     if data.prepared("validation").features is not None:
         return list(range(1, PARTS)), MOST_ROWS
-    rows = len(data.rows("train")) * epochs * REPORTS_SHARE * SCORES_PER_STEP
+    rows = len(data.rows("train")) * epochs * SCORING_SHARE * SCORES_PER_STEP
     count = min(PARTS - 1, max(1, int(rows / FEWEST_ROWS)))
     parts = [round(PARTS * number / (count + 1)) for number in range(1, count + 1)]
     return parts, int(min(MOST_ROWS, max(FEWEST_ROWS, rows / count)))
 
 
-def _report_rows(data: EmotionDataModule, count: int) -> list[int]:
-    """The validation rows of the reports, spread evenly over the split, in order of length."""
+def _scoring_rows(data: EmotionDataModule, count: int) -> list[int]:
+    """The validation rows that trials are scored on, spread evenly over the split, in order of length."""
     dataset = data.prepared("validation")
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
     order: list[int] = chosen[np.argsort(dataset.padded_lengths[chosen], kind="stable")].tolist()
@@ -200,20 +200,16 @@ def _seconds_per_text(trainer: pl.Trainer, model: EmotionClassifier, data: Emoti
     """How long scoring a text takes, with the encoder even where its outputs are cached."""
     dataset = data.prepared("validation")
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(BATCH_ROWS, len(dataset))).astype(int)).tolist()
-    kept = dataset.features, dataset.states
-    dataset.features = dataset.states = None
+    with dataset.without_outputs():
+        batch = trainer.strategy.batch_to_device(dataset[chosen])
     was_training = model.training
     model.eval()
     seconds = []
-    try:
-        batch = trainer.strategy.batch_to_device(dataset[chosen])
-        for _ in range(2):  # the first pass is a warm-up
-            start = time.perf_counter()
-            with torch.inference_mode(), trainer.precision_plugin.val_step_context():
-                model(batch)
-            synchronize(model.device)
-            seconds.append(time.perf_counter() - start)
-    finally:
-        dataset.features, dataset.states = kept
-        model.train(was_training)
+    for _ in range(2):  # the first pass is a warm-up
+        start = time.perf_counter()
+        with torch.inference_mode(), trainer.precision_plugin.val_step_context():
+            model(batch)
+        synchronize(model.device)
+        seconds.append(time.perf_counter() - start)
+    model.train(was_training)
     return min(seconds) / len(chosen)

@@ -80,7 +80,7 @@ class EmotionDataModule(SplitsModule):
         trainer = self.trainer
         if trainer is not None:  # which may have ended its training
             progress = trainer.fit_loop.epoch_loop.batch_progress
-            loader.batches.place = lambda: progress.current.completed if trainer.training else 0
+            loader.batches.begin_at(lambda: progress.current.completed if trainer.training else 0)
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:

@@ -1,4 +1,4 @@
-"""The token budget of passes without gradient: on a GPU, batches that fill its memory."""
+"""The token budget of inference passes: on a GPU, batches that fill its memory."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from emotion_lit.utils import device_memory, distributed
 
 
 def evaluation_budget(trainer: pl.Trainer | None, dataset: TokenizedDataset, settings: DataSettings) -> int | None:
-    """The token budget of batches without gradient. All processes call this, and get the same.
+    """The token budget of inference batches. All processes call this, and get the same.
 
     Args:
         trainer: The Trainer, whose model is measured.
@@ -64,7 +64,7 @@ def _tokens_that_fit(trainer: pl.Trainer, batch: Batch) -> int | None:
 
 @contextlib.contextmanager
 def _inference(trainer: pl.Trainer) -> Iterator[Callable[[Batch], Any]]:
-    """The Trainer's model for batches without gradient, in its precision."""
+    """The Trainer's model for inference batches, in its precision."""
     model = trainer.lightning_module
     was_training = model.training
     model.eval()

@@ -168,7 +168,7 @@ def _implies_others(name: str, value: str, launcher: Launcher) -> bool:
     return value != ("1" if name == launcher.tasks else "0") and (name == launcher.tasks or "RANK" in name)
 
 
-def check_processes(launcher: Launcher | None, devices: int) -> None:
+def check_launched_processes(launcher: Launcher | None, devices: int) -> None:
     """Checks that a launcher has started the number of processes that the Trainer expects.
 
     Args:
@@ -182,8 +182,8 @@ def check_processes(launcher: Launcher | None, devices: int) -> None:
     if launcher and count != devices:
         raise UserError(
             f"{launcher.name} started {count} processes, but trainer.devices times trainer.num_nodes is {devices}; "
-            f"give both, so that they make {count}, or start one process, without {launcher.name} and its variables "
-            f"({' '.join(name for name in launcher.variables if name in os.environ)})"
+            f"set them so that their product is {count}, or start one process, without {launcher.name} and its "
+            f"variables ({' '.join(name for name in launcher.variables if name in os.environ)})"
         )
 
 

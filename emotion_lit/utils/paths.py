@@ -55,7 +55,7 @@ def expand_all(settings: MutableMapping[str, Any]) -> None:
             if key in WRITTEN and REMOTE.match(str(settings[key])) and not on_cluster:
                 raise UserError(
                     f"{key} is {settings[key]}, but output can only be written to a local folder; give one, and copy "
-                    "it afterwards, or mount the storage"
+                    "it afterward, or mount the storage"
                 )
     for key in OBJECTS:
         for arguments in _arguments_of(settings.get(key)):

@@ -19,7 +19,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "S
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """Restores what a training changes in the process.
+    """Restores what a run changes in the process.
 
     These are environment variables, warning filters, log levels and handlers, signal handlers, the hook for errors in
     threads, PyTorch's number of threads, its switches for determinism, cuDNN and precision, and the states of the

@@ -114,7 +114,7 @@ class Benchmark:
     def trainer(self, step: str, tuning: str, rows: int, *more: str) -> None:
         """Trains the same with Trainer at its best."""
         sizes = ("--train-size", self.rows(rows), "--eval-size", min(500, self.rows(500)), "--epochs", 1)
-        what = ("--tuning", tuning, "--backbone", self.base, "--dataset", self.options.dataset, "--all-linear")
+        what = ("--tuning", tuning, "--backbone", self.base, "--dataset", self.options.dataset)
         found = self.run(step, "-m", "tests.benchmarks.trainer", "--settings", "best on a GPU", *what, *sizes, *more)
         if found:
             self.note(step, who="Trainer", **json.loads(found[0].strip().splitlines()[-1]))

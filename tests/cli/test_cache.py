@@ -164,7 +164,7 @@ def test_what_cannot_be_done_is_said(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (
-        "--clear 'token' is not known; did you mean 'tokens'? There is: tokens, features, baselines, onnx, all"
+        "--clear 'token' is not known; did you mean 'tokens'? Available: tokens, features, baselines, onnx, all"
         in failing(capsys, "cache", f"--cache_dir={cache}", "--clear", "token")
     )
     (tmp_path / "file").write_text("")

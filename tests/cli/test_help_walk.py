@@ -166,7 +166,7 @@ class Outcome:
 
 @contextlib.contextmanager
 def watched(seen: set[str]) -> Iterator[None]:
-    """Notes what cannot be seen afterwards: modes of PyTorch, and processes that load."""
+    """Notes what cannot be seen afterward: modes of PyTorch, and processes that load."""
     before = {name: getattr(EmotionClassifier, name) for name in ("training_step", "validation_step")}
     save = pl.Trainer.save_checkpoint
 

@@ -258,7 +258,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, every_min
         (["fit", "--data.dataset=nowhere", "--model.backbone=embedded"], "the dataset nowhere is not in the cache"),
         (["fit", "--data.dataset=sample", "--model.backbone=./nowhere"], "there is no backbone folder ./nowhere"),
         (["fit", *SMALL, "--data.train_size=0"], "data.train_size"),
-        (["fit", *SMALL, "--data.text_column=txt"], "There is: text, labels, labels_str, source, case."),
+        (["fit", *SMALL, "--data.text_column=txt"], "Available: text, labels, labels_str, source, case."),
         (["predict"], "predict needs a trained model"),
         (["predict", "--ckpt_path=nowhere.ckpt"], "there is no checkpoint nowhere.ckpt"),
     ],

@@ -154,7 +154,7 @@ def test_a_hub_that_is_out_of_reach(
 @pytest.mark.parametrize(
     ("user", "reason"),
     [
-        ({"name": "me", "auth": {"accessToken": {"role": "read"}}}, "the token of me may only read"),
+        ({"name": "me", "auth": {"accessToken": {"role": "read"}}}, "the token of me can only read"),
         (None, "nobody is logged in; log in with `hf auth login`"),
     ],
 )

@@ -139,9 +139,9 @@ def test_the_same_command_goes_on_after_the_parts_that_are_whole(
     main(words(tiny_run, source, target, cluster))
     assert not inline
     line = failing(capsys, *words(tiny_run, source, target, cluster, "--prediction.threshold=0.5"))
-    assert "has parts of another run, since which a setting of the prediction changed" in line
+    assert "has parts of an earlier run, and a setting of the prediction changed since then" in line
     (source / "a.csv").write_text("text;more\nanother;1\n")
-    assert "since which the input changed" in failing(capsys, *words(tiny_run, source, target, cluster))
+    assert "the input changed since then" in failing(capsys, *words(tiny_run, source, target, cluster))
     main(words(tiny_run, source, target, cluster, "--prediction.overwrite=true"))
     assert len(rows_of(target)) == 1 + 22 + 40
 

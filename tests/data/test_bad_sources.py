@@ -48,7 +48,7 @@ SKIP = "leave them out with --data.on_error"
             {"d/train.csv": b"id,text\n1,a\n"},
             "d",
             {},
-            ["column 'labels' is not known. There is: id.", "data.label_column"],
+            ["column 'labels' is not known. Available: id.", "data.label_column"],
         ),
         ({"d/train.csv": GOOD, "d/test.csv": b"txt,label\na,joy\n"}, "d", {}, ["test.csv: column 'text' is not known"]),
         ({"d/x.csv": GOOD, "d/y.csv": b"text,emotion\na,joy\n"}, "d", {}, ["y.csv: column 'label' is not known"]),

@@ -97,7 +97,7 @@ def test_a_default_configuration_and_a_folder_of_one() -> None:
         (
             ["hate/train/0.parquet", "joy/train/0.parquet"],
             "fear",
-            "the configuration 'fear' is not known. There is: hate",
+            "the configuration 'fear' is not known. Available: hate",
         ),
         (["train.csv"], "raw", "it has no configurations; leave data.config out"),
         (["train.csv", "train.jsonl"], None, "train is there in several formats: train.csv, train.jsonl"),

@@ -172,7 +172,7 @@ def test_the_hub_gives_the_same_rows(tmp_path: Path) -> None:
         for dataset, settings, line in (
             ("me/two", {}, "the dataset me/two has several configurations; name one with --data.config: raw, plain"),
             ("me/two", {"config": "row"}, "the configuration 'row' is not known; did you mean 'raw'?"),
-            ("me/plain", {"revision": "v2"}, "the revision 'v2' is not known. There is: main, v1."),
+            ("me/plain", {"revision": "v2"}, "the revision 'v2' is not known. Available: main, v1."),
             ("me/none", {}, "me/none was not found on the Hugging Face Hub, or is private"),
             ("me/gated", {}, "me/gated is gated: ask for access on its page on the Hugging Face Hub, then log in"),
             ("me/closed", {}, "cannot be downloaded: the Hugging Face Hub answers 403"),

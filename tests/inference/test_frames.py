@@ -110,7 +110,7 @@ def test_odd_frames_are_labeled_or_refused(model: Predictor, labels: list[str | 
         with pytest.raises(UserError, match=r"frame labels a frame or a series.*model\(texts\)"):
             model.frame(given)
     levels = pd.DataFrame({("text", "a"): TEXTS, ("text", "b"): TEXTS})
-    with pytest.raises(UserError, match=r"column 'text' is not known. There is: \('text', 'a'\)"):
+    with pytest.raises(UserError, match=r"column 'text' is not known. Available: \('text', 'a'\)"):
         model.frame(levels)
 
 

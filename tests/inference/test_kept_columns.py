@@ -138,7 +138,7 @@ def test_a_column_that_no_line_has_is_a_mistake(
     assert "column 'kay' is not known" in failing(capsys, *words, target, "--data.keep_columns=[kay]")
     message = failing(capsys, *words, target, "--data.id_column=kez", skip)
     assert (
-        f"{name}: column 'kez' is not known; did you mean 'key'? There is: text, key. Name it with data.id_column."
+        f"{name}: column 'kez' is not known; did you mean 'key'? Available: text, key. Name it with data.id_column."
         in message
     )
     assert not (tmp_path / "out.csv").exists()

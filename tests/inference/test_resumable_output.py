@@ -371,7 +371,7 @@ def test_parts_of_an_earlier_release_are_made_anew(
 ) -> None:
     target = broken_off(tiny_run, tmp_path, capsys, monkeypatch)
     parts = tmp_path / ".out.csv.parts"
-    totals = {"windows": 2, "rows": 32, "rejects": 0, "unlabelled": 0, "first_unlabelled": None, "digest": "0"}
+    totals = {"windows": 2, "rows": 32, "rejects": 0, "unlabeled": 0, "first_unlabeled": None, "digest": "0"}
     (parts / "state.json").write_text(json.dumps({**json.loads((parts / "state.json").read_text()), **totals}))
     for sidecar in parts.glob("0*.json"):
         sidecar.unlink()

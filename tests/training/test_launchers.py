@@ -151,7 +151,7 @@ def test_a_requeued_job_goes_on_with_its_run(tmp_path: Path) -> None:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Sets variables, and takes away afterwards what the program itself has changed."""
+    """Sets variables, and takes away afterward what the program itself has changed."""
     before = dict(os.environ)
     yield monkeypatch
     for name in set(os.environ) - set(before):
@@ -209,7 +209,7 @@ def test_several_tasks_of_srun_stay_lightning_s(environment: pytest.MonkeyPatch,
     assert launcher.name == "srun"
     assert os.environ["SLURM_NTASKS"] == "2"
     assert "RANK" not in os.environ
-    launchers.check_processes(launcher, 2)
+    launchers.check_launched_processes(launcher, 2)
     (tmp_path / "hpc_ckpt_1.ckpt").touch()
     with pytest.raises(UserError, match="hpc_ckpt_1.ckpt was not written by this package"):
         launchers.check_stray(tmp_path)

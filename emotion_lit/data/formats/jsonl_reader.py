@@ -141,7 +141,7 @@ def problem_of(record: Any, columns: Collection[str] | None, text: str) -> str:
         return " is not a JSON object; write one object per line"
     if text.count("[") + text.count("{") > MOST_LEVELS and is_nested(record, MOST_LEVELS):
         return f" has more than {MOST_LEVELS} nested lists and objects; flatten it"
-    twice = [*(record.keys_twice if isinstance(record, Repeated) else ()), *_inner_twice(record, columns)]
+    twice = [*(record.keys_twice if isinstance(record, Repeated) else ()), *_inner_twice(record)]
     twice = [key for key in twice if columns is None or key in columns]
     return f" has the key {twice[0]!r} twice; rename or remove one of them" if twice else ""
 
@@ -174,7 +174,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
-def _inner_twice(record: Record, columns: Collection[str] | None) -> list[str]:
+def _inner_twice(record: Record) -> list[str]:
     """The columns that contain an object with duplicate keys."""
     return [key for key, value in record.items() if isinstance(value, dict | list) and _has_repeated(value)]
 

@@ -56,7 +56,7 @@ EARLY_STOPPING: Types = {
     "check_on_train_epoch_end": bool | None,
     "log_rank_zero_only": bool,
 }
-# The parts from which Lightning resumes a training, if they are there.
+# The parts from which Lightning resumes a run, if they are there.
 LIGHTNING: Types = {
     "epoch": int,
     "global_step": int,

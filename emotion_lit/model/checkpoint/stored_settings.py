@@ -1,6 +1,7 @@
 """The settings that a checkpoint stores, as defaults for the command that loads it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def stored_settings(checkpoint: Checkpoint, subcommand: str) -> dict[str, Any]:
     elif subcommand == "predict":
         for key in ("separator", "encoding", "header", "on_error"):  # these describe the training files
             data.pop(key, None)
-    flat = _flat(settings)
+    flat = flatten(settings)
     for block in ("checkpoint", "early_stopping"):
         flat.pop(f"{block}.mode", None)  # follows the metric, which may be another now
     return flat
@@ -56,11 +57,17 @@ def check_folder(checkpoint: Checkpoint, file: Path, typed: str | None) -> str |
     )
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key.
+
+    Args:
+        settings: The settings.
+        prefix: What their keys begin with.
+    """
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value  # None too, which may have been set although the default is another value
     return flat

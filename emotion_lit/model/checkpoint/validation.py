@@ -124,5 +124,5 @@ def check_name(name: Any) -> None:
     """
     if not isinstance(name, str) or Path(name).name != name or not name.endswith(".ckpt") or re.search(r"[\\\0]", name):
         raise UserError(
-            f"the checkpoint names {shown_value(name)} as one of its folder, which it cannot be; train again"
+            f"the checkpoint lists {shown_value(name)} as a file of its folder, which is not a file name; train again"
         )

@@ -5,7 +5,6 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 
-from emotion_lit.errors import UserError
 from emotion_lit.inference.engine_candidates import EngineRequest, choose_for_input
 from emotion_lit.inference.engine_selection import make_engine
 from emotion_lit.inference.engines import TORCH, FallbackEngine, TorchEngine, engine_error
@@ -13,7 +12,7 @@ from emotion_lit.model.fast_paths import install_eager_attention
 from emotion_lit.model.half_weights import with_half_weights
 from emotion_lit.model.precision import BFLOAT, HALF
 from emotion_lit.model.probe import Probe
-from emotion_lit.training.callbacks.context import data_of, model_of
+from emotion_lit.training.callbacks.context import callback_of, data_of, model_of
 from emotion_lit.training.callbacks.prediction_writer import PredictionWriter
 from emotion_lit.training.module import EmotionClassifier
 from emotion_lit.utils import distributed
@@ -38,10 +37,7 @@ class EngineChoice(pl.Callback):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Chooses on the first process; a resumed prediction keeps its engine."""
         model = model_of(self, pl_module)
-        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        writer = next((one for one in callbacks if isinstance(one, PredictionWriter)), None)
-        if writer is None:
-            raise UserError("the callback EngineChoice needs PredictionWriter; give the Trainer both")
+        writer = callback_of(self, trainer, PredictionWriter)
         if model.settings.fast_paths and model.device.type == "cpu" and model.network is not None:
             install_eager_attention(model.network, Probe(model.tokenizer))
         name = writer.decide(lambda earlier: self._choose(writer, trainer, model, earlier))

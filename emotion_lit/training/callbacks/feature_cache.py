@@ -60,10 +60,8 @@ class FrozenFeatures(pl.Callback):
             return
         for split in SPLITS if is_reported(trainer) else ("train", "validation"):
             outputs = self._outputs(part, trainer, model, data, split)
-            if part.layers is None:
-                data.prepared(split).features = outputs
-            else:
-                data.prepared(split).states = outputs
+            kind = "features" if part.layers is None else "states"
+            data.prepared(split).use_outputs(**{kind: outputs})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Updates the modification time of token states, so that other machines do not delete them as left over."""
@@ -82,7 +80,7 @@ class FrozenFeatures(pl.Callback):
     def _delete(self, trainer: pl.Trainer) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         for split in SPLITS if self._temporary else ():
-            data.prepared(split).states = None  # Windows cannot delete a memory-mapped file
+            data.prepared(split).use_outputs()  # Windows cannot delete a memory-mapped file
         for file in self._temporary:
             with contextlib.suppress(OSError):
                 file.unlink()

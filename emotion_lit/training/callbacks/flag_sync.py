@@ -1,4 +1,4 @@
-"""Lets all processes of a training act at the same batch, for example on a signal that one of them received."""
+"""Lets all processes of a run act at the same batch, for example on a signal that one of them received."""
 
 import time
 

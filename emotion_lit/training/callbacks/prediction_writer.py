@@ -74,7 +74,7 @@ class PredictionWriter(pl.Callback):
         if shard is not None and path == STDOUT:
             raise UserError("prediction.shard needs a file for its rows; give --prediction.path")
         if cluster is not None and shard is not None:
-            raise UserError("prediction.shard is for machines without a cluster; leave out it, or prediction.cluster")
+            raise UserError("prediction.shard cannot be combined with prediction.cluster; leave one of them out")
         if actors is not None and actors < 1:
             raise UserError(f"prediction.actors is {actors}; it should be at least 1")
         self.path = expanded(path)

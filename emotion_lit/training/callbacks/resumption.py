@@ -74,7 +74,7 @@ class Resumption(pl.Callback):
                 trainer.should_stop |= state["wait_count"] >= callback.patience
 
 
-def check_processes(checkpoint: Checkpoint, count: int) -> None:
+def check_resumed_processes(checkpoint: Checkpoint, count: int) -> None:
     """Checks that a run is resumed with the same number of processes.
 
     Args:

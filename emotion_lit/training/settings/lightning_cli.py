@@ -90,7 +90,9 @@ class EmotionCLI(LightningCLI):
         parser.link_arguments("model.backbone", "data.backbone")
         parser.link_arguments("data.multi_label", "model.multi_label")
         parser.link_arguments(
-            ("model.compile_encoder", "trainer.accelerator"), "data.pad_to_multiple_of", compute_fn=padding_multiple
+            ("model.compile_encoder", "trainer.accelerator"),
+            "data.pad_to_multiple_of",
+            compute_fn=padding_multiple_for_run,
         )
         parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
 
@@ -230,6 +232,6 @@ class EmotionCLI(LightningCLI):
             check_resumable(self.trainer, self.source.checkpoint, run / "config.yaml" if run else None)
 
 
-def padding_multiple(compiled: bool, accelerator: Any) -> int:
+def padding_multiple_for_run(compiled: bool, accelerator: Any) -> int:
     """The multiple of tokens to pad texts to, by compilation and device."""
     return COMPILED_LENGTHS if compiled else platforms.padding_multiple(platforms.device_type(accelerator))

@@ -19,7 +19,7 @@ from emotion_lit.training.callbacks.engine_choice import EngineChoice
 from emotion_lit.training.callbacks.interruption import Interruption
 from emotion_lit.training.callbacks.last_checkpoint import LastCheckpoint
 from emotion_lit.training.callbacks.progress import EpochSummary, TextProgress
-from emotion_lit.training.callbacks.resumption import check_processes
+from emotion_lit.training.callbacks.resumption import check_resumed_processes
 from emotion_lit.training.callbacks.shared_cores import SharedCores
 from emotion_lit.training.checkpoint_io import AtomicCheckpointIO
 from emotion_lit.training.devices import check_devices
@@ -128,7 +128,7 @@ class TrainerSetup:
         except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"the Trainer rejects its settings: {reason}") from error
-        launchers.check_processes(launcher, trainer.num_devices * trainer.num_nodes)
+        launchers.check_launched_processes(launcher, trainer.num_devices * trainer.num_nodes)
         if trainer.global_rank:
             console.silence()
         if trainer.world_size > 1 and (stream := self._standard_stream()):
@@ -138,7 +138,7 @@ class TrainerSetup:
             )
         if self.command == "fit":
             if self.source:
-                check_processes(self.source.checkpoint, trainer.world_size)
+                check_resumed_processes(self.source.checkpoint, trainer.world_size)
             saving = [one for one in trainer.callbacks if isinstance(one, LastCheckpoint)]  # type: ignore[attr-defined]
             trainer.callbacks += [Interruption(self.typed, last) for last in saving]  # type: ignore[attr-defined]
         return trainer

@@ -138,7 +138,7 @@ def test_settings_decide(values: list[Any], settings: LabelSettings, rows: list[
 @pytest.mark.parametrize(
     ("values", "settings", "message"),
     [
-        (["joy", "x", "nan"], LabelSettings(["joy"]), "row 2: label 'x' is not known. There is: joy. (1 more row"),
+        (["joy", "x", "nan"], LabelSettings(["joy"]), "row 2: label 'x' is not known. Available: joy. (1 more row"),
         (
             ["joy", None, "nan"],
             LabelSettings(),

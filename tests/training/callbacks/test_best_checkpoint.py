@@ -112,7 +112,7 @@ def test_a_loss_is_minimized_and_early_stopping_knows_it_too(fit: Any, tmp_path:
         (["--early_stopping.monitor=train/macro_f1"], "early_stopping.monitor 'train/macro_f1' is not known"),
         (
             ["--early_stopping.monitor=val/micro_f1"],
-            "There is: val/accuracy, val/accuracy_any, val/loss, val/macro_f1.",
+            "Available: val/accuracy, val/accuracy_any, val/loss, val/macro_f1.",
         ),
         (["--checkpoint.monitor=val/loss", "--checkpoint.mode=max"], "a smaller val/loss is better; leave it out"),
         (["--early_stopping.mode=min"], "early_stopping.mode is min, but a larger val/macro_f1 is better"),

@@ -138,7 +138,7 @@ def test_a_file_that_says_something_else_is_refused_and_made_anew(
 ) -> None:
     assert same(predict(tiny, tmp_path / "onnx.csv", ONNX, source=some), ours)
     said = capsys.readouterr().err
-    assert "0 of 400 rows get other labels than from PyTorch in single precision" in said
+    assert "0 of 400 rows get a different label than with PyTorch in single precision" in said
     assert "at least 99.2% of all rows agree" in said
     file = onnx_of(tiny)
     falsify(file)

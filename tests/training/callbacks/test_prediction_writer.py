@@ -160,7 +160,7 @@ def test_a_missing_column_lists_those_there_are(
 ) -> None:
     (tmp_path / "in.csv").write_text("id,remark\n1,fine\n")
     words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
-    assert "There is: id, remark. Name it with data.text_column" in failing(
+    assert "Available: id, remark. Name it with data.text_column" in failing(
         capsys, "predict", f"--ckpt_path={tiny_run}", *words
     )
     message = failing(
@@ -210,7 +210,7 @@ def test_an_input_without_a_good_row_is_a_mistake(
     (tmp_path / "in.csv").write_text("id,remark\n1,fine\n2,odd\n")
     words = (f"--data.predict_path={tmp_path / 'in.csv'}", f"--prediction.path={tmp_path / 'out.csv'}")
     message = failing(capsys, "predict", f"--ckpt_path={tiny_run}", *words, "--prediction.on_error=skip")
-    assert "There is: id, remark" in message
+    assert "Available: id, remark" in message
 
 
 def test_texts_are_found_in_a_column_of_a_usual_name(
