@@ -4,10 +4,11 @@ What has no sidecar, or does not agree with it, is labeled again.
 """
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,33 @@ class PartContent:
     def arrow_schema(self) -> pa.Schema:
         """The types of its columns."""
         return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.schema)))
+
+
+@contextlib.contextmanager
+def locked(folder: OutputFolder) -> Iterator[None]:
+    """Keeps a second run out of a folder; not at an address, where parts would only be written twice.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        UserError: Another run has it.
+    """
+    if not folder.is_local:
+        yield
+        return
+    lock = FileLock(folder.path(LOCK), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"another run is writing {folder.address}; wait for it, or give another --prediction.path"
+        ) from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 @dataclass
@@ -127,23 +155,6 @@ class PartFolder:
         """
         self.engine = engine
         self._save()
-
-    def lock(self) -> FileLock | None:
-        """A lock against a second run, taken; None for an address, where parts are only written twice.
-
-        Raises:
-            UserError: Another run has it.
-        """
-        if not self.folder.is_local:
-            return None
-        lock = FileLock(self.folder.path(LOCK), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise UserError(
-                f"another run is writing {self.folder.address}; wait for it, or give another --prediction.path"
-            ) from None
-        return lock
 
     def write(self, span: Span, table: pa.Table, rejects: Iterable[Reject]) -> PartContent:
         """Writes a part, and then its sidecar.

@@ -3,12 +3,11 @@
 import bisect
 import itertools
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from emotion_lit.cluster.storage import local_copy
-from emotion_lit.data.formats.blocks import Block, OnError, stop
+from emotion_lit.data.formats.blocks import Block, OnError, leave_out, stop
 from emotion_lit.data.settings import DataSettings
 from emotion_lit.data.streaming import WINDOW
 from emotion_lit.data.window_reader import WindowReader
@@ -57,7 +56,7 @@ class FileWindows:
     max_rows: int = WINDOW
 
 
-@dataclass
+@dataclass(frozen=True)
 class InputPlan:
     """All windows of an input.
 
@@ -70,10 +69,10 @@ class InputPlan:
     """
 
     files: list[str]
-    starts: list[int] = field(default_factory=list)
-    spans: list[Span] = field(default_factory=list)
-    digest: str = ""
-    max_rows: int = WINDOW
+    starts: list[int]
+    spans: list[Span]
+    digest: str
+    max_rows: int
 
     @property
     def rows(self) -> int:
@@ -107,7 +106,7 @@ class FileReader(WindowReader):
     """
 
     def __init__(self, files: list[str], settings: DataSettings) -> None:
-        on_error: OnError = _skip if settings.on_error == "skip" else stop
+        on_error: OnError = leave_out if settings.on_error == "skip" else stop
         columns = (settings.text_column, settings.keep_columns, settings.id_column)
         super().__init__(files, *columns, settings.table_format, on_error)
         self.starts: list[int] = []
@@ -119,10 +118,6 @@ class FileReader(WindowReader):
             for block in super()._blocks(path):
                 self._read_rows += block.table.num_rows + len(block.rejects)
                 yield block
-
-
-def _skip(where: str, reason: str, content: Any) -> None:
-    """Goes on after a row that cannot be read; it is among the window's rejects."""
 
 
 def survey(
@@ -139,19 +134,18 @@ def survey(
     Raises:
         UserError: A row is unreadable, or has no text column; or, with ``on_error: skip``, all rows are unreadable.
     """
-    reader, plan = FileReader(files, settings), InputPlan(files, max_rows=max_rows)
+    reader, spans, digest = FileReader(files, settings), list[Span](), ""
     first = 0
     for window in reader.read(max_rows):
         size = len(window) + len(window.rejects)
-        plan.spans.append(Span(window.number, first, size, len(window)))
-        plan.digest = window.digest
+        spans.append(Span(window.number, first, size, len(window)))
+        digest = window.digest
         first += size
-        if window.rejects and not plan.rows:
+        if window.rejects and not any(span.labeled for span in spans):
             reject = window.rejects[0]
             raise UserError(f"none of the first {first:,} rows can be read; {reject.where}: {reject.reason}")
         progress(size)
-    plan.starts = reader.starts
-    return plan
+    return InputPlan(files, reader.starts, spans, digest, max_rows)
 
 
 def read_piece(piece: FileWindows, settings: DataSettings) -> Iterator[Window]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 
 from emotion_lit.cluster.job import Job, LoadedJob
-from emotion_lit.cluster.part_folder import REJECTS, ROW, PartContent, PartFolder, check_address
+from emotion_lit.cluster.part_folder import REJECTS, ROW, PartContent, PartFolder, check_address, locked
 from emotion_lit.cluster.plan import FileWindows, InputPlan, Span, read_piece, survey
 from emotion_lit.cluster.ray_session import Resources, need_ray, ray_session
 from emotion_lit.cluster.storage import OutputFolder, input_files
@@ -55,18 +55,12 @@ def label(job: Job) -> None:
     if folder.is_local:
         check_apart(Path(address) / "part.parquet", files, source)
         Path(address).mkdir(parents=True, exist_ok=True)
-    parts = PartFolder(folder, {})
-    lock = parts.lock()
-    try:
+    with locked(folder):
         with progress_bar("read", None) as bar:
             plan = survey(files, job.data, bar.update, streaming.WINDOW)
-        parts.made_from = job.made_from(_weights_sha256(job), plan.digest)
+        parts = PartFolder(folder, job.made_from(_weights_sha256(job), plan.digest))
         parts.open(job.overwrite)
         _label(job, parts, plan).report(job.path, f"{job.path}/{REJECTS}")
-    finally:
-        if lock is not None:
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
 
 
 def _weights_sha256(job: Job) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from emotion_lit.data.formats.blocks import leave_out
 from emotion_lit.data.formats.files import data_suffix
 from emotion_lit.data.formats.readers import Block, Reject, TableFormat, column_names, read_blocks
 from emotion_lit.data.labeled_lines import LabeledLines
@@ -102,7 +103,7 @@ class SplitReader:
             return (TEXT, LABEL)
         if data_suffix(self._files[0]) != ".txt":
             return column_names(str(self._files[0]), self._format)
-        return LabeledLines(str(self._files[0]), self._format, _leave).form.names
+        return LabeledLines(str(self._files[0]), self._format, leave_out).form.names
 
     def read(self, needed: Sequence[str], optional: Sequence[str] = ()) -> Split:
         """Reads columns.
@@ -145,15 +146,11 @@ class SplitReader:
             return
         for file in self._files:
             if data_suffix(file) == ".txt":
-                blocks = LabeledLines(str(file), self._format, _leave).blocks()
+                blocks = LabeledLines(str(file), self._format, leave_out).blocks()
             else:
-                blocks = read_blocks(str(file), columns, self._format, _leave)
+                blocks = read_blocks(str(file), columns, self._format, leave_out)
             for block in blocks:
                 yield file, block
-
-
-def _leave(where: str, reason: str, content: Any) -> None:
-    """Does nothing; the row is among the rejects of its block."""
 
 
 def _class_block(files: Sequence[Path], classes: Mapping[Path, str]) -> Block:

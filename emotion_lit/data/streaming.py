@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from emotion_lit.data.batching import Batch
-from emotion_lit.data.formats.readers import TableFormat, stop
+from emotion_lit.data.formats.blocks import leave_out, stop
+from emotion_lit.data.formats.readers import TableFormat
 from emotion_lit.data.packing import Packing
 from emotion_lit.data.settings import OnBadRow
 from emotion_lit.data.window_batches import WindowBatches, some_of
@@ -53,7 +53,7 @@ class TextStream(IterableDataset[Batch]):
         pin_memory: bool = False,
     ) -> None:
         self.files = files
-        on_reject = _ignore if on_error == "skip" else stop
+        on_reject = leave_out if on_error == "skip" else stop
         self._windows = WindowReader(files, text_column, columns, id_column, text_format, on_reject)
         self.text_key = self._windows.text_key
         self.max_length = max_length
@@ -223,7 +223,3 @@ class TextStream(IterableDataset[Batch]):
         batches = self._window_batches.of(window, self.text_key)
         self._first = self._first or batches
         return batches
-
-
-def _ignore(where: str, reason: str, content: Any) -> None:
-    """Goes on after a row that cannot be read; it is among the window's rejects."""

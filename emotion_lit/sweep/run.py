@@ -136,14 +136,13 @@ class Sweep:
             self._tell_error(trial, error, began)
         except BaseException as error:
             self._tell(trial, None, TrialState.FAIL, began)
-            failures.run_folder = None  # the same command goes on, not that of the trial
             if isinstance(error, KeyboardInterrupt):
                 raise signals.Stop(signal.SIGINT) from None
             raise
         else:
             self._tell_result(trial, result, callback.cut, began)
         finally:
-            failures.run_folder = None
+            failures.run_folder = None  # the same command goes on, not that of the trial
             signals.defer("")  # which a pruned trial leaves
             console.start_log()
             console.keep_log(self.plan.folder / LOG)

@@ -24,6 +24,10 @@ def stop(where: str, reason: str, content: Any) -> NoReturn:
     raise UserError(f"{where}{reason}")
 
 
+def leave_out(where: str, reason: str, content: Any) -> None:
+    """Leaves out a row that cannot be read; it is among the rejects of its block."""
+
+
 @dataclass(frozen=True)
 class Reject:
     """A row that cannot be read.

@@ -2,9 +2,8 @@
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from typing import Any
 
-from emotion_lit.data.formats.blocks import OnError, Record, stop
+from emotion_lit.data.formats.blocks import OnError, Record, leave_out, stop
 from emotion_lit.data.formats.files import COMPRESSIONS, SUFFIXES, check_readable, data_suffix, is_inside, record_files
 from emotion_lit.data.formats.readers import TableFormat, column_names, read_blocks
 
@@ -43,7 +42,7 @@ def read_records(
     Raises:
         UserError: The file is missing, of another format, or has a row that cannot be read.
     """
-    for block in read_blocks(path, columns, text_format, stop if on_error is stop else _keep, text_column):
+    for block in read_blocks(path, columns, text_format, stop if on_error is stop else leave_out, text_column):
         rejects = deque(zip(block.before, block.rejects, strict=True))
         for start in range(0, block.table.num_rows, ROWS):
             part = block.part(start, ROWS)
@@ -56,7 +55,3 @@ def read_records(
                 yield part.place(row), record
         for _, reject in rejects:
             on_error(reject.where, reject.reason, reject.content)
-
-
-def _keep(where: str, reason: str, content: Any) -> None:
-    """Does nothing; the row is among the rejects of its block."""

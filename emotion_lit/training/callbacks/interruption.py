@@ -26,12 +26,13 @@ class Interruption(Checkpoint):
     def __init__(self, arguments: Sequence[str], last: LastCheckpoint) -> None:
         self.arguments = arguments
         self.last = last
+        self._folder: Path | None = None  # of the run, on the first process
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Sets the run folder for error messages."""
         folder = trainer.log_dir  # a collective operation
         if folder and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            failures.run_folder = Path(folder)
+            self._folder = failures.run_folder = Path(folder)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Defers signals from now on, because there is state to save."""
@@ -39,8 +40,8 @@ class Interruption(Checkpoint):
         # Lightning exchanges its own flag in every step, which waits for the GPU; `LastCheckpoint` has exchanged ours.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
         signals.defer("this step or validation")
-        if failures.run_folder:
-            requeue.write_record(failures.run_folder, self.arguments)
+        if self._folder:
+            requeue.write_record(self._folder, self.arguments)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -67,8 +68,8 @@ class Interruption(Checkpoint):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Removes the requeue record of a completed run."""
         signals.defer("")
-        if failures.run_folder and not signals.received():
-            requeue.remove_record(failures.run_folder)
+        if self._folder and not signals.received():
+            requeue.remove_record(self._folder)
 
     def _stop_if_asked(self, trainer: pl.Trainer) -> None:
         if self.last.asked and self.last.may_stop:
