@@ -343,7 +343,7 @@ def test_a_model_without_a_trainer(tiny_backbone: Path) -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-@pytest.mark.parametrize("tuning", ["lora", "full"])
+@pytest.mark.parametrize("tuning", ["lora", "full", "head"])  # the head of "head" pools the states of several layers
 def test_copies_are_the_same_and_stand_alone(copied: Callable[[Any], Any], tuning: Any, tiny_backbone: Path) -> None:
     model, batch = model_of(tiny_backbone, tuning=tuning, trainable_layers=1), next(iter(loader("labels")))
     copied(model)  # before it is built

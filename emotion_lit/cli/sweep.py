@@ -7,6 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from emotion_lit.data.settings import DataSettings
@@ -16,9 +18,14 @@ from emotion_lit.model.settings import ModelSettings
 from emotion_lit.sweep.settings import SweepSettings
 from emotion_lit.training import launchers
 from emotion_lit.training.metrics import default_monitor
+from emotion_lit.training.settings.bounds import check_bounds
 from emotion_lit.training.settings.lightning_cli import EmotionCLI
+from emotion_lit.training.settings.mapping import nested_settings
 from emotion_lit.training.settings.parser import load_yaml
+from emotion_lit.training.settings.structure import check_structure
 from emotion_lit.training.settings.trainer_setup import LOGS
+from emotion_lit.training.settings.unused_settings import unused_lines
+from emotion_lit.utils import console
 
 if TYPE_CHECKING:
     from emotion_lit.sweep.space import Space
@@ -91,25 +98,46 @@ class SweepCLI(EmotionCLI):
     def check_values(self, space: "Space") -> None:
         """Checks the ends of each range and the values of each choice, as `fit` would.
 
+        Prints a line about each setting that has no effect.
+
         Raises:
             UserError: A setting cannot have such a value.
         """
         from emotion_lit.sweep.space import extremes
-        from emotion_lit.training.settings.mapping import nested_settings
 
+        parser: Any = self._parser("fit")
+        unused: list[str] = []
         for key, distribution in space.items():
             for value in extremes(distribution):
+                settings = nested_settings(self.own_settings, {key: value})
                 try:
-                    parsed = self._parser("fit").parse_object(nested_settings(self.own_settings, {key: value}))
+                    check_structure(settings, parser.types())
+                    parsed = parser.parse_object(settings)
+                    check_bounds("fit", parsed)
                     _check_ranges(parsed)
+                    _check_trainer(key, parsed)
                 except UserError as error:
                     raise UserError(f"sweep.space: {key} cannot be {value!r}: {error}") from error
+                unused += unused_lines("fit", [key], parsed, parsed)
+        for line in dict.fromkeys(unused):
+            console.say(f"sweep.space: {line}")
 
 
 def _check_ranges(settings: Any) -> None:
     """Checks the ranges of the settings of model and data, which the parser does not know."""
     DataSettings(**_given(DataSettings, settings.data))
     ModelSettings(labels=["one", "other"], **_given(ModelSettings, settings.model))
+
+
+def _check_trainer(key: str, settings: Any) -> None:
+    """Checks a setting of the Trainer."""
+    if not key.startswith("trainer."):
+        return
+    nothing = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    try:
+        Trainer(**{**nothing, key.removeprefix("trainer."): settings[key]})
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def _given(kind: type[DataSettings | ModelSettings], block: Any) -> dict[str, Any]:

@@ -57,6 +57,13 @@ class BatchPredictor:
         backbone: str | None = None,
         device: str | None = None,
     ) -> None:
+        for name, value, kind in (
+            ("column", column, str),
+            ("prefix", prefix, str),
+            ("probabilities", probabilities, bool),
+        ):
+            if not isinstance(value, kind):
+                raise UserError(f"{name} is {value!r}; it should be a {kind.__name__}")
         if top_k < 1:
             raise UserError(f"top_k is {top_k}; it should be at least 1")
         if not 0 <= threshold <= 1:
@@ -146,6 +153,9 @@ def _read(batch: Any, column: str) -> tuple[list[str], list[Any]]:
         )
     if column not in names:
         raise unknown("column", column, map(str, names))
+    if isinstance(batch, Mapping) and len({len(values) for values in batch.values()}) > 1:
+        lengths = ", ".join(f"{name!r} {len(values):,}" for name, values in batch.items())
+        raise UserError(f"the columns of a batch have as many rows as each other, and these have {lengths}")
     values = batch.column(column) if isinstance(batch, pa.Table | pa.RecordBatch) else batch[column]
     convert = getattr(values, "to_pylist", None) or getattr(values, "tolist", None)
     return names, convert() if convert else list(values)

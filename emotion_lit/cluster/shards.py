@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from emotion_lit.errors import UserError
+from emotion_lit.inference.output_paths import rejects_file
 from emotion_lit.inference.output_state import Counts
 from emotion_lit.inference.part_files import Part, file_sha256
-from emotion_lit.inference.shard import FirstEngine, Shard, ShardContent
+from emotion_lit.inference.shard import FirstEngine, Shard, ShardContent, content_file
 from emotion_lit.inference.shard_files import ShardFile, join_files
 from emotion_lit.inference.writers import concatenate
 from emotion_lit.utils.console import say
@@ -26,11 +27,12 @@ def join(paths: Sequence[Path], output: Path | None = None, overwrite: bool = Fa
         UserError: A shard is missing, damaged, or made from something else, or the output cannot be written.
     """
     files, output = _found(paths, output)
+    rejects = rejects_file(output)
+    _check_output(files, output, rejects)
     shards = _in_order(files, output)
     _check_alike(shards)
     for file, content in shards:
         _check_whole(file, content)
-    rejects = output.with_name(f"{output.name}.rejects.jsonl")
     for one in (output, rejects):
         if one.exists() and not overwrite:
             raise UserError(f"{one} already exists; give another --output, or --overwrite true")
@@ -40,7 +42,7 @@ def join(paths: Sequence[Path], output: Path | None = None, overwrite: bool = Fa
             join_files(shards, path)
         if counts.rejects:
             with atomic_path(rejects) as path:
-                concatenate([_rejects(file) for file, content in shards if content.rejects_sha256], path)
+                concatenate([rejects_file(file) for file, content in shards if content.rejects_sha256], path)
         else:
             rejects.unlink(missing_ok=True)
     except OSError as error:
@@ -51,6 +53,9 @@ def join(paths: Sequence[Path], output: Path | None = None, overwrite: bool = Fa
 
 def _found(paths: Sequence[Path], output: Path | None) -> tuple[list[Path], Path]:
     """The files of the shards, and the file to write."""
+    for path in paths:
+        if not path.name or path.is_dir():
+            raise UserError(f"{path} is a folder; name the --prediction.path of the shards, or their files")
     named = [(path, Shard.of_file(path)) for path in paths]
     if len(paths) == 1 and named[0][1] is None:
         whole = paths[0]
@@ -65,11 +70,22 @@ def _found(paths: Sequence[Path], output: Path | None) -> tuple[list[Path], Path
     for path, shard in named:
         if shard is None:
             raise UserError(f"{path} is not named as a shard, such as {Shard(1, 3).file(path).name}")
-    if output is None:
-        output = _whole_of(paths[0])
-    if output.suffix != paths[0].suffix:
-        raise UserError(f"the shards are {paths[0].suffix}, so --output {output} should end in {paths[0].suffix} too")
-    return list({path.resolve(): path for path in paths}.values()), output
+    return list({path.resolve(): path for path in paths}.values()), output or _whole_of(paths[0])
+
+
+def _check_output(files: Sequence[Path], output: Path, rejects: Path) -> None:
+    """Checks that the output has the format of all shards, and is none of their files."""
+    kinds = sorted({file.suffix for file in files})
+    if len(kinds) > 1:
+        raise UserError(
+            f"there are shards of {' and '.join(kinds)}, which are not of one output; name those of one format"
+        )
+    if output.suffix != kinds[0]:
+        raise UserError(f"the shards are {kinds[0]}, so --output {output} should end in {kinds[0]} too")
+    read = {one.resolve() for file in files for one in (file, rejects_file(file), content_file(file))}
+    for one in (output, rejects):
+        if one.resolve() in read:
+            raise UserError(f"{one} belongs to a shard, and would be overwritten; give another --output")
 
 
 def _whole_of(file: Path) -> Path:
@@ -127,7 +143,7 @@ def _check_alike(shards: Sequence[ShardFile]) -> None:
 
 
 def _check_whole(file: Path, content: ShardContent) -> None:
-    for part, sha256 in ((file, content.sha256), (_rejects(file), content.rejects_sha256)):
+    for part, sha256 in ((file, content.sha256), (rejects_file(file), content.rejects_sha256)):
         if sha256 and file_sha256(part) != sha256:
             state = "is not the file that was written" if part.exists() else "is missing"
             shard = Shard(*content.shard)
@@ -135,10 +151,6 @@ def _check_whole(file: Path, content: ShardContent) -> None:
                 f"{part} {state}; copy it again, or label it again with --prediction.shard {shard} and "
                 "--prediction.overwrite true"
             )
-
-
-def _rejects(file: Path) -> Path:
-    return file.with_name(f"{file.name}.rejects.jsonl")
 
 
 def _counts(content: ShardContent) -> Counts:

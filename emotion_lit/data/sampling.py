@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from emotion_lit.data.class_coverage import cover_classes
 from emotion_lit.data.rows import Rows
-from emotion_lit.data.settings import Size
+from emotion_lit.data.sizes import Size, parse_size
 from emotion_lit.errors import UserError
 
 
@@ -20,22 +20,13 @@ def row_count(size: Size, available: int, key: str) -> int:
         key: The configuration key, for messages.
 
     Raises:
-        UserError: The size is none of these, or means no rows.
+        UserError: The size means no rows.
     """
     if size is None:
         return available
-    text = str(size).strip()
-    try:
-        if text.endswith("%") or not text.lstrip("-").isdigit():
-            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-            count = round(available * share)
-        else:
-            share, count = 1.0, int(text)
-    except ValueError:
-        raise UserError(f'{key}: {size!r} is neither a number of rows, nor a share such as 0.02 or "2%"') from None
-    if not 0 < share <= 1:
-        raise UserError(f"{key}: {size!r} is not a share between 0 and 100%")
-    if count <= 0:
+    found = parse_size(size, key)
+    count = found if isinstance(found, int) else round(available * found)
+    if count == 0:
         raise UserError(f"{key}: {size!r} of {available:,} rows is a sample of zero rows; ask for more")
     return min(count, available)
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from emotion_lit.data.budgets import AUTO, TokenBudget
 from emotion_lit.data.formats.readers import TableFormat
+from emotion_lit.data.sizes import Size, parse_size
 from emotion_lit.errors import UserError
 from emotion_lit.utils import caches
 from emotion_lit.utils.paths import expanded
 
-Size = int | float | str | None
 OnBadRow = Literal["stop", "skip"]
 
 # Settings of the model, the machine or the command. A checkpoint does not store them.
@@ -125,6 +125,11 @@ class DataSettings:
                 value = getattr(self, name)
                 if isinstance(value, int) and value < least:
                     raise UserError(f"data.{name} is {value}; it should be at least {least}")
+        for name in ("train_size", "val_size", "test_size"):
+            if (size := getattr(self, name)) is not None:
+                parse_size(size, f"data.{name}")
+        if twice := [name for name in self.keep_columns if self.keep_columns.count(name) > 1]:
+            raise UserError(f"data.keep_columns has {twice[0]!r} twice; name it once")
         for name in ("dataset", "backbone", "predict_path"):
             object.__setattr__(self, name, expanded(getattr(self, name)))
         self.table_format  # noqa: B018  checks the separator and the encoding

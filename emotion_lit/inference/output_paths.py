@@ -10,6 +10,15 @@ from emotion_lit.data.formats.files import SUFFIXES, data_suffix
 from emotion_lit.errors import UserError
 
 
+def rejects_file(output: Path) -> Path:
+    """The file of the rows that could not be read, next to an output.
+
+    Args:
+        output: The file of the predictions.
+    """
+    return output.with_name(f"{output.name}.rejects.jsonl")
+
+
 def check_apart(target: Path | None, files: Sequence[str], source: str) -> None:
     """Checks that the output overwrites no input, and that the next run would not read it as an input.
 
@@ -22,7 +31,7 @@ def check_apart(target: Path | None, files: Sequence[str], source: str) -> None:
         UserError: An output is an input.
     """
     inputs = {identity: file for file in files if (identity := _identity(0 if file == "-" else file))}
-    outputs: list[Path | int] = [1] if target is None else [target, target.with_name(f"{target.name}.rejects.jsonl")]
+    outputs: list[Path | int] = [1] if target is None else [target, rejects_file(target)]
     for output in outputs:
         same = inputs.get(_identity(output) or (0, 0))
         if same is not None:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from emotion_lit.data.windows import Window
 from emotion_lit.errors import UserError
 from emotion_lit.inference.output_columns import unlabeled_rows
+from emotion_lit.inference.output_paths import rejects_file
 from emotion_lit.inference.output_state import VERSION, State
 from emotion_lit.inference.part_files import Part, PartFiles
 from emotion_lit.inference.shard import Shard
@@ -50,7 +51,7 @@ class Parts:
     ) -> None:
         self.target = target
         self.shard = shard
-        self.rejects = target.with_name(f"{target.name}.rejects.jsonl")
+        self.rejects = rejects_file(target)
         self.folder = target.with_name(f".{target.name}.parts")
         self.state = state or State({})
         self._files = PartFiles(self.folder, target.suffix)

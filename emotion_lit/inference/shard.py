@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from emotion_lit.errors import UserError
+from emotion_lit.inference.part_files import Part
 from emotion_lit.utils.files import write_text
 
 WRITTEN = re.compile(r"(\d+)/(\d+)")
@@ -92,6 +93,27 @@ class ShardContent:
     rejects_sha256: str
     schemas: dict[int, str] = field(default_factory=dict)
 
+    def _check(self) -> None:
+        """Checks the types.
+
+        Raises:
+            ValueError: One is wrong.
+            TypeError: A part has other keys.
+        """
+        number, count = self.shard
+        parts = [Part(**part) for part in self.parts.values()]
+        is_valid = (
+            *(type(value) is int for value in (number, count, *self.parts)),
+            *(isinstance(value, str) for value in (self.engine, self.rejects_sha256, *self.columns)),
+            *(isinstance(value, str) for value in self.schemas.values()),
+            *(type(value) is int and value >= 0 for part in parts for value in (part.rows, part.rejects)),
+            isinstance(self.made_from, dict),
+            isinstance(self.columns, list),
+            isinstance(self.sha256, str) and bool(self.sha256),
+        )
+        if not all(is_valid) or not 1 <= number <= count:
+            raise ValueError(f"{self.shard} is described in other types")
+
     def save(self, file: Path) -> None:
         """Writes it next to the shard's file.
 
@@ -116,7 +138,9 @@ class ShardContent:
             numbered = {
                 key: {int(number): one for number, one in fields.pop(key).items()} for key in ("parts", "schemas")
             }
-            return cls(**{**fields, "shard": tuple(fields["shard"]), **numbered})
+            content = cls(**{**fields, "shard": tuple(fields["shard"]), **numbered})
+            content._check()
+            return content
         except FileNotFoundError:
             raise UserError(
                 f"{file} is not a shard that was completed: there is no {path.name} next to it; copy that file too, or "

@@ -13,6 +13,7 @@ from emotion_lit.model.cuda_graphs import attention_kernels
 from emotion_lit.model.input_limits import classify_by_end_tokens, complete_mask
 from emotion_lit.model.partial_forward import lower_states, upper_layers
 from emotion_lit.model.pooling import masked_mean
+from emotion_lit.model.state_hooks import make_picklable
 
 Pooling = Literal["cls", "mean"]
 # The layers that the `mean` head pools, as fractions of the depth. Lower layers keep information that the last layer
@@ -188,6 +189,10 @@ class Network(nn.Module):
         """
         with upper_layers(self.body, self.layers, self.frozen_layers, states):
             return self(input_ids, attention_mask)  # type: ignore[no-any-return]
+
+    def __getstate__(self) -> dict[str, Any]:
+        make_picklable(self)
+        return self.__dict__
 
     def features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """The input of the ``mean`` head: the mean-pooled token states of three layers.

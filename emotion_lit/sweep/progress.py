@@ -82,11 +82,10 @@ def say_result(
         seconds: The time that the trials took.
     """
     trials = study.get_trials(deepcopy=False)
-    counts = [
-        f"{sum(trial.state == state for trial in trials)} {name}"
-        for state, name in ((TrialState.COMPLETE, "complete"), (TrialState.PRUNED, "pruned"))
-    ]
-    console.say(f"\n{', '.join(counts)} trials in {duration(seconds)}")
+    failed = sum("error" in trial.user_attrs for trial in trials if trial.state == TrialState.PRUNED)
+    complete, pruned = (sum(one.state == state for one in trials) for state in (TrialState.COMPLETE, TrialState.PRUNED))
+    others = f"; {failed} could not be trained" if failed else ""
+    console.say(f"\n{complete} complete, {pruned - failed} pruned trials in {duration(seconds)}{others}")
     for line in result_lines(trials, best, comparison, metric):
         console.show(line)
 

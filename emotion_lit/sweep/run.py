@@ -153,7 +153,7 @@ class Sweep:
     def _of_trial(self, trial: Trial) -> dict[str, Any]:
         """The settings that every trial has."""
         return {
-            "name": f"{self.plan.folder.name}/trial_{trial.number}",
+            "name": f"{self.plan.folder.relative_to(self.plan.root).as_posix()}/trial_{trial.number}",
             "trainer.default_root_dir": str(self.plan.root),
             "trainer.precision": self.study.user_attrs["precision"],
             "trainer.devices": 1,
@@ -182,7 +182,9 @@ class Sweep:
         if result.run_folder:
             trial.set_user_attr(FOLDER, result.run_folder.relative_to(self.plan.folder).as_posix())
         if result.value is None:
-            self._tell_error(trial, UserError(f"{self.plan.metric} was not computed: validation is off"), began)
+            self._tell_error(
+                trial, UserError(f"{self.plan.metric} was not computed, because no epoch was validated"), began
+            )
             return
         self._tell(trial, result.value, TrialState.COMPLETE, began)
 

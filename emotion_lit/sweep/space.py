@@ -26,6 +26,9 @@ NOT_SEARCHED = {
     "trainer.default_root_dir": "the sweep's folder holds the trials",
     "trainer.devices": "a trial runs on one device",
     "trainer.num_nodes": "a trial runs on one device",
+    "trainer.fast_dev_run": "it leaves no scores to compare",
+    "trainer.barebones": "it leaves no scores to compare",
+    "trainer.enable_checkpointing": "the best trial needs a checkpoint",
     "trainer.limit_val_batches": "all trials are compared on the same validation rows",
     "trainer.logger": "the sweep shows all trials in TensorBoard",
 }
@@ -147,10 +150,10 @@ def _is_finite(number: Any) -> bool:
 
 
 def _choice(key: str, values: list[Any]) -> CategoricalDistribution:
-    if len(values) < 2 or len({repr(one) for one in values}) < len(values):
-        raise UserError(f"sweep.space: {key} is {values!r}; a list should have at least two different values")
     if odd := [one for one in values if one is not None and not isinstance(one, bool | int | float | str)]:
         raise UserError(f"sweep.space: {key} has the value {odd[0]!r}; values of a list are numbers or words")
+    if len({(isinstance(one, bool), one) for one in values}) < max(2, len(values)):
+        raise UserError(f"sweep.space: {key} is {values!r}; a list should have at least two different values")
     return CategoricalDistribution(values)
 
 

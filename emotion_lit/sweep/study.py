@@ -42,6 +42,7 @@ DEAD_SECONDS = 600.0
 KEPT_PERCENT, COMPLETE_TRIALS, FIRST_PART = 50.0, 4, 2
 # Processes that open a new database at the same moment all create its tables, and the database refuses all but one.
 CREATED_BY_ANOTHER = ("already exists", "unique", "duplicate")
+IN_MEMORY = ("sqlite://", "sqlite:///", "sqlite:///:memory:")
 OPENING_ATTEMPTS, OPENING_PAUSE = 30, 0.1
 
 
@@ -63,6 +64,11 @@ def open_study(
         UserError: The database cannot be reached, or the journal is damaged.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if not storage and _is_empty(folder / JOURNAL) and any(folder.glob("trial_*")):
+        raise UserError(
+            f"{folder} has trials, but its {JOURNAL} is empty or missing; restore it, remove {folder}, or give another "
+            "--name"
+        )
     pruner: BasePruner = NopPruner()
     if pruning:
         pruner = make_pruner()
@@ -75,10 +81,16 @@ def open_study(
             direction=direction,
             load_if_exists=True,
         )
-    except ValueError as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if storage:
+            raise
         raise UserError(
             f"{folder / JOURNAL} is damaged; remove {folder} to start the sweep again, or give another --name"
         ) from error
+
+
+def _is_empty(file: Path) -> bool:
+    return not file.is_file() or file.stat().st_size == 0
 
 
 def make_pruner() -> BasePruner:
@@ -108,6 +120,10 @@ def _complete_lines(file: Path) -> None:
 
 
 def _database(url: str) -> BaseStorage:
+    if url in IN_MEMORY:
+        raise UserError(
+            f"sweep.storage {url} is in memory, and is lost with the process; name a file, sqlite:///sweep.db"
+        )
     attempts = OPENING_ATTEMPTS
     while True:
         try:

@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader
 from emotion_lit.data import loaders
 from emotion_lit.data.batching import Batch
 from emotion_lit.data.budgets import TokenBudget
-from emotion_lit.data.settings import DataSettings, OnBadRow, Size
+from emotion_lit.data.settings import DataSettings, OnBadRow
+from emotion_lit.data.sizes import Size
 from emotion_lit.data.streaming import TextStream
 from emotion_lit.errors import UserError
 from emotion_lit.training.evaluation_budget import evaluation_budget, use_shapes

@@ -75,10 +75,8 @@ def class_weights_of(settings: ModelSettings, data: object) -> list[float] | Non
     Raises:
         UserError: Weights should be balanced, and the data module does not count the classes.
     """
-    if isinstance(settings.class_weights, list):
-        return settings.class_weights
-    if settings.class_weights == "none":
-        return None
+    if settings.class_weights != "balanced":
+        return settings.class_weights if isinstance(settings.class_weights, list) else None
     if not isinstance(data, EmotionDataModule):
         raise UserError(
             "model.class_weights balanced counts the classes in EmotionDataModule; with loaders of your own, "

@@ -95,6 +95,8 @@ def fit(
         UserError: A setting, the data or the machine does not allow the run, in one line.
         KeyboardInterrupt: It was interrupted; `fit` with `{"ckpt_path": RUN_FOLDER}` resumes it.
     """
+    if not isinstance(callbacks, Sequence) or any(not isinstance(one, pl.Callback) for one in callbacks):
+        raise UserError(f"callbacks are a list of Lightning's callbacks, not {callbacks!r:.80}")
     with _as_function():
         start_run()
         library_logging.quiet_libraries()

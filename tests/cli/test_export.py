@@ -189,12 +189,12 @@ def test_8_bit_weights_leave_by_the_gate_of_predict(
     folder = export(run, tmp_path / "onnx", "onnx")
     card, said = (folder / "README.md").read_text(), capsys.readouterr().err
     if least > 1:
-        assert re.search(r"model_int8.onnx is not written: \d+ of 300 rows get other labels", said)
+        assert re.search(r"model_int8.onnx is not written: \d+ of 300 rows get a different label", said)
         assert not (folder / "model_int8.onnx").exists()
         assert "int8" not in card
         assert set(stated(folder)["weights"]) == {"model.onnx"}
     else:
-        assert re.search(r"model_int8.onnx: \d+ of 300 rows get other labels", card)
+        assert re.search(r"model_int8.onnx: \d+ of 300 rows get a different label", card)
         assert set(stated(folder)["weights"]) == {"model.onnx", "model_int8.onnx"}
     assert load(folder)(TEXTS)
 

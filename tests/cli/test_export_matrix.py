@@ -61,7 +61,7 @@ def check(
                 found = by_onnx(folder, "model_int8.onnx", model.decision.multi_label)(TEXTS)
                 same = np.mean(np.argmax(found, 1)[readable] == np.argmax(expected, 1)[readable])
                 cells = {"ONNX Runtime": f"{same:.1%} same"}
-                assert re.search(r"\d of (2,000|500) rows get other labels", (folder / "README.md").read_text())
+                assert re.search(r"\d of (2,000|500) rows get a different label", (folder / "README.md").read_text())
             else:
                 cells = {"ONNX Runtime": "not made"}
             yield format, [cells.get(program, "-") for program in PROGRAMS]

@@ -125,6 +125,12 @@ def test_mistakes_are_one_line(predict: BatchPredictor, tmp_path: Path) -> None:
     assert "pred_label" in BatchPredictor(predict.path, prefix="pred_")({"text": ["a"], "label": ["joy"]})
     with pytest.raises(UserError, match="for texts alone use emotion_lit.load"):
         predict(["a text"])
+    with pytest.raises(UserError, match="have 'text' 1, 'id' 2"):
+        predict({"text": ["a"], "id": [1, 2]})
+    with pytest.raises(UserError, match="column is None; it should be a str"):
+        BatchPredictor(tmp_path, column=None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="probabilities is 'no'; it should be a bool"):
+        BatchPredictor(tmp_path, probabilities="no")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="top_k is 0"):
         BatchPredictor(tmp_path, top_k=0)
     with pytest.raises(UserError, match="threshold is 2"):

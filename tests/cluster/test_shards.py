@@ -158,7 +158,10 @@ def test_what_does_not_belong_together_is_refused(
         (["--prediction.shard=0/3"], "out of range"),
         (["--prediction.shard=three"], "write for example 3/16"),
         (["--prediction.shard=1/3", "--prediction.path=-"], "give --prediction.path"),
-        (["--prediction.shard=1/3", "--prediction.cluster=ray"], "prediction.shard is for machines without a cluster"),
+        (
+            ["--prediction.shard=1/3", "--prediction.cluster=ray"],
+            "prediction.shard cannot be combined with prediction.cluster",
+        ),
         (["--prediction.actors=0"], "prediction.actors is 0"),
     ],
 )
@@ -179,3 +182,30 @@ def test_join_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "a.csv").touch()
     line = failing(capsys, "join", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
     assert "is not named as a shard, such as a-00001-of-00003.csv" in line
+
+
+def test_join_overwrites_no_shard_and_mixes_no_formats(
+    shards: list[Path], tiny_run: Path, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, before = tmp_path / "out.csv", shards[0].read_bytes()
+    for name in (shards[0].name, f"{shards[0].name}.shard.json"):
+        line = failing(capsys, "join", str(target), f"--output={tmp_path / name}", "--overwrite=true")
+        assert "belongs to a shard, and would be overwritten" in line or "should end in .csv" in line
+    assert shards[0].read_bytes() == before
+    assert "should end in .csv too" in failing(capsys, "join", str(target), f"--output={tmp_path / 'out.parquet'}")
+    other = label_shards(tiny_run, source, tmp_path / "other.parquet")[1]
+    files = [str(shards[0]), str(other), str(shards[2])]
+    assert "there are shards of .csv and .parquet" in failing(capsys, "join", *files, f"--output={tmp_path / 'x.csv'}")
+    for folder in (str(tmp_path), "."):
+        assert "is a folder; name the --prediction.path" in failing(capsys, "join", folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("shard", ["a", 3]), ("made_from", None), ("parts", {"0": {"x": 1}}), ("sha256", None)]
+)
+def test_a_damaged_description_is_told(
+    shards: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, value: object
+) -> None:
+    file = Path(f"{shards[1]}.shard.json")
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    assert f"{file} is damaged; label the shard again" in failing(capsys, "join", str(tmp_path / "out.csv"))

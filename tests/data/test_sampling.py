@@ -6,7 +6,8 @@ import pytest
 from emotion_lit.data import sampling
 from emotion_lit.data.labels.label_set import Labels
 from emotion_lit.data.rows import Rows
-from emotion_lit.data.settings import DataSettings, Size
+from emotion_lit.data.settings import DataSettings
+from emotion_lit.data.sizes import Size
 from emotion_lit.data.sources import read_dataset
 from emotion_lit.errors import UserError
 

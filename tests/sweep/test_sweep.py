@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,15 @@ def test_a_budget_shorter_than_one_trial_says_how_long_one_takes(
         (["--sweep.space={model.dropout: {low: 0.5, high: 1.5}}"], "model.dropout cannot be 1.5"),
         (["--sweep.space={data.val_size: [10, 20]}"], "trials would not be comparable"),
         (["--sweep.space={model.schedule: [linear, cubic]}"], "model.schedule cannot be 'cubic'"),
+        (["--sweep.space={model.class_weights: [balanced, null]}"], "model.class_weights cannot be None"),
+        (["--sweep.space={model.lora: [4, 8]}"], "model.lora is 4; it should be a mapping"),
+        (["--sweep.space={model.head_learning_rate: [1, 1.0]}"], "at least two different values"),
+        (["--sweep.space={data.train_size: ['10%', '200%']}"], "data.train_size cannot be '200%'"),
+        (["--sweep.space={early_stopping.patience: [0, -3]}"], "early_stopping.patience cannot be -3"),
+        (["--sweep.space={trainer.max_time: ['00:00:00:01', x]}"], "is not a valid duration"),
+        (["--sweep.space={trainer.fast_dev_run: [true, false]}"], "it leaves no scores to compare"),
+        (["--sweep.storage=sqlite://"], "is in memory, and is lost with the process"),
+        (["--sweep.storage="], "sweep.storage is empty"),
         (["--sweep.storage=nonsense://x"], "sweep.storage: the database cannot be opened"),
     ],
 )
@@ -178,3 +188,28 @@ def test_without_optuna_the_line_names_the_extra(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert 'pip install "emotion-lit[sweep]"' in failing(capsys, "sweep")
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_name_with_a_folder_and_a_setting_without_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--trials=2", f"--trainer.default_root_dir={tmp_path}", "--sweep.space={model.lora.rank: [4, 8]}"]
+    main(["sweep", *SMALL, *HEAD, "--name=a/b", *words])
+    assert "sweep.space: model.lora.rank has no effect with tuning head" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    assert len(list((tmp_path / "a" / "b_sweep").glob("trial_*"))) == 2
+
+
+@pytest.mark.parametrize("journal", ["", None, "5\n", "{}\n", "nonsense\n"])
+def test_a_lost_or_damaged_journal_is_told(
+    swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], journal: str | None
+) -> None:
+    folder = Path(shutil.copytree(swept, tmp_path / "small_sweep"))
+    if journal:
+        (folder / "journal.log").write_text(journal + (folder / "journal.log").read_text())
+    else:
+        (folder / "journal.log").unlink()
+        if journal is not None:
+            (folder / "journal.log").touch()
+    line = failing(capsys, *WORDS, f"--trainer.default_root_dir={tmp_path}", "--trials=4")
+    assert ("is damaged" if journal else "has trials, but its journal.log is empty or missing") in line
+    assert "give another --name" in line

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -108,7 +109,7 @@ def test_a_run_is_resumed_by_its_checkpoint(tmp_path: Path) -> None:
         ({"optimizer": {}}, "there is no setting optimizer; leave it out"),
         ({"model..tuning": "lora"}, "the name of a setting is 'model..tuning', which has an empty part"),
         ({"name": {"a": 1}}, "name is {'a': 1}; it should be text"),
-        ({"name": None}, "name is empty"),
+        ({"name": None}, "name is null"),
         ({"config": "quickstart"}, "config cannot be set inside settings"),
         (
             {"trainer": {"callbacks": {"class_path": "Timer", "init_args": 3}}},
@@ -189,3 +190,17 @@ def test_a_key_that_is_both_a_block_and_a_value_is_refused() -> None:
         nested_settings({"model": 3, "model.tuning": "head"})
     with pytest.raises(UserError, match="not int"):
         nested_settings(3)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers_and_data_frames_are_refused() -> None:
+    settings = nested_settings({"data.train_size": np.int64(32), "model": {"class_weights": np.ones(2)}})
+    assert settings == {"data": {"train_size": 32}, "model": {"class_weights": [1.0, 1.0]}}
+    assert type(settings["data"]["train_size"]) is int
+    with pytest.raises(UserError, match="data.dataset is a DataFrame; write it to a file"):
+        nested_settings({"data.dataset": pd.DataFrame({"text": ["a"]})})
+
+
+@pytest.mark.parametrize("callbacks", [["a"], 5])
+def test_callbacks_are_those_of_lightning(callbacks: Any) -> None:
+    with pytest.raises(UserError, match="callbacks are a list of Lightning's callbacks, not"):
+        emotion_lit.fit("quickstart", None, callbacks)

@@ -26,6 +26,11 @@ LIMITS = {
     "test": "trainer.limit_test_batches",
     "predict": "trainer.limit_predict_batches",
 }
+# Files, folders, names of models and data sets; an empty one is often a variable of the shell that is not set.
+PLACES = (
+    *("ckpt_path", "model.backbone", "data.dataset", "data.predict_path", "data.cache_dir"),
+    *("prediction.path", "evaluation.path", "checkpoint.dirpath", "trainer.default_root_dir", "sweep.storage"),
+)
 LARGEST_SEED = 2**32 - 1
 
 
@@ -55,6 +60,13 @@ def check_bounds(command: str, settings: Any) -> None:
         raise UserError(f"{own} is 0, and nothing would be done; leave it out")
     if settings["trainer.val_check_interval"] == 0:
         raise UserError("trainer.val_check_interval is 0; trainer.limit_val_batches 0 turns validation off")
+    _check_places(settings)
+
+
+def _check_places(settings: Any) -> None:
+    for key in PLACES:
+        if settings.get(key) == "":
+            raise UserError(f"{key} is empty; give it a value, or leave it out")
     if not (settings["name"] or "").strip():
         raise UserError("name is empty; give the run a name, or leave it out")
     if ".." in PurePosixPath(settings["name"]).parts or settings["name"].startswith("/"):

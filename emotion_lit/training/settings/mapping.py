@@ -22,7 +22,8 @@ def nested_settings(
         A nested dictionary.
 
     Raises:
-        UserError: There is no such configuration, or a key is empty, or both a block and a value.
+        UserError: There is no such configuration, a key is empty, or both a block and a value, or a value is a data
+            frame.
     """
     if isinstance(settings, str) and not settings.strip():
         raise UserError("settings are empty; give a mapping, a path or the name of a recipe, such as quickstart")
@@ -36,6 +37,17 @@ def nested_settings(
     return merged
 
 
+def _plain(key: str, value: Any) -> Any:
+    """Numbers and arrays of numpy and torch as those of Python.
+
+    Raises:
+        UserError: It is a data frame.
+    """
+    if hasattr(value, "iloc") and not hasattr(value, "tolist"):
+        raise UserError(f"{key} is a {type(value).__name__}; write it to a file, and give the path of the file")
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def _merge(into: dict[str, Any], settings: Mapping[str, Any], block: str = "") -> None:
     """Adds settings; blocks are merged, and values are replaced. `data.dataset` is `dataset` in the block `data`."""
     for key, value in settings.items():
@@ -43,6 +55,7 @@ def _merge(into: dict[str, Any], settings: Mapping[str, Any], block: str = "") -
         name = f"{block}{first}"
         if not first or str(key).endswith("."):
             raise UserError(f"the name of a setting is {f'{block}{key}'!r}, which has an empty part; correct it")
+        value = _plain(f"{block}{key}", value)
         inner = {rest: value} if rest else value
         if isinstance(inner, Mapping) and "class_path" not in inner:
             child = into.setdefault(first, {})

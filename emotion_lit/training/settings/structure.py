@@ -2,22 +2,25 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from emotion_lit.errors import UserError
 from emotion_lit.training.settings.mapping import nested_settings
 
 
-def check_structure(settings: Mapping[str, Any], known: Collection[str], block: str = "") -> None:
-    """Checks that each block has settings, or is the path of a file with settings.
+def check_structure(settings: Mapping[str, Any], known: Mapping[str, Any], block: str = "") -> None:
+    """Checks that each block has settings, or is the path of a file with settings, and that no other setting is null.
+
+    jsonargparse takes a null for any setting.
 
     Args:
         settings: Nested settings.
-        known: The dotted keys of all settings.
+        known: The types of all settings, by dotted key.
         block: The block that the settings are in, with a dot at its end.
 
     Raises:
-        UserError: A block is a value, or an empty block is unknown.
+        UserError: A block is a value, an empty block is unknown, or a setting is null that cannot be.
     """
     for key, value in settings.items():
         name = f"{block}{key}"
@@ -33,6 +36,13 @@ def check_structure(settings: Mapping[str, Any], known: Collection[str], block: 
             )
         elif isinstance(value, Mapping) and not value and name not in known:
             raise UserError(f"there is no setting {name}; leave it out")
+        elif value is None and name in known and not _allows_null(known[name]):
+            raise UserError(f"{name} is null, which it cannot be; leave it out for its default")
+
+
+def _allows_null(kind: Any) -> bool:
+    inner = get_args(kind) if get_origin(kind) in (Union, UnionType) else ()
+    return kind in (None, Any, NoneType) or any(map(_allows_null, inner))
 
 
 def settings_in_configs(words: Sequence[str], flags: Collection[str]) -> Iterator[dict[str, Any]]:
