@@ -343,9 +343,12 @@ def test_a_model_without_a_trainer(tiny_backbone: Path) -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-@pytest.mark.parametrize("tuning", ["lora", "full", "head"])  # the head of "head" pools the states of several layers
-def test_copies_are_the_same_and_stand_alone(copied: Callable[[Any], Any], tuning: Any, tiny_backbone: Path) -> None:
-    model, batch = model_of(tiny_backbone, tuning=tuning, trainable_layers=1), next(iter(loader("labels")))
+@pytest.mark.parametrize(("tuning", "pooling"), [("lora", "cls"), ("full", "cls"), ("head", "mean")])
+def test_copies_are_the_same_and_stand_alone(
+    copied: Callable[[Any], Any], tuning: Any, pooling: Any, tiny_backbone: Path
+) -> None:
+    settings = {"tuning": tuning, "pooling": pooling, "trainable_layers": None if tuning == "head" else 1}
+    model, batch = model_of(tiny_backbone, **settings), next(iter(loader("labels")))
     copied(model)  # before it is built
     pl.Trainer(**QUIET).fit(model, loader("labels"))
     other, expected = copied(model).eval(), model.eval()(batch)
