@@ -434,3 +434,18 @@ def test_the_package_asserts_nothing() -> None:
     for file in (Path(__file__).parent.parent / "emotion_lit").rglob("*.py"):
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         assert [node.lineno for node in nodes if isinstance(node, ast.Assert)] == [], file
+
+
+@pytest.mark.parametrize("name", ["tuning", "class_weights", "fast_paths", "weight_decay", "lora"])
+def test_none_is_refused_where_it_is_no_value(name: str) -> None:
+    with pytest.raises(UserError, match=f"model.{name} is None, which it cannot be"):
+        EmotionClassifier(LABELS, backbone="embedded", **{name: None})  # type: ignore[arg-type]
+
+
+def test_empty_places_are_refused() -> None:
+    with pytest.raises(UserError, match="model.backbone is empty"):
+        EmotionClassifier(LABELS, backbone="")
+    for name in ("dataset", "backbone", "predict_path", "cache_dir"):
+        places: dict[str, Any] = {"dataset": "sample", "backbone": "embedded", name: ""}
+        with pytest.raises(UserError, match=f"data.{name} is empty"):
+            EmotionDataModule(**places)

@@ -57,13 +57,11 @@ class BatchPredictor:
         backbone: str | None = None,
         device: str | None = None,
     ) -> None:
-        for name, value, kind in (
-            ("column", column, str),
-            ("prefix", prefix, str),
-            ("probabilities", probabilities, bool),
-        ):
-            if not isinstance(value, kind):
-                raise UserError(f"{name} is {value!r}; it should be a {kind.__name__}")
+        for name, value in (("column", column), ("prefix", prefix)):
+            if not isinstance(value, str):
+                raise UserError(f"{name} is {value!r}; it should be a word")
+        if not isinstance(probabilities, bool | np.bool_):
+            raise UserError(f"probabilities is {probabilities!r}; it should be True or False")
         if top_k < 1:
             raise UserError(f"top_k is {top_k}; it should be at least 1")
         if not 0 <= threshold <= 1:

@@ -130,6 +130,9 @@ class DataSettings:
                 parse_size(size, f"data.{name}")
         if twice := [name for name in self.keep_columns if self.keep_columns.count(name) > 1]:
             raise UserError(f"data.keep_columns has {twice[0]!r} twice; name it once")
+        for name in ("dataset", "backbone", "predict_path", "cache_dir"):
+            if getattr(self, name) == "":  # often a variable of the shell that is not set
+                raise UserError(f"data.{name} is empty; give it a value, or leave it out")
         for name in ("dataset", "backbone", "predict_path"):
             object.__setattr__(self, name, expanded(getattr(self, name)))
         self.table_format  # noqa: B018  checks the separator and the encoding

@@ -101,6 +101,11 @@ class ModelSettings:
         if len(self.labels) < 2:
             raise UserError(f"a classifier needs at least two labels, but got {listed(self.labels)}")
         check_names(self.labels)
+        for one in dataclasses.fields(self):
+            if getattr(self, one.name) is None and one.default is not None:
+                raise UserError(f"model.{one.name} is None, which it cannot be; leave it out for its default")
+        if not self.backbone:
+            raise UserError("model.backbone is empty; give it a value, or leave it out")
         for keys, is_valid, expected in RANGES:
             for key in keys:
                 odd = next((value for value in _values(getattr(self, key)) if not is_valid(value)), None)

@@ -95,6 +95,20 @@ def test_an_evaluation_goes_where_it_is_told(
     )
 
 
+def test_an_evaluation_replaces_no_other_file(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = (tiny_run / "report.json").read_bytes()
+    words = ["test", f"--ckpt_path={tiny_run}"]
+    line = failing(capsys, *words, f"--evaluation.path={tiny_run / 'report.json'}")
+    assert "report.json already exists, and no evaluation wrote it; give another --evaluation.path" in line
+    assert (tiny_run / "report.json").read_bytes() == report
+    (tmp_path / "rows.parquet").write_bytes(b"data")
+    assert "rows.parquet already exists" in failing(capsys, *words, f"--evaluation.path={tmp_path / 'rows.json'}")
+    for _ in range(2):  # its own files are replaced
+        main([*words, f"--evaluation.path={tmp_path / 'own.json'}"])
+
+
 def test_another_corpus_is_matched_by_the_names_of_its_labels(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

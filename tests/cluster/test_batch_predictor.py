@@ -127,10 +127,11 @@ def test_mistakes_are_one_line(predict: BatchPredictor, tmp_path: Path) -> None:
         predict(["a text"])
     with pytest.raises(UserError, match="have 'text' 1, 'id' 2"):
         predict({"text": ["a"], "id": [1, 2]})
-    with pytest.raises(UserError, match="column is None; it should be a str"):
+    with pytest.raises(UserError, match="column is None; it should be a word"):
         BatchPredictor(tmp_path, column=None)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="probabilities is 'no'; it should be a bool"):
+    with pytest.raises(UserError, match="probabilities is 'no'; it should be True or False"):
         BatchPredictor(tmp_path, probabilities="no")  # type: ignore[arg-type]
+    BatchPredictor(tmp_path, probabilities=np.bool_(True))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="top_k is 0"):
         BatchPredictor(tmp_path, top_k=0)
     with pytest.raises(UserError, match="threshold is 2"):

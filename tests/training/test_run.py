@@ -195,6 +195,8 @@ def test_a_key_that_is_both_a_block_and_a_value_is_refused() -> None:
 def test_numbers_of_numpy_are_numbers_and_data_frames_are_refused() -> None:
     settings = nested_settings({"data.train_size": np.int64(32), "model": {"class_weights": np.ones(2)}})
     assert settings == {"data": {"train_size": 32}, "model": {"class_weights": [1.0, 1.0]}}
+    (weight,) = nested_settings({"model.class_weights": [np.float32(1)]})["model"]["class_weights"]
+    assert type(weight) is float
     assert type(settings["data"]["train_size"]) is int
     with pytest.raises(UserError, match="data.dataset is a DataFrame; write it to a file"):
         nested_settings({"data.dataset": pd.DataFrame({"text": ["a"]})})

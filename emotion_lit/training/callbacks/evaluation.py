@@ -37,8 +37,14 @@ class Evaluation(pl.Callback):
         self._collected = PredictionCollector()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Does nothing in `fit`, which has its report."""
+        """Does nothing in `fit`, which has its report.
+
+        Raises:
+            UserError: Another file would be overwritten.
+        """
         self._active = stage in ("validate", "test")
+        if self._active and self.path and trainer.is_global_zero:
+            _check_replaceable(Path(self.path))
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -88,6 +94,20 @@ class Evaluation(pl.Callback):
         print_warnings(data)
         file = Path(self.path) if self.path else _default_path(str(trainer.ckpt_path))
         _save({"split": split, "data": data.describe(), **summary}, kept, file)
+
+
+def _check_replaceable(file: Path) -> None:
+    """Checks that metrics, and the predictions next to them, replace no files but those of an earlier evaluation."""
+    for one in (file, file.with_suffix(".parquet")):
+        if one.exists() and not _is_evaluation(file):
+            raise UserError(f"{one} already exists, and no evaluation wrote it; give another --evaluation.path")
+
+
+def _is_evaluation(file: Path) -> bool:
+    try:
+        return "split" in json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _save(evaluation: dict[str, Any], predictions: "PredictionTable", file: Path) -> None:

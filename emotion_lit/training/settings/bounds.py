@@ -26,10 +26,10 @@ LIMITS = {
     "test": "trainer.limit_test_batches",
     "predict": "trainer.limit_predict_batches",
 }
-# Files, folders, names of models and data sets; an empty one is often a variable of the shell that is not set.
+# Besides those of the data. An empty one is often a variable of the shell that is not set.
 PLACES = (
-    *("ckpt_path", "model.backbone", "data.dataset", "data.predict_path", "data.cache_dir"),
-    *("prediction.path", "evaluation.path", "checkpoint.dirpath", "trainer.default_root_dir", "sweep.storage"),
+    *("ckpt_path", "model.backbone", "prediction.path", "evaluation.path", "checkpoint.dirpath"),
+    *("trainer.default_root_dir", "sweep.storage"),
 )
 LARGEST_SEED = 2**32 - 1
 

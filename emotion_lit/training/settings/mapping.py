@@ -45,6 +45,8 @@ def _plain(key: str, value: Any) -> Any:
     """
     if hasattr(value, "iloc") and not hasattr(value, "tolist"):
         raise UserError(f"{key} is a {type(value).__name__}; write it to a file, and give the path of the file")
+    if isinstance(value, list | tuple):
+        return [_plain(key, one) for one in value]
     return value.tolist() if hasattr(value, "tolist") else value
 
 
